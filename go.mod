@@ -1,0 +1,12 @@
+// Nibble turns a model checkpoint into a 4-bit one, natively and in a browser tab.
+module nibble
+
+go 1.27.0
+
+toolchain go1.27.3
+
+require (
+	github.com/hack-pad/safejs v0.1.0 // indirect
+	github.com/nlpodyssey/gopickle v0.2.0 // indirect
+	github.com/rogpeppe/go-internal v1.16.0 // indirect
+)

@@ -1,0 +1,109 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"nibble/quant/fault"
+	"nibble/quant/recipe"
+	"nibble/quant/tensor"
+)
+
+// files opens paths; a folder stands for the files in it.
+func (c *call) files(paths []string) ([]*tensor.File, error) {
+	if len(paths) == 0 {
+		return nil, fmt.Errorf("%wno file is named", errUsage)
+	}
+	var out []*tensor.File
+	for _, p := range paths {
+		info, err := os.Stat(p)
+		if err != nil {
+			return nil, err
+		}
+		names := []string{p}
+		if info.IsDir() {
+			if names, err = inFolder(p); err != nil {
+				return nil, err
+			}
+		}
+		for _, n := range names {
+			f, err := os.Open(n)
+			if err != nil {
+				return nil, err
+			}
+			c.opened = append(c.opened, f)
+			info, err := f.Stat()
+			if err != nil {
+				return nil, err
+			}
+			if info.Mode().IsRegular() {
+				out = append(out, &tensor.File{Name: filepath.ToSlash(n), Size: info.Size(), R: f})
+			}
+		}
+	}
+	if len(out) == 0 {
+		return nil, fault.Not(paths[0], "there is no file in it")
+	}
+	return out, nil
+}
+
+// inFolder lists the regular files of a folder, not of the folders in it.
+func inFolder(dir string) ([]string, error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, e := range entries {
+		if e.Type().IsRegular() {
+			names = append(names, filepath.Join(dir, e.Name()))
+		}
+	}
+	return names, nil
+}
+
+func (c *call) close() {
+	for _, f := range c.opened {
+		f.Close()
+	}
+}
+
+// recipe reads --config, or takes the default.
+func (c *call) recipe() (*recipe.Recipe, error) {
+	if c.config == "" {
+		return recipe.Parse("", []byte(recipe.Default))
+	}
+	text, err := os.ReadFile(c.config)
+	if err != nil {
+		return nil, err
+	}
+	return recipe.Parse(c.config, text)
+}
+
+// create makes the output under a temporary name beside it; commit gives it its real
+// one, so that a half-written file never carries it.
+func (c *call) create(path string) (f *os.File, commit func() error, err error) {
+	if to, err := os.Stat(path); err == nil {
+		for _, in := range c.opened {
+			if from, err := in.Stat(); err == nil && os.SameFile(to, from) {
+				return nil, nil, fmt.Errorf("%s is the input; choose another name for the output", path)
+			}
+		}
+		if to.IsDir() {
+			return nil, nil, fmt.Errorf("%s is a folder; name a file", path)
+		}
+	}
+	if f, err = os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*.partial"); err != nil {
+		return nil, nil, err
+	}
+	return f, func() error {
+		if err := f.Chmod(0o644); err != nil {
+			return err
+		}
+		if err := f.Close(); err != nil {
+			return err
+		}
+		return os.Rename(f.Name(), path)
+	}, nil
+}

@@ -1,0 +1,113 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"text/tabwriter"
+
+	"nibble/quant/report"
+	"nibble/quant/verify"
+)
+
+func (c *call) printJSON(v any) error {
+	e := json.NewEncoder(c.stdout)
+	e.SetIndent("", "  ")
+	return e.Encode(v)
+}
+
+// size prints bytes for people, in decimal units.
+func size(n int64) string {
+	switch {
+	case n < 1000:
+		return fmt.Sprintf("%d B", n)
+	case n < 1000*1000:
+		return fmt.Sprintf("%.1f kB", float64(n)/1e3)
+	case n < 1000*1000*1000:
+		return fmt.Sprintf("%.1f MB", float64(n)/1e6)
+	}
+	return fmt.Sprintf("%.2f GB", float64(n)/1e9)
+}
+
+// shape prints sizes as 64 x 32.
+func shape(s []int64) string {
+	if len(s) == 0 {
+		return "scalar"
+	}
+	return strings.ReplaceAll(strings.Trim(fmt.Sprint(s), "[]"), " ", " x ")
+}
+
+func (c *call) table(rows func(w *tabwriter.Writer)) {
+	w := tabwriter.NewWriter(c.stdout, 0, 8, 2, ' ', 0)
+	rows(w)
+	w.Flush()
+}
+
+func (c *call) notes(notes []string) {
+	for _, n := range notes {
+		fmt.Fprintln(c.stdout, "note:", n)
+	}
+}
+
+func (c *call) printInspection(x inspection) {
+	fmt.Fprintf(c.stdout, "%s: %s, %d tensors, %s\n", x.Name, x.Format, len(x.Tensors), size(x.Bytes))
+	c.table(func(w *tabwriter.Writer) {
+		for _, t := range x.Tensors {
+			fmt.Fprintf(w, "  %s\t%s\t%s\t%s\n", t.Name, t.DType, shape(t.Shape), size(t.Bytes))
+		}
+	})
+	c.notes(x.Notes)
+}
+
+func (c *call) printPlan(r *report.Report) {
+	in := r.Inputs[0]
+	fmt.Fprintf(c.stdout, "%s: %s, %s -> %s, %s\n", in.Name, in.Format, size(in.Bytes), r.Output.Format, size(r.Output.Bytes))
+	c.table(func(w *tabwriter.Writer) {
+		for _, t := range r.Tensors {
+			verdict, why := t.Verdict, t.Reason
+			if t.Scheme != nil {
+				verdict = schemeText(t.Scheme)
+				why = fmt.Sprintf("%s (%s), %s", t.ModuleType, t.TypeSource, t.Rule)
+			}
+			fmt.Fprintf(w, "  %s\t%s\t%s\t%s\t%s -> %s\t%s\n", t.Name, t.DType, shape(t.Shape), verdict, size(t.BytesIn), size(t.BytesOut), why)
+		}
+	})
+	c.notes(r.Notes)
+	fmt.Fprintf(c.stdout, "%d of %d tensors are quantized\n", r.Totals.Quantized, r.Totals.Tensors)
+}
+
+func schemeText(s *report.Scheme) string {
+	text := fmt.Sprintf("%s %s %s", s.WeightDType, s.Mode, s.Granularity)
+	if s.BlockSize != nil {
+		text += " " + strings.ReplaceAll(strings.Trim(fmt.Sprint(s.BlockSize), "[]"), " ", "x")
+	}
+	return text
+}
+
+func (c *call) printSummary(r *report.Report) {
+	fmt.Fprintf(c.stdout, "%s: %s, %s -> %s", r.Output.Name, r.Output.Format, size(r.Inputs[0].Bytes), size(r.Output.Bytes))
+	fmt.Fprintf(c.stdout, ", %d of %d tensors quantized", r.Totals.Quantized, r.Totals.Tensors)
+	if r.Totals.SQNR != nil {
+		fmt.Fprintf(c.stdout, ", SQNR %.2f dB", *r.Totals.SQNR)
+	}
+	fmt.Fprintln(c.stdout)
+	c.notes(r.Notes)
+}
+
+func (c *call) printVerify(r *verify.Report) {
+	kept, quantized := 0, 0
+	c.table(func(w *tabwriter.Writer) {
+		for _, t := range r.Tensors {
+			switch {
+			case !t.OK:
+				fmt.Fprintf(w, "  %s\twrong: %s\n", t.Name, t.Problem)
+			case t.Verdict == "keep":
+				kept++
+			default:
+				quantized++
+			}
+		}
+	})
+	fmt.Fprintf(c.stdout, "%s: %d quantized tensors within their allowed error, %d kept byte for byte, %d wrong\n",
+		r.Container, quantized, kept, len(r.Tensors)-kept-quantized)
+}

@@ -1,0 +1,161 @@
+// Package container is the front door out: it lays out every byte of the new file
+// from the plan, then the executor fills the layout in one forward pass.
+//
+// A layout is a list of runs, in file order. A run is consecutive pieces made from
+// one tensor; its first piece is streamed tile by tile while the small ones that
+// follow (scales, zero points) are held until their turn. A piece says what fills
+// it; nothing is decided here and no weights are read.
+//
+// A new container is one row of the table below and a file with its layout.
+package container
+
+import (
+	"io"
+
+	"nibble/quant/fault"
+	"nibble/quant/plan"
+	"nibble/quant/tensor"
+)
+
+// Content is what fills a piece.
+type Content uint8
+
+const (
+	Kept            Content = iota // the tensor's own values
+	Dequantized                    // scale * (code - zero point), in the weight's dtype
+	Codes                          // one code a byte
+	NibbleCodes                    // one 4-bit code a byte, high 4 bits zero
+	Packed                         // codes packed low first per row, unsigned, rows padded to 4 bytes
+	Scale                          // one per block, in the grid's order
+	ZeroPoint                      // one byte per block
+	RowScale                       // scales repeated so that each row of axis 0 has its own
+	PackedZeroPoint                // zero points per row, packed along axis 0 into int32
+	Literal                        // bytes known from the plan
+)
+
+// Weights reports whether a piece carries the weights themselves.
+func (c Content) Weights() bool { return c <= Packed }
+
+// Piece is one tensor of the output.
+type Piece struct {
+	Name    string
+	DType   tensor.DType
+	Shape   []int64
+	Content Content
+	Literal []byte // for Literal
+}
+
+// Bytes is the piece's size in the file.
+func (p *Piece) Bytes() int64 {
+	n, _ := tensor.Elements(p.Shape)
+	return n * p.DType.Size()
+}
+
+// Run is consecutive pieces made from one entry of the plan.
+type Run struct {
+	Entry  int // index into the plan; -1 for pieces that need no tensor
+	Pieces []Piece
+}
+
+// Layout is the whole file before a byte of it is written.
+type Layout struct {
+	Name     string // of the container
+	Runs     []Run
+	Bytes    int64   // size of the file
+	EntryOut []int64 // bytes in the file that each entry of the plan takes
+	start    func(w io.Writer) (Writer, error)
+}
+
+// Writer takes the pieces in the layout's order.
+type Writer interface {
+	// Next begins a piece; exactly its Bytes are written before the next call.
+	Next(p *Piece) (io.Writer, error)
+	// Close ends the file, without closing what lies below.
+	Close() error
+}
+
+// Start writes what comes before the first piece.
+func (l *Layout) Start(w io.Writer) (Writer, error) { return l.start(w) }
+
+// Options choose the container.
+type Options struct {
+	To         string // name in the table; "" is the default
+	HighNibble string // "sign" (default) or "zero"; only for int8
+	Version    string // of Nibble, for the metadata
+}
+
+// Default is the container of the command and the page when the user names none.
+const Default = "packed"
+
+// Formats is the literal table of containers, in the order they are offered.
+var Formats = []struct {
+	Name      string
+	Extension string // with the dot
+	layout    func(p *plan.Plan, o Options) (*Layout, error)
+}{
+	{"packed", ".safetensors", layoutPacked},
+	{"int8", ".safetensors", layoutInt8},
+	{"coremltools", ".pt", layoutCoreml},
+}
+
+// Lay finds the container and lays out the plan in it.
+func Lay(p *plan.Plan, o Options) (*Layout, error) {
+	if o.To == "" {
+		o.To = Default
+	}
+	names := ""
+	for _, f := range Formats {
+		if f.Name == o.To {
+			l, err := f.layout(p, o)
+			if err != nil {
+				return nil, err
+			}
+			l.Name = f.Name
+			l.count(p)
+			return l, nil
+		}
+		names += " " + f.Name
+	}
+	return nil, fault.Not("", "there is no container %q", o.To).Hint("the containers are%s", names)
+}
+
+// count fills EntryOut.
+func (l *Layout) count(p *plan.Plan) {
+	l.EntryOut = make([]int64, len(p.Entries))
+	for _, r := range l.Runs {
+		for i := range r.Pieces {
+			if r.Entry >= 0 {
+				l.EntryOut[r.Entry] += r.Pieces[i].Bytes()
+			}
+		}
+	}
+}
+
+// kept is the one piece of a tensor that is not quantized.
+func kept(t *tensor.Tensor) []Piece {
+	return []Piece{{Name: t.Name, DType: t.DType, Shape: t.Shape, Content: Kept}}
+}
+
+// unique refuses a layout in which two pieces have one name: the second would
+// silently shadow the first when the file is read.
+func unique(file string, runs []Run) error {
+	seen := map[string]bool{}
+	for _, r := range runs {
+		for _, p := range r.Pieces {
+			if seen[p.Name] {
+				return fault.Not(file, "the output would hold two tensors of this name").In(p.Name).
+					Hint("rename it in the source or choose another container")
+			}
+			seen[p.Name] = true
+		}
+	}
+	return nil
+}
+
+// inputName is the file a plan was made of, for errors.
+func inputName(p *plan.Plan) string {
+	if len(p.Entries) == 0 || p.Entries[0].Tensor.Storage.File == nil {
+		return ""
+	}
+	return p.Entries[0].Tensor.Storage.File.Name
+}

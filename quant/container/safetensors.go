@@ -1,0 +1,197 @@
+package container
+
+import (
+	"encoding/json"
+	"io"
+
+	"nibble/quant/fault"
+	"nibble/quant/format/safetensors"
+	"nibble/quant/plan"
+	"nibble/quant/scheme"
+	"nibble/quant/tensor"
+)
+
+// layoutInt8 is the 8-bit container: NAME holds one code a byte (I8 or U8), with
+// NAME_scale and, where the scheme has one, NAME_zero_point. With HighNibble "zero"
+// 4-bit codes keep only their low 4 bits and are U8.
+func layoutInt8(p *plan.Plan, o Options) (*Layout, error) {
+	if o.HighNibble != "" && o.HighNibble != "sign" && o.HighNibble != "zero" {
+		return nil, fault.Not("", "high nibble is %q", o.HighNibble).Hint("use sign or zero")
+	}
+	groups := make([][]Piece, len(p.Entries))
+	for i, e := range p.Entries {
+		t := e.Tensor
+		if !e.Quantize {
+			groups[i] = kept(t)
+			continue
+		}
+		code, content := tensor.U8, Codes
+		if e.Scheme.Signed() {
+			code = tensor.I8
+		}
+		zp := code
+		if o.HighNibble == "zero" && e.Scheme.Bits() == 4 {
+			code, content = tensor.U8, NibbleCodes
+		}
+		shape := e.Grid.ScaleShape(len(t.Shape))
+		groups[i] = []Piece{
+			{Name: t.Name, DType: code, Shape: t.Shape, Content: content},
+			{Name: t.Name + "_scale", DType: t.DType.Arithmetic(), Shape: shape, Content: Scale},
+		}
+		if e.Scheme.HasZeroPoint() {
+			groups[i] = append(groups[i], Piece{Name: t.Name + "_zero_point", DType: zp, Shape: shape, Content: ZeroPoint})
+		}
+	}
+	o.To = "int8"
+	return layoutSafetensors(p, o, groups)
+}
+
+// layoutPacked is compressed-tensors' pack-quantized: two codes a byte as I32 words,
+// rows on axis 0, unsigned (signed codes and zero points + 8), names NAME_packed,
+// NAME_scale, NAME_shape, NAME_zero_point. 8-bit codes pack four a word, + 128.
+// A weight of rank above 2 is packed as its [out, rest] view.
+func layoutPacked(p *plan.Plan, o Options) (*Layout, error) {
+	groups := make([][]Piece, len(p.Entries))
+	for i, e := range p.Entries {
+		t := e.Tensor
+		if !e.Quantize {
+			groups[i] = kept(t)
+			continue
+		}
+		per := int64(32 / e.Scheme.Bits()) // codes a word
+		g := e.Grid
+		groups[i] = []Piece{
+			{Name: t.Name + "_packed", DType: tensor.I32, Shape: []int64{g.Rows, (g.Row() + per - 1) / per}, Content: Packed},
+			{Name: t.Name + "_scale", DType: t.DType.Arithmetic(), Shape: []int64{g.Rows, g.Across()}, Content: RowScale},
+		}
+		if e.Scheme.HasZeroPoint() {
+			groups[i] = append(groups[i], Piece{Name: t.Name + "_zero_point", DType: tensor.I32,
+				Shape: []int64{(g.Rows + per - 1) / per, g.Across()}, Content: PackedZeroPoint})
+		}
+		shape := Piece{Name: t.Name + "_shape", DType: tensor.I64, Shape: []int64{int64(len(t.Shape))}, Content: Literal,
+			Literal: tensor.Bytes(append([]int64(nil), t.Shape...))}
+		groups[i] = append(groups[i], shape)
+	}
+	o.To = "packed"
+	return layoutSafetensors(p, o, groups)
+}
+
+// layoutSafetensors orders the pieces. safetensors has no room for padding, yet real
+// readers view the values in place, so each piece must begin at a multiple of its
+// element size. Tensors whose pieces keep that when laid one after the other stay
+// together, in source order; the few others go last, piece by piece, widest elements
+// first, at the price of reading their weights more than once.
+func layoutSafetensors(p *plan.Plan, o Options, groups [][]Piece) (*Layout, error) {
+	var literals, together, apart []Run
+	for i, g := range groups {
+		var rest []Piece
+		for _, piece := range g {
+			if piece.Content == Literal {
+				literals = append(literals, Run{-1, []Piece{piece}}) // all are I64
+			} else {
+				rest = append(rest, piece)
+			}
+		}
+		if aligned(rest) {
+			together = append(together, Run{i, rest})
+			continue
+		}
+		for _, piece := range rest {
+			apart = append(apart, Run{i, []Piece{piece}})
+		}
+	}
+	runs := append(literals, together...)
+	for _, width := range []int64{8, 4, 2, 1} {
+		for _, r := range apart {
+			if r.Pieces[0].DType.Size() == width {
+				runs = append(runs, r)
+			}
+		}
+	}
+	l := &Layout{Runs: runs}
+	if err := unique(inputName(p), runs); err != nil {
+		return nil, err
+	}
+	meta, err := metadata(p, o)
+	if err != nil {
+		return nil, err
+	}
+	var items []safetensors.Item
+	for _, r := range runs {
+		for i := range r.Pieces {
+			piece := &r.Pieces[i]
+			items = append(items, safetensors.Item{Name: piece.Name, DType: piece.DType, Shape: piece.Shape})
+			l.Bytes += piece.Bytes()
+		}
+	}
+	header := safetensors.Header(items, meta)
+	l.Bytes += int64(len(header))
+	l.start = func(w io.Writer) (Writer, error) {
+		_, err := w.Write(header)
+		return plainWriter{w}, err
+	}
+	return l, nil
+}
+
+// aligned reports whether pieces laid from a multiple of 8 on are each aligned and
+// end at a multiple of 8.
+func aligned(pieces []Piece) bool {
+	at := int64(0)
+	for i := range pieces {
+		if at%pieces[i].DType.Size() != 0 {
+			return false
+		}
+		at += pieces[i].Bytes()
+	}
+	return at%8 == 0
+}
+
+// plainWriter writes pieces one after the other.
+type plainWriter struct{ w io.Writer }
+
+func (p plainWriter) Next(*Piece) (io.Writer, error) { return p.w, nil }
+func (p plainWriter) Close() error                   { return nil }
+
+// SchemeNote is how __metadata__ tells what each quantized tensor went through.
+type SchemeNote struct {
+	WeightDType string `json:"weight_dtype"`
+	Mode        string `json:"quantization_scheme"`
+	HighNibble  string `json:"high_nibble,omitempty"` // "zero" when the high 4 bits were cleared
+}
+
+// Keys of __metadata__ that Nibble writes beside "format".
+const (
+	MetaVersion   = "nibble"
+	MetaContainer = "nibble.container"
+	MetaRecipe    = "nibble.recipe"
+	MetaSchemes   = "nibble.schemes" // JSON: source name -> SchemeNote
+)
+
+func metadata(p *plan.Plan, o Options) (map[string]string, error) {
+	schemes := map[string]SchemeNote{}
+	for _, e := range p.Entries {
+		if e.Quantize {
+			note := SchemeNote{WeightDType: string(e.Scheme.WeightDType), Mode: string(e.Scheme.Mode)}
+			if o.To == "int8" && o.HighNibble == "zero" && e.Scheme.Bits() == 4 {
+				note.HighNibble = "zero"
+			}
+			schemes[e.Tensor.Name] = note
+		}
+	}
+	text, err := json.Marshal(schemes)
+	if err != nil {
+		return nil, err
+	}
+	return map[string]string{
+		"format":      "pt",
+		MetaVersion:   o.Version,
+		MetaContainer: o.To,
+		MetaRecipe:    string(p.Recipe.Source),
+		MetaSchemes:   string(text),
+	}, nil
+}
+
+// Mode parses a note's scheme back, for verify.
+func (n SchemeNote) Parse() scheme.Scheme {
+	return scheme.Scheme{WeightDType: scheme.WeightDType(n.WeightDType), Mode: scheme.Mode(n.Mode)}
+}

@@ -1,0 +1,240 @@
+// Package convert is the executor: it runs a layout's runs tile by tile on a few
+// workers and writes the file forward only, in order. The result does not depend on
+// the number of workers.
+//
+// A worker reads its tile, quantizes it and makes the bytes of every piece of the
+// run; the writer takes the tiles in order through a bounded window. A weight whose
+// blocks reach over all rows (per tensor, ConvTranspose per channel) is read twice:
+// once for its ranges, once for its codes.
+package convert
+
+import (
+	"context"
+	"io"
+
+	"nibble/quant/container"
+	"nibble/quant/kernel"
+	"nibble/quant/plan"
+	"nibble/quant/tensor"
+	"nibble/quant/tile"
+)
+
+// Progress is called from one goroutine with the bytes of source read and written out
+// so far, of Work.
+type Progress func(done, total int64)
+
+// Options of a run.
+type Options struct {
+	Workers  int // at least 1
+	Progress Progress
+}
+
+// Run writes the whole file to w and returns the errors of each entry of the plan.
+// When it returns an error, what was written is not a file.
+func Run(ctx context.Context, p *plan.Plan, l *container.Layout, w io.Writer, o Options) ([]kernel.Errors, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	out, err := l.Start(w)
+	if err != nil {
+		return nil, err
+	}
+	x := &executor{plan: p, out: out, errs: make([]kernel.Errors, len(p.Entries)), progress: o.Progress}
+	for i := range l.Runs {
+		x.total += x.work(&l.Runs[i])
+	}
+	for job := range x.start(ctx, l, max(o.Workers, 1)) {
+		select {
+		case <-job.done:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+		if job.err != nil {
+			return nil, job.err
+		}
+		if err := x.write(job); err != nil {
+			return nil, err
+		}
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	return x.errs, out.Close()
+}
+
+// executor is one conversion under way.
+type executor struct {
+	plan     *plan.Plan
+	out      container.Writer
+	errs     []kernel.Errors
+	progress Progress
+	done     int64
+	total    int64
+
+	// the run being written
+	sink io.Writer // of its first piece
+	held [][]byte  // what its other pieces have so far
+}
+
+// job is one tile of one run.
+type job struct {
+	run         *run
+	tile        tile.Tile
+	first, last bool // of its run
+	done        chan struct{}
+	// results
+	parts [][]byte // one per piece of the run
+	errs  kernel.Errors
+	err   error
+}
+
+// run is a container.Run with what its tiles share.
+type run struct {
+	*container.Run
+	entry  *plan.Entry // nil for a run of literals
+	params *params     // non-nil for blocks that reach over all rows; filled by the first worker
+}
+
+// work is how many source bytes a run accounts for in the progress.
+func (x *executor) work(r *container.Run) int64 {
+	if r.Entry < 0 || !r.Pieces[0].Content.Weights() {
+		return 0
+	}
+	return x.plan.Entries[r.Entry].Tensor.Bytes()
+}
+
+// start hands out the jobs in order to the workers. The channel it returns carries
+// the same jobs in the same order, at most a few ahead of the writer.
+func (x *executor) start(ctx context.Context, l *container.Layout, workers int) <-chan *job {
+	todo, order := make(chan *job), make(chan *job, workers)
+	for range workers {
+		go func() {
+			var b buffers
+			for j := range todo {
+				j.err = b.run(ctx, j)
+				close(j.done)
+			}
+		}()
+	}
+	go func() {
+		defer close(todo)
+		defer close(order)
+		for i := range l.Runs {
+			for _, j := range x.jobs(&l.Runs[i]) {
+				select {
+				case todo <- j:
+				case <-ctx.Done():
+					return
+				}
+				select {
+				case order <- j:
+				case <-ctx.Done():
+					return
+				}
+			}
+		}
+	}()
+	return order
+}
+
+// jobs cuts a run into tiles. A run without values is one job with an empty tile.
+func (x *executor) jobs(r *container.Run) []*job {
+	shared := &run{Run: r}
+	var tiles []tile.Tile
+	if r.Entry >= 0 {
+		e := &x.plan.Entries[r.Entry]
+		shared.entry = e
+		block := int64(1)
+		if e.Quantize {
+			block = e.Grid.BlockRows
+			if block == e.Grid.Rows && block > 1 {
+				shared.params, block = &params{}, 1
+			}
+		}
+		tiles = tile.Cut(e.Tensor, block)
+	}
+	if len(tiles) == 0 {
+		tiles = []tile.Tile{{}}
+	}
+	jobs := make([]*job, len(tiles))
+	for i, t := range tiles {
+		jobs[i] = &job{run: shared, tile: t, first: i == 0, last: i == len(tiles)-1, done: make(chan struct{})}
+	}
+	return jobs
+}
+
+// write appends a finished tile: the first piece goes out at once, the others wait
+// until the run's last tile.
+func (x *executor) write(j *job) error {
+	pieces := j.run.Pieces
+	if j.first {
+		sink, err := x.out.Next(&pieces[0])
+		if err != nil {
+			return err
+		}
+		x.sink, x.held = sink, make([][]byte, len(pieces))
+	}
+	for i, part := range j.parts {
+		if i == 0 && pieces[0].Content != container.PackedZeroPoint {
+			if _, err := x.sink.Write(part); err != nil {
+				return err
+			}
+			continue
+		}
+		x.held[i] = append(x.held[i], part...)
+	}
+	j.parts = nil
+	if j.run.entry != nil && pieces[0].Content.Weights() {
+		x.errs[j.run.Entry].Add(j.errs)
+		x.done += j.tile.Size(j.run.entry.Tensor)
+		if x.progress != nil {
+			x.progress(x.done, x.total)
+		}
+	}
+	if !j.last {
+		return nil
+	}
+	return x.finish(j.run)
+}
+
+// finish writes the pieces that were held.
+func (x *executor) finish(r *run) error {
+	for i := range r.Pieces {
+		p := &r.Pieces[i]
+		data := x.held[i]
+		switch p.Content {
+		case container.Literal:
+			data = p.Literal
+		case container.PackedZeroPoint:
+			data = packZeroPoints(r.entry, data)
+		}
+		if i > 0 {
+			sink, err := x.out.Next(p)
+			if err != nil {
+				return err
+			}
+			x.sink = sink
+		}
+		if _, err := x.sink.Write(data); err != nil {
+			return err
+		}
+	}
+	x.held = nil
+	return nil
+}
+
+// packZeroPoints packs one zero point per row and column of blocks, as raw bytes in
+// row order, into int32 words along axis 0: row 0 in the lowest bits.
+func packZeroPoints(e *plan.Entry, zp []byte) []byte {
+	per := int64(32 / e.Scheme.Bits())
+	across := e.Grid.Across()
+	words := make([]int32, (e.Grid.Rows+per-1)/per*across)
+	flip, mask := uint32(0), uint32(1)<<e.Scheme.Bits()-1
+	if e.Scheme.Signed() {
+		flip = (mask + 1) / 2
+	}
+	for i, z := range zp {
+		row, col := int64(i)/across, int64(i)%across
+		words[row/per*across+col] |= int32((uint32(z)&mask ^ flip) << (row % per * int64(e.Scheme.Bits())))
+	}
+	return tensor.Bytes(words)
+}

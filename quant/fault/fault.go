@@ -1,0 +1,82 @@
+// Package fault holds the two kinds of error that a file can cause.
+//
+// Format: the bytes are wrong (truncated, lying, broken). Unsupported: the bytes
+// are fine, Nibble does not do that. Each names the file, the tensor where there
+// is one, the byte offset where it is known, what was found, and what to do next.
+// The page and the command print the same text. Every stage that reads input
+// makes them; errors of the machine (disk full, file not found) stay plain errors.
+package fault
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// Kind says whose problem it is.
+type Kind string
+
+const (
+	Format      Kind = "format"      // the bytes are wrong
+	Unsupported Kind = "unsupported" // the bytes are fine, not ours
+)
+
+// Error is one fault of an input file.
+type Error struct {
+	Kind   Kind
+	File   string // name as the user gave it; may be empty
+	Tensor string // may be empty
+	Offset int64  // byte in File, valid when HasOffset
+	What   string // what was found, lower case, no full stop
+	Do     string // what to do next; may be empty
+
+	HasOffset bool
+}
+
+// Error reads: FILE: tensor "T": at byte N: WHAT; DO
+func (e *Error) Error() string {
+	var b strings.Builder
+	if e.File != "" {
+		fmt.Fprintf(&b, "%s: ", e.File)
+	}
+	if e.Tensor != "" {
+		fmt.Fprintf(&b, "tensor %q: ", e.Tensor)
+	}
+	if e.HasOffset {
+		fmt.Fprintf(&b, "at byte %d: ", e.Offset)
+	}
+	b.WriteString(e.What)
+	if e.Do != "" {
+		b.WriteString("; ")
+		b.WriteString(e.Do)
+	}
+	return b.String()
+}
+
+// Bad makes a format error of a file.
+func Bad(file, what string, args ...any) *Error {
+	return &Error{Kind: Format, File: file, What: fmt.Sprintf(what, args...)}
+}
+
+// Not makes an unsupported error of a file.
+func Not(file, what string, args ...any) *Error {
+	return &Error{Kind: Unsupported, File: file, What: fmt.Sprintf(what, args...)}
+}
+
+// In names the tensor.
+func (e *Error) In(tensor string) *Error { e.Tensor = tensor; return e }
+
+// At names the byte offset in the file.
+func (e *Error) At(offset int64) *Error { e.Offset, e.HasOffset = offset, true; return e }
+
+// Hint says what to do next.
+func (e *Error) Hint(do string, args ...any) *Error { e.Do = fmt.Sprintf(do, args...); return e }
+
+// KindOf is the kind of the first fault in err's chain, or "" when there is none.
+func KindOf(err error) Kind {
+	var e *Error
+	if errors.As(err, &e) {
+		return e.Kind
+	}
+	return ""
+}

@@ -1,0 +1,274 @@
+// Package safetensors reads and writes the safetensors format (specification in the
+// README of huggingface/safetensors, reader rules of its Rust library 0.8):
+//
+//	8 bytes    length N of the header, little-endian
+//	N bytes    JSON object: name -> {"dtype", "shape", "data_offsets"}, "__metadata__"
+//	the rest   the values, dense, row-major, little-endian, without holes
+//
+// The reader refuses what the reference reader refuses (too small, header longer
+// than 100,000,000 bytes or than the file, bad UTF-8 or JSON, holes, overlaps,
+// sizes that do not match shape and dtype, bytes after the end), and doubled names,
+// which the specification forbids and the reference lets pass. It refuses as
+// unsupported the sub-byte and rare 8-bit types that Nibble cannot carry.
+// checkpoint and verify call Read; container calls Header.
+package safetensors
+
+import (
+	"encoding/binary"
+	"encoding/json/jsontext"
+	"fmt"
+	"io"
+	"sort"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"nibble/quant/fault"
+	"nibble/quant/tensor"
+)
+
+// maxHeader is the reference reader's limit, inclusive.
+const maxHeader = 100_000_000
+
+// Match reports whether a file begins like a safetensors file: head is its first
+// bytes (16 at least, or the whole file).
+func Match(head []byte, size int64) bool {
+	if len(head) < 9 {
+		return false
+	}
+	n := binary.LittleEndian.Uint64(head)
+	return n >= 2 && n <= maxHeader && strings.HasPrefix(strings.TrimLeft(string(head[8:]), " \t\r\n"), "{")
+}
+
+// Contents is what a header says.
+type Contents struct {
+	Tensors  []tensor.Tensor // in the header's order
+	Metadata map[string]string
+}
+
+// Read parses the header of f. It reads no values.
+func Read(f *tensor.File) (*Contents, error) {
+	if f.Size < 8 {
+		return nil, fault.Bad(f.Name, "a safetensors file has at least 8 bytes, this one has %d", f.Size).
+			Hint("the file is cut short: copy or download it again")
+	}
+	var head [8]byte
+	if _, err := f.R.ReadAt(head[:], 0); err != nil && err != io.EOF {
+		return nil, err
+	}
+	n := binary.LittleEndian.Uint64(head[:])
+	if n > maxHeader {
+		return nil, fault.Bad(f.Name, "the header claims %d bytes, more than the %d that safetensors allows", n, maxHeader).At(0).
+			Hint("the file is damaged or not safetensors at all")
+	}
+	if 8+int64(n) > f.Size {
+		return nil, fault.Bad(f.Name, "the header claims %d bytes, the file has %d", n, f.Size).At(0).
+			Hint("the file is cut short: copy or download it again")
+	}
+	text := make([]byte, n)
+	if _, err := io.ReadFull(io.NewSectionReader(f.R, 8, int64(n)), text); err != nil {
+		return nil, err
+	}
+	if !utf8.Valid(text) {
+		return nil, fault.Bad(f.Name, "the header is not UTF-8 text").At(8)
+	}
+	h := &header{file: f, data: 8 + int64(n), dec: jsontext.NewDecoder(strings.NewReader(string(text)))}
+	if err := h.read(); err != nil {
+		return nil, err
+	}
+	return &h.out, h.layout()
+}
+
+type header struct {
+	file *tensor.File
+	data int64 // where the values begin
+	dec  *jsontext.Decoder
+	out  Contents
+}
+
+func (h *header) bad(what string, args ...any) *fault.Error {
+	return fault.Bad(h.file.Name, what, args...).At(8 + h.dec.InputOffset())
+}
+
+func (h *header) syntax(err error) error {
+	return h.bad("the header is not valid JSON: %s", strings.TrimPrefix(err.Error(), "jsontext: "))
+}
+
+// read walks the JSON.
+func (h *header) read() error {
+	err := h.object(func(name string) error {
+		if name == "__metadata__" {
+			return h.metadata()
+		}
+		return h.tensor(name)
+	})
+	if err != nil {
+		return err
+	}
+	if _, err := h.dec.ReadToken(); err != io.EOF {
+		return h.bad("the header goes on after its object")
+	}
+	return nil
+}
+
+func (h *header) metadata() error {
+	if h.dec.PeekKind() == 'n' { // MLX writes null when it has none
+		_, err := h.dec.ReadToken()
+		return err
+	}
+	h.out.Metadata = map[string]string{}
+	return h.object(func(key string) error {
+		v, err := h.dec.ReadToken()
+		if err != nil {
+			return h.syntax(err)
+		}
+		if v.Kind() != '"' {
+			return h.bad("__metadata__ entry %q is not a string", key)
+		}
+		h.out.Metadata[key] = v.String()
+		return nil
+	})
+}
+
+func (h *header) tensor(name string) error {
+	t := tensor.Tensor{Name: name}
+	var offsets []int64
+	dtype, seen := "", [3]bool{}
+	err := h.object(func(key string) (err error) {
+		switch key {
+		case "dtype":
+			seen[0] = true
+			var v jsontext.Token
+			if v, err = h.dec.ReadToken(); err != nil {
+				return h.syntax(err)
+			}
+			if v.Kind() != '"' {
+				return h.bad("its dtype is not a string").In(name)
+			}
+			dtype = v.String()
+		case "shape":
+			seen[1] = true
+			t.Shape, err = h.ints(name)
+		case "data_offsets":
+			seen[2] = true
+			offsets, err = h.ints(name)
+		default:
+			err = h.dec.SkipValue()
+			if err != nil {
+				err = h.syntax(err)
+			}
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if seen != [3]bool{true, true, true} || len(offsets) != 2 {
+		return h.bad("its entry lacks dtype, shape or a pair of data_offsets").In(name)
+	}
+	var ok bool
+	if t.DType, ok = tensor.ParseDType(dtype); !ok {
+		if known[dtype] {
+			return fault.Not(h.file.Name, "dtype %s cannot be carried yet", dtype).In(name)
+		}
+		return h.bad("dtype %q does not exist in safetensors", dtype).In(name)
+	}
+	n, fits := tensor.Elements(t.Shape)
+	if !fits || n > (1<<60)/t.DType.Size() {
+		return h.bad("its shape %v overflows", t.Shape).In(name)
+	}
+	if offsets[1] < offsets[0] || n*t.DType.Size() != offsets[1]-offsets[0] {
+		return h.bad("shape %v of %s takes %d bytes, data_offsets %v hold %d", t.Shape, dtype, n*t.DType.Size(), offsets, offsets[1]-offsets[0]).In(name)
+	}
+	t.Strides = tensor.DenseStrides(t.Shape)
+	t.Storage = tensor.Storage{File: h.file, Start: h.data + offsets[0], End: h.data + offsets[1]}
+	h.out.Tensors = append(h.out.Tensors, t)
+	return nil
+}
+
+// known are safetensors' dtypes that Nibble does not carry.
+var known = map[string]bool{"F4": true, "F6_E2M3": true, "F6_E3M2": true, "F8_E8M0": true, "F8_E4M3FNUZ": true, "F8_E5M2FNUZ": true}
+
+// ints reads a list of non-negative integers below 2^60, in plain digits.
+func (h *header) ints(name string) ([]int64, error) {
+	tok, err := h.dec.ReadToken()
+	if err != nil {
+		return nil, h.syntax(err)
+	}
+	if tok.Kind() != '[' {
+		return nil, h.bad("shape or data_offsets is not a list").In(name)
+	}
+	list := []int64{}
+	for h.dec.PeekKind() != ']' {
+		v, err := h.dec.ReadValue()
+		if err != nil {
+			return nil, h.syntax(err)
+		}
+		n, err := strconv.ParseUint(string(v), 10, 60)
+		if err != nil {
+			return nil, h.bad("%s is not a size", v).In(name)
+		}
+		list = append(list, int64(n))
+	}
+	_, err = h.dec.ReadToken()
+	return list, err
+}
+
+// object reads an object; each consumes the value of one key.
+func (h *header) object(each func(key string) error) error {
+	tok, err := h.dec.ReadToken()
+	if err != nil {
+		return h.syntax(err)
+	}
+	if tok.Kind() != '{' {
+		return h.bad("the header holds %s where an object belongs", tok.Kind())
+	}
+	for h.dec.PeekKind() == '"' {
+		key, err := h.dec.ReadToken()
+		if err != nil {
+			return h.syntax(err)
+		}
+		if err := each(key.String()); err != nil {
+			return err
+		}
+	}
+	if _, err := h.dec.ReadToken(); err != nil {
+		return h.syntax(err)
+	}
+	return nil
+}
+
+// layout checks that the tensors cover the data without hole or overlap.
+func (h *header) layout() error {
+	order := make([]*tensor.Tensor, len(h.out.Tensors))
+	for i := range order {
+		order[i] = &h.out.Tensors[i]
+	}
+	sort.SliceStable(order, func(i, j int) bool {
+		a, b := order[i].Storage, order[j].Storage
+		return a.Start < b.Start || a.Start == b.Start && a.End < b.End
+	})
+	at := h.data
+	for _, t := range order {
+		if t.Storage.Start != at {
+			what := "leaves a hole after"
+			if t.Storage.Start < at {
+				what = "overlaps"
+			}
+			return fault.Bad(h.file.Name, "its data_offsets begin at %d, which %s the tensor before it", t.Storage.Start-h.data, what).
+				In(t.Name).At(t.Storage.Start)
+		}
+		at = t.Storage.End
+	}
+	if at != h.file.Size {
+		e := fault.Bad(h.file.Name, "the header describes %d bytes, the file has %d", at, h.file.Size).At(min(at, h.file.Size))
+		if at > h.file.Size {
+			return e.Hint("the file is cut short: copy or download it again")
+		}
+		return e.Hint("the file has bytes that belong to no tensor")
+	}
+	return nil
+}
+
+// String names what was found, for people.
+func (c *Contents) String() string { return fmt.Sprintf("safetensors, %d tensors", len(c.Tensors)) }

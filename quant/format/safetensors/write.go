@@ -1,0 +1,74 @@
+package safetensors
+
+import (
+	"encoding/binary"
+	"encoding/json/jsontext"
+	"sort"
+
+	"nibble/quant/tensor"
+)
+
+// Item is one tensor to be written; items lie in the order they are given.
+type Item struct {
+	Name  string
+	DType tensor.DType
+	Shape []int64
+}
+
+// Header makes the bytes that come before the values: metadata first with its keys
+// sorted, compact JSON, padded with spaces to a multiple of 8, as the reference
+// writer does. The order of the items is the caller's, who keeps every value aligned
+// to its own size, because readers view the file in place.
+func Header(items []Item, metadata map[string]string) []byte {
+	b := append(make([]byte, 8), '{')
+	b = append(b, `"__metadata__":{`...)
+	keys := make([]string, 0, len(metadata))
+	for k := range metadata {
+		keys = append(keys, k)
+	}
+	sort.Strings(keys)
+	for i, k := range keys {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = append(quote(b, k), ':')
+		b = quote(b, metadata[k])
+	}
+	b = append(b, '}')
+	at := int64(0)
+	for _, it := range items {
+		n, _ := tensor.Elements(it.Shape)
+		end := at + n*it.DType.Size()
+		b = append(b, ',')
+		b = append(quote(b, it.Name), `:{"dtype":"`...)
+		b = append(b, it.DType.String()...)
+		b = append(b, `","shape":`...)
+		b = ints(b, it.Shape)
+		b = append(b, `,"data_offsets":`...)
+		b = append(ints(b, []int64{at, end}), '}')
+		at = end
+	}
+	b = append(b, '}')
+	for len(b)%8 != 0 {
+		b = append(b, ' ')
+	}
+	binary.LittleEndian.PutUint64(b, uint64(len(b)-8))
+	return b
+}
+
+// quote appends a JSON string. Names were valid UTF-8 when they were read.
+func quote(b []byte, s string) []byte {
+	b, _ = jsontext.AppendQuote(b, s)
+	return b
+}
+
+func ints(b []byte, v []int64) []byte {
+	b = append(b, '[')
+	for i, n := range v {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = append(b, jsontext.Int(n).String()...)
+	}
+	return append(b, ']')
+}

@@ -1,0 +1,110 @@
+package torch
+
+import (
+	"archive/zip"
+	"bytes"
+	"io"
+	"strings"
+
+	"nibble/quant/fault"
+	"nibble/quant/tensor"
+)
+
+// Match reports whether a file begins like a zip.
+func Match(head []byte, size int64) bool { return bytes.HasPrefix(head, []byte("PK\x03\x04")) }
+
+// archive is the zip with its entries by name, the root folder cut off.
+type archive struct {
+	file    *tensor.File
+	root    string // such as "archive/"
+	entries map[string]*zip.File
+}
+
+// open finds data.pkl; whatever folder holds it is the root.
+func open(f *tensor.File) (*archive, error) {
+	z, err := zip.NewReader(f.R, f.Size)
+	if err != nil {
+		return nil, fault.Bad(f.Name, "the file begins like a zip but its directory cannot be read (%v)", err).
+			Hint("the file is cut short: copy or download it again")
+	}
+	a := &archive{file: f, entries: make(map[string]*zip.File, len(z.File))}
+	for _, e := range z.File {
+		if a.entries[e.Name] != nil {
+			return nil, fault.Bad(f.Name, "the zip holds two entries named %q", e.Name)
+		}
+		a.entries[e.Name] = e
+		root, ok := strings.CutSuffix(e.Name, "data.pkl")
+		if ok && (root == "" || strings.Count(root, "/") == 1 && strings.HasSuffix(root, "/")) {
+			if a.root != "" {
+				return nil, fault.Bad(f.Name, "the zip holds two pickles, %sdata.pkl and %s", a.root, e.Name)
+			}
+			a.root = root
+		}
+	}
+	switch {
+	case a.entries[a.root+"data.pkl"] == nil:
+		return nil, fault.Not(f.Name, "this is a zip file without a PyTorch checkpoint in it (no data.pkl)").
+			Hint("unpack it and drop the checkpoint inside")
+	case a.entries[a.root+"constants.pkl"] != nil:
+		return nil, fault.Not(f.Name, "this is a TorchScript archive (torch.jit.save)").
+			Hint("save the weights with torch.save(model.state_dict(), ...)")
+	}
+	return a, a.littleEndian()
+}
+
+func (a *archive) littleEndian() error {
+	e := a.entries[a.root+"byteorder"]
+	if e == nil {
+		return nil
+	}
+	order, err := a.content("byteorder", 16)
+	if err != nil {
+		return err
+	}
+	if string(order) != Order {
+		return fault.Not(a.file.Name, "the file was written with byte order %q", order).
+			Hint("save it again on a little-endian machine")
+	}
+	return nil
+}
+
+// content reads a small entry whole, at most limit bytes, stored or deflated.
+func (a *archive) content(name string, limit int64) ([]byte, error) {
+	e := a.entries[a.root+name]
+	if e.UncompressedSize64 > uint64(limit) {
+		return nil, fault.Bad(a.file.Name, "%s claims %d bytes, more than %d", name, e.UncompressedSize64, limit)
+	}
+	r, err := e.Open()
+	if err != nil {
+		return nil, fault.Bad(a.file.Name, "%s cannot be opened (%v)", name, err)
+	}
+	defer r.Close()
+	var b bytes.Buffer
+	if _, err := io.Copy(&b, io.LimitReader(r, limit+1)); err != nil {
+		return nil, fault.Bad(a.file.Name, "%s cannot be read (%v)", name, err).Hint("the file is damaged: copy or download it again")
+	}
+	if int64(b.Len()) > limit {
+		return nil, fault.Bad(a.file.Name, "%s unpacks to more than %d bytes", name, limit)
+	}
+	return b.Bytes(), nil
+}
+
+// span is where a stored entry's bytes lie.
+func (a *archive) span(name string) (tensor.Storage, error) {
+	e := a.entries[a.root+name]
+	if e == nil {
+		return tensor.Storage{}, fault.Bad(a.file.Name, "the pickle refers to %s, which is not in the zip", name)
+	}
+	if e.Method != zip.Store || e.UncompressedSize64 != e.CompressedSize64 {
+		return tensor.Storage{}, fault.Not(a.file.Name, "%s is compressed inside the zip", name).
+			Hint("torch.save does not compress: load and save the checkpoint again")
+	}
+	at, err := e.DataOffset()
+	if err != nil {
+		return tensor.Storage{}, fault.Bad(a.file.Name, "%s has a broken zip header (%v)", name, err)
+	}
+	if at < 0 || e.UncompressedSize64 > uint64(a.file.Size) || at > a.file.Size-int64(e.UncompressedSize64) {
+		return tensor.Storage{}, fault.Bad(a.file.Name, "%s reaches beyond the end of the file", name).At(at)
+	}
+	return tensor.Storage{File: a.file, Start: at, End: at + int64(e.UncompressedSize64)}, nil
+}

@@ -1,0 +1,119 @@
+package torch
+
+import (
+	"archive/zip"
+	"io"
+	"strconv"
+)
+
+// Archive is the layout of a zip to be written: every offset and the total size are
+// known before the first byte, so that it can be written forward only. Entries are
+// stored, with data descriptors (checksums follow the data), as torch's own are.
+type Archive struct {
+	Bytes    int64 // size of the whole file
+	fixed    []zipEntry
+	storages []zipEntry
+}
+
+// zipEntry is one entry with its place.
+type zipEntry struct {
+	name  string
+	extra []byte // pads the data to Alignment
+	data  []byte // only for fixed entries
+}
+
+// LayArchive places the pickle, the byte order, the version and storages 0, 1, ... of
+// the given sizes in bytes.
+func LayArchive(pickle []byte, sizes []int64) *Archive {
+	a, s := &Archive{}, zipSize{}
+	for _, e := range []zipEntry{{PickleAt, nil, pickle}, {OrderAt, nil, []byte(Order)}, {VersionAt, nil, []byte(Version)}} {
+		e.extra = s.place(e.name, int64(len(e.data)))
+		a.fixed = append(a.fixed, e)
+	}
+	for i, size := range sizes {
+		e := zipEntry{name: DataAt + strconv.Itoa(i)}
+		e.extra = s.place(e.name, size)
+		a.storages = append(a.storages, e)
+	}
+	a.Bytes = s.total()
+	return a
+}
+
+// zipSize adds up what archive/zip writes (APPNOTE 6.3: 4.3.7 local header, 4.3.9 data
+// descriptor, 4.3.12 directory, 4.3.14 to 4.3.16 end records).
+type zipSize struct{ at, directory, count int64 }
+
+// zip64 is where 32-bit sizes and offsets end.
+const zip64 = 1<<32 - 1
+
+// place adds an entry and returns the extra field that aligns its data.
+func (s *zipSize) place(name string, size int64) []byte {
+	extra := padding(s.at + 30 + int64(len(name)))
+	head := int64(len(name) + len(extra))
+	s.directory += 46 + head
+	if size >= zip64 || s.at >= zip64 {
+		s.directory += 28
+	}
+	s.at += 30 + head + size + 16
+	if size >= zip64 {
+		s.at += 8
+	}
+	s.count++
+	return extra
+}
+
+func (s *zipSize) total() int64 {
+	end := int64(22)
+	if s.count >= 1<<16-1 || s.directory >= zip64 || s.at >= zip64 {
+		end += 56 + 20
+	}
+	return s.at + s.directory + end
+}
+
+// padding is a zip extra field ("FB", as torch names it) that ends at a multiple of
+// Alignment when it begins at the given offset.
+func padding(at int64) []byte {
+	n := int((Alignment - (at+4)%Alignment) % Alignment)
+	b := make([]byte, 4+n)
+	copy(b, "FB")
+	b[2] = byte(n)
+	for i := range n {
+		b[4+i] = 'Z'
+	}
+	return b
+}
+
+// Start writes the entries that come before the storages.
+func (a *Archive) Start(w io.Writer) (*ArchiveWriter, error) {
+	z := &ArchiveWriter{zip.NewWriter(w), a.storages}
+	for _, e := range a.fixed {
+		part, err := z.create(e)
+		if err != nil {
+			return nil, err
+		}
+		if _, err := part.Write(e.data); err != nil {
+			return nil, err
+		}
+	}
+	return z, nil
+}
+
+// ArchiveWriter takes the storages in order.
+type ArchiveWriter struct {
+	zip  *zip.Writer
+	left []zipEntry
+}
+
+// Storage begins the next storage; exactly its size is written before the next call.
+func (z *ArchiveWriter) Storage() (io.Writer, error) {
+	e := z.left[0]
+	z.left = z.left[1:]
+	return z.create(e)
+}
+
+// Close writes the directory.
+func (z *ArchiveWriter) Close() error { return z.zip.Close() }
+
+func (z *ArchiveWriter) create(e zipEntry) (io.Writer, error) {
+	return z.zip.CreateHeader(&zip.FileHeader{Name: e.name, Method: zip.Store, Extra: e.extra})
+}

@@ -1,0 +1,53 @@
+// Package torch reads and writes the zip files of torch.save (PyTorch 1.6 and later,
+// torch/serialization.py and caffe2/serialize/inline_container.h of PyTorch 2.8):
+//
+//	NAME/data.pkl      a pickle; tensors in it refer to storages by key
+//	NAME/data/KEY      one storage each, stored, not compressed
+//	NAME/byteorder     "little" or "big" (absent in old files: little)
+//	NAME/version       "3"
+//
+// The pickle runs through gopickle's Unpickler behind three walls: scan.go bounds
+// every length before the pickle runs, classes.go is the allow-list of what it may
+// name, and storages stay byte ranges of the file; values are never read here.
+// What is not allowed (os.system, whole pickled modules) is refused by name.
+// checkpoint and verify call Read; container calls Pickle and the names below.
+package torch
+
+import "nibble/quant/tensor"
+
+// dtypes maps torch's legacy storage classes and dtype names. Types without a
+// storage class travel as UntypedStorage with _rebuild_tensor_v3.
+var dtypes = []struct {
+	d       tensor.DType
+	storage string // torch.<storage>, "" when there is none
+	name    string // torch.<name>
+}{
+	{tensor.F64, "DoubleStorage", "float64"},
+	{tensor.F32, "FloatStorage", "float32"},
+	{tensor.F16, "HalfStorage", "float16"},
+	{tensor.BF16, "BFloat16Storage", "bfloat16"},
+	{tensor.I64, "LongStorage", "int64"},
+	{tensor.I32, "IntStorage", "int32"},
+	{tensor.I16, "ShortStorage", "int16"},
+	{tensor.I8, "CharStorage", "int8"},
+	{tensor.U8, "ByteStorage", "uint8"},
+	{tensor.Bool, "BoolStorage", "bool"},
+	{tensor.C64, "ComplexFloatStorage", "complex64"},
+	{tensor.U16, "", "uint16"},
+	{tensor.U32, "", "uint32"},
+	{tensor.U64, "", "uint64"},
+	{tensor.F8E4M3, "", "float8_e4m3fn"},
+	{tensor.F8E5M2, "", "float8_e5m2"},
+}
+
+// Entry names inside the archive that Nibble writes.
+const (
+	Root      = "archive"
+	PickleAt  = Root + "/data.pkl"
+	OrderAt   = Root + "/byteorder"
+	VersionAt = Root + "/version"
+	DataAt    = Root + "/data/"
+	Order     = "little"
+	Version   = "3\n"
+	Alignment = 64 // bytes, of every entry's data, as torch does
+)

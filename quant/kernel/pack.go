@@ -1,0 +1,45 @@
+package kernel
+
+// Pack4 packs the codes of one row two a byte, the first in the low nibble, and
+// flips bit 3 of each code when flip is set (two's complement int4 <-> code + 8).
+// Unused high nibbles of the last byte and all bytes after it are zero.
+func Pack4(codes []byte, flip bool, dst []byte) {
+	x := byte(0)
+	if flip {
+		x = 0x88
+	}
+	n := len(codes) / 2
+	for i := range n {
+		dst[i] = (codes[2*i]&15 | codes[2*i+1]<<4) ^ x
+	}
+	rest := dst[n:]
+	clear(rest)
+	if len(codes)%2 == 1 {
+		rest[0] = codes[2*n]&15 ^ x&15
+	}
+}
+
+// Unpack4 is the inverse of Pack4 for len(codes) codes. With flip the nibbles are
+// code + 8 and come back as two's complement bytes; without, as 0 to 15.
+func Unpack4(src []byte, flip bool, codes []byte) {
+	for i := range codes {
+		c := src[i/2] >> (4 * (i & 1)) & 15
+		if flip {
+			c -= 8
+		}
+		codes[i] = c
+	}
+}
+
+// Pack8 copies codes, flipping bit 7 when flip is set (int8 <-> code + 128), and
+// zeroes what is left of dst.
+func Pack8(codes []byte, flip bool, dst []byte) {
+	x := byte(0)
+	if flip {
+		x = 0x80
+	}
+	for i, c := range codes {
+		dst[i] = c ^ x
+	}
+	clear(dst[len(codes):])
+}

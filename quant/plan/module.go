@@ -1,0 +1,128 @@
+package plan
+
+import (
+	"regexp"
+	"strings"
+
+	"nibble/quant/tensor"
+)
+
+// Module types that Nibble tells apart. The first eight are what coremltools
+// quantizes; the rest are kept and named so that the user sees why.
+const (
+	Linear    = "Linear"
+	MHA       = "MultiheadAttention"
+	Embedding = "Embedding"
+	Recurrent = "RNN"
+)
+
+// Where a module's type is known from.
+const (
+	FromFile = "file"     // the file tells: a fact
+	FromUser = "user"     // set by the user: obeyed
+	Inferred = "inferred" // from names and shapes: shown, easy to change
+)
+
+var (
+	attentionParam = regexp.MustCompile(`^(in_proj|q_proj|k_proj|v_proj)_weight$`)
+	recurrentParam = regexp.MustCompile(`^weight_(ih|hh|hr)_l\d+(_reverse)?$`)
+	embeddingName  = regexp.MustCompile(`embed|^(wte|wpe|emb|token_embd|shared|relative_attention_bias)$`)
+	outputName     = regexp.MustCompile(`unembed|embed_out`) // a Linear in spite of its name
+	transposeName  = regexp.MustCompile(`deconv|transpose`)
+)
+
+// param says which module a tensor belongs to and what it is there.
+type param struct {
+	module string // whose config decides; "" is the root
+	name   string // weight, bias, in_proj_weight, ...
+	class  string // "" when it is nothing that could be quantized
+}
+
+// modules infers a module type for every tensor of a state dict.
+func modules(state *tensor.StateDict) []param {
+	byName := make(map[string]*tensor.Tensor, len(state.Tensors))
+	for i := range state.Tensors {
+		byName[state.Tensors[i].Name] = &state.Tensors[i]
+	}
+	out := make([]param, len(state.Tensors))
+	for i := range state.Tensors {
+		out[i] = infer(&state.Tensors[i], byName)
+	}
+	return out
+}
+
+// split cuts a tensor's name at the last dot.
+func split(name string) (module, param string) {
+	if i := strings.LastIndexByte(name, '.'); i >= 0 {
+		return name[:i], name[i+1:]
+	}
+	return "", name
+}
+
+// join is the inverse of split.
+func join(module, param string) string {
+	if module == "" {
+		return param
+	}
+	return module + "." + param
+}
+
+func infer(t *tensor.Tensor, byName map[string]*tensor.Tensor) param {
+	module, name := split(t.Name)
+	p := param{module: module, name: name}
+	switch {
+	case attentionParam.MatchString(name):
+		p.class = MHA
+	case recurrentParam.MatchString(name):
+		p.class = Recurrent
+	case name != "weight":
+	default:
+		if outer, last := split(module); last == "out_proj" && isAttention(outer, byName) {
+			// coremltools' walk stops at the attention, so its config holds for out_proj.
+			return param{module: outer, name: "out_proj.weight", class: MHA}
+		}
+		p.class = weightClass(t, module, byName[join(module, "bias")])
+	}
+	return p
+}
+
+func isAttention(module string, byName map[string]*tensor.Tensor) bool {
+	return byName[join(module, "in_proj_weight")] != nil || byName[join(module, "q_proj_weight")] != nil
+}
+
+// weightClass reads the type of a parameter called "weight" from its rank, its bias
+// and its module's name.
+func weightClass(t *tensor.Tensor, module string, bias *tensor.Tensor) string {
+	low := strings.ToLower(module)
+	switch rank := len(t.Shape); rank {
+	case 2:
+		_, last := split(low)
+		if bias == nil && embeddingName.MatchString(last) && !outputName.MatchString(last) {
+			return Embedding
+		}
+		return Linear
+	case 3, 4, 5:
+		kind := "Conv"
+		if transposed(t, low, bias) {
+			kind = "ConvTranspose"
+		}
+		return kind + string(rune('0'+rank-2)) + "d"
+	}
+	return ""
+}
+
+// transposed: a bias has one value per output channel, which is axis 0 of a Conv and
+// axis 1 (times the groups) of a ConvTranspose. Where both fit or there is no bias,
+// the name decides.
+func transposed(t *tensor.Tensor, module string, bias *tensor.Tensor) bool {
+	if bias != nil && len(bias.Shape) == 1 {
+		n := bias.Shape[0]
+		if n != t.Shape[0] && t.Shape[1] > 0 && n%t.Shape[1] == 0 {
+			return true
+		}
+		if n == t.Shape[0] && n != t.Shape[1] {
+			return false
+		}
+	}
+	return transposeName.MatchString(module)
+}

@@ -1,0 +1,137 @@
+// Package report is what a conversion tells: report.json, one row per tensor, with
+// the error of what was quantized. A plan is shown in the same form, with the errors
+// still null. Keys are only ever added.
+package report
+
+import (
+	"encoding/json"
+	"math"
+
+	"nibble/quant/container"
+	"nibble/quant/kernel"
+	"nibble/quant/plan"
+	"nibble/quant/scheme"
+)
+
+// Report is report.json.
+type Report struct {
+	Nibble  string          `json:"nibble"` // version
+	Inputs  []File          `json:"inputs"`
+	Output  File            `json:"output"`
+	Recipe  json.RawMessage `json:"recipe"`
+	Tensors []Tensor        `json:"tensors"`
+	Totals  Totals          `json:"totals"`
+	Notes   []string        `json:"notes"` // what else the input held
+}
+
+// File is an input or the output; SHA256 is null unless asked for.
+type File struct {
+	Name   string  `json:"name"`
+	Bytes  int64   `json:"bytes"`
+	SHA256 *string `json:"sha256"`
+	Format string  `json:"format"`
+}
+
+// Tensor is one row. The errors are null for what is kept and before converting;
+// sqnr_db is null where there is no error at all.
+type Tensor struct {
+	Name        string   `json:"name"`
+	Shape       []int64  `json:"shape"`
+	DType       string   `json:"dtype"`
+	Module      string   `json:"module"`
+	ModuleType  string   `json:"module_type"`
+	TypeSource  string   `json:"module_type_source"`
+	Verdict     string   `json:"verdict"` // "quantize" or "keep"
+	Rule        string   `json:"rule"`
+	Reason      string   `json:"reason"`
+	Scheme      *Scheme  `json:"scheme"` // null when kept
+	BytesIn     int64    `json:"bytes_in"`
+	BytesOut    int64    `json:"bytes_out"`
+	RMSE        *float64 `json:"rmse"`
+	SQNR        *float64 `json:"sqnr_db"`
+	Cosine      *float64 `json:"cosine"`
+	MaxAbsError *float64 `json:"max_abs_error"`
+}
+
+// Scheme is what a tensor is quantized with.
+type Scheme struct {
+	WeightDType scheme.WeightDType `json:"weight_dtype"`
+	Granularity scheme.Granularity `json:"granularity"`
+	Mode        scheme.Mode        `json:"quantization_scheme"`
+	BlockSize   []int64            `json:"block_size"` // null but for per_block
+	ScaleShape  []int64            `json:"scale_shape"`
+}
+
+// Totals are sums over all tensors; the errors are over the quantized ones.
+type Totals struct {
+	Tensors     int      `json:"tensors"`
+	Quantized   int      `json:"quantized"`
+	Parameters  int64    `json:"parameters"`
+	BytesIn     int64    `json:"bytes_in"`
+	BytesOut    int64    `json:"bytes_out"`
+	RMSE        *float64 `json:"rmse"`
+	SQNR        *float64 `json:"sqnr_db"`
+	Cosine      *float64 `json:"cosine"`
+	MaxAbsError *float64 `json:"max_abs_error"`
+}
+
+// Build makes the rows from a plan and its layout, without errors.
+func Build(p *plan.Plan, l *container.Layout) *Report {
+	r := &Report{Recipe: json.RawMessage(p.Recipe.Source), Notes: p.State.Notes, Tensors: make([]Tensor, len(p.Entries))}
+	if r.Notes == nil {
+		r.Notes = []string{}
+	}
+	r.Output.Bytes, r.Output.Format = l.Bytes, l.Name
+	for i, e := range p.Entries {
+		t := Tensor{
+			Name: e.Tensor.Name, Shape: e.Tensor.Shape, DType: e.Tensor.DType.String(),
+			Module: e.Module, ModuleType: e.Type, TypeSource: e.TypeSource,
+			Verdict: "keep", Rule: e.Rule, Reason: e.Reason,
+			BytesIn: e.Tensor.Bytes(), BytesOut: l.EntryOut[i],
+		}
+		if e.Quantize {
+			t.Verdict = "quantize"
+			t.Scheme = &Scheme{e.Scheme.WeightDType, e.Scheme.Granularity, e.Scheme.Mode, e.Scheme.BlockSize, e.Grid.ScaleShape(len(e.Tensor.Shape))}
+			r.Totals.Quantized++
+		}
+		r.Tensors[i] = t
+		r.Totals.Tensors++
+		r.Totals.Parameters += e.Tensor.Elements()
+		r.Totals.BytesIn += t.BytesIn
+		r.Totals.BytesOut += t.BytesOut
+	}
+	return r
+}
+
+// Fill adds the errors: one per entry of the plan, Count 0 for what was kept. The
+// sums run in the order of the plan, so every platform prints the same figures.
+func (r *Report) Fill(errs []kernel.Errors) {
+	var all kernel.Errors
+	for i := range errs {
+		t := &r.Tensors[i]
+		if errs[i].Count == 0 {
+			continue
+		}
+		t.RMSE, t.SQNR, t.Cosine, t.MaxAbsError = figures(errs[i])
+		all.Add(errs[i])
+	}
+	if all.Count > 0 {
+		r.Totals.RMSE, r.Totals.SQNR, r.Totals.Cosine, r.Totals.MaxAbsError = figures(all)
+	}
+}
+
+// figures turns sums into RMSE, signal to quantization noise in dB, cosine similarity
+// and the largest error. A weight of zeros has cosine 1 and no SQNR.
+func figures(e kernel.Errors) (rmse, sqnr, cosine, most *float64) {
+	rm, cos, mx := math.Sqrt(e.Noise/float64(e.Count)), 1.0, e.Max
+	if norm := math.Sqrt(e.Signal) * math.Sqrt(e.Approximated); norm > 0 {
+		cos = e.Cross / norm
+	} else if e.Signal > 0 {
+		cos = 0
+	}
+	if e.Noise > 0 && e.Signal > 0 {
+		db := 10 * math.Log10(e.Signal/e.Noise)
+		sqnr = &db
+	}
+	return &rm, sqnr, &cos, &mx
+}

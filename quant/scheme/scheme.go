@@ -1,0 +1,97 @@
+// Package scheme owns the facts of linear quantization that the plan, the kernels,
+// the containers and the page share: bits, signedness, code ranges, granularity,
+// block geometry, scale shapes and packed sizes.
+//
+// The facts are those of coremltools' PostTrainingQuantizer (coremltools 9.0,
+// optimize/_utils.py and optimize/torch/quantization/post_training_quantization.py).
+// It is a leaf: it imports nothing of Nibble and does no I/O.
+package scheme
+
+import "fmt"
+
+// WeightDType is the type of the codes.
+type WeightDType string
+
+const (
+	Int4  WeightDType = "int4"
+	Uint4 WeightDType = "uint4"
+	Int8  WeightDType = "int8"
+	Uint8 WeightDType = "uint8"
+)
+
+// Granularity is how many weights share a scale.
+type Granularity string
+
+const (
+	PerTensor  Granularity = "per_tensor"
+	PerChannel Granularity = "per_channel"
+	PerBlock   Granularity = "per_block"
+)
+
+// Mode is coremltools' quantization_scheme.
+type Mode string
+
+const (
+	Symmetric Mode = "symmetric"
+	Affine    Mode = "affine"
+)
+
+// Scheme is everything a recipe says about one weight.
+type Scheme struct {
+	WeightDType WeightDType
+	Granularity Granularity
+	Mode        Mode
+	BlockSize   []int64 // as the user gave it; only with PerBlock; one int, or one per axis
+}
+
+// Bits per code: 4 or 8.
+func (s Scheme) Bits() int {
+	if s.WeightDType == Int4 || s.WeightDType == Uint4 {
+		return 4
+	}
+	return 8
+}
+
+// Signed reports whether codes are two's complement.
+func (s Scheme) Signed() bool { return s.WeightDType == Int4 || s.WeightDType == Int8 }
+
+// Range is the smallest and largest code. Symmetric gives up one code so that the
+// range is even around the zero point: the lowest of a signed type, the highest of
+// an unsigned one.
+func (s Scheme) Range() (qmin, qmax int) {
+	span := 1 << s.Bits()
+	switch {
+	case s.Signed() && s.Mode == Symmetric:
+		return -span/2 + 1, span/2 - 1
+	case s.Signed():
+		return -span / 2, span/2 - 1
+	case s.Mode == Symmetric:
+		return 0, span - 2
+	}
+	return 0, span - 1
+}
+
+// HasZeroPoint reports whether a zero point is stored: affine, or any unsigned type.
+func (s Scheme) HasZeroPoint() bool { return s.Mode == Affine || !s.Signed() }
+
+// FixedZeroPoint is the zero point that symmetric codes share: 0 for signed types,
+// the middle of the range for unsigned ones.
+func (s Scheme) FixedZeroPoint() int {
+	if s.Signed() {
+		return 0
+	}
+	_, qmax := s.Range()
+	return qmax / 2
+}
+
+func (s Scheme) String() string {
+	text := fmt.Sprintf("%s %s %s", s.WeightDType, s.Mode, s.Granularity)
+	switch len(s.BlockSize) {
+	case 0:
+	case 1:
+		text += fmt.Sprintf(" %d", s.BlockSize[0])
+	default:
+		text += fmt.Sprintf(" %v", s.BlockSize)
+	}
+	return text
+}

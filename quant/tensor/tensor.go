@@ -1,0 +1,140 @@
+package tensor
+
+import (
+	"io"
+	"math/bits"
+)
+
+// File is one input: a name to show, its size in bytes, and random access to it.
+type File struct {
+	Name string
+	Size int64
+	R    io.ReaderAt
+}
+
+// Storage is the untyped byte range of a file that tensors view into. Two tensors
+// with the same Storage are tied or views of each other.
+type Storage struct {
+	File       *File
+	Start, End int64 // bytes in File
+}
+
+// Tensor says where values lie; it holds none.
+type Tensor struct {
+	Name    string
+	DType   DType
+	Shape   []int64
+	Strides []int64 // elements, one per axis, not negative
+	Storage Storage
+	Offset  int64 // bytes from Storage.Start to the first element
+}
+
+// Elements is the number of values. Readers checked that it does not overflow.
+func (t *Tensor) Elements() int64 {
+	n, _ := Elements(t.Shape)
+	return n
+}
+
+// Bytes is the size of the values laid out densely.
+func (t *Tensor) Bytes() int64 { return t.Elements() * t.DType.Size() }
+
+// Contiguous reports whether the values lie densely in row-major order.
+func (t *Tensor) Contiguous() bool {
+	want := int64(1)
+	for i := len(t.Shape) - 1; i >= 0; i-- {
+		if t.Shape[i] == 0 {
+			return true
+		}
+		if t.Shape[i] != 1 && t.Strides[i] != want {
+			return false
+		}
+		want *= t.Shape[i]
+	}
+	return true
+}
+
+// SameView reports whether two tensors read the very same bytes in the same way.
+func (t *Tensor) SameView(o *Tensor) bool {
+	return t.Storage == o.Storage && t.Offset == o.Offset && t.DType == o.DType &&
+		equal(t.Shape, o.Shape) && (equal(t.Strides, o.Strides) || t.Contiguous() && o.Contiguous())
+}
+
+func equal(a, b []int64) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for i := range a {
+		if a[i] != b[i] {
+			return false
+		}
+	}
+	return true
+}
+
+// Elements multiplies a shape; false when a size is negative or the product
+// does not fit in 62 bits.
+func Elements(shape []int64) (int64, bool) {
+	n, zero, fits := uint64(1), false, true
+	for _, d := range shape {
+		if d < 0 {
+			return 0, false
+		}
+		if d == 0 {
+			zero = true
+			continue
+		}
+		hi, lo := bits.Mul64(n, uint64(d))
+		if hi != 0 || lo >= 1<<62 {
+			fits = false
+			continue
+		}
+		n = lo
+	}
+	if zero {
+		return 0, true
+	}
+	return int64(n), fits
+}
+
+// DenseStrides are the row-major strides of a shape, in elements.
+func DenseStrides(shape []int64) []int64 {
+	s := make([]int64, len(shape))
+	n := int64(1)
+	for i := len(shape) - 1; i >= 0; i-- {
+		s[i] = n
+		n *= max(shape[i], 1)
+	}
+	return s
+}
+
+// Extent is how many elements from the first one a strided view reaches, so that
+// its last byte is Offset + Extent*size; false on overflow.
+func Extent(shape, strides []int64) (int64, bool) {
+	last := uint64(0)
+	for i, d := range shape {
+		if d == 0 {
+			return 0, true
+		}
+		hi, lo := bits.Mul64(uint64(d-1), uint64(strides[i]))
+		last += lo
+		if hi != 0 || lo >= 1<<62 || last >= 1<<62 {
+			return 0, false
+		}
+	}
+	return int64(last) + 1, true
+}
+
+// StateDict is the ordered name -> tensor map of a checkpoint.
+type StateDict struct {
+	Tensors []Tensor
+	// Notes say what else was in the file and what becomes of it, one sentence each.
+	Notes []string
+	// Versions is torch's _metadata: module name -> version, in file order.
+	Versions []ModuleVersion
+}
+
+// ModuleVersion is one entry of a torch state dict's _metadata.
+type ModuleVersion struct {
+	Module  string
+	Version int64
+}

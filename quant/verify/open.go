@@ -1,0 +1,249 @@
+package verify
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"nibble/quant/checkpoint"
+	"nibble/quant/container"
+	"nibble/quant/fault"
+	"nibble/quant/kernel"
+	"nibble/quant/scheme"
+	"nibble/quant/tensor"
+	"nibble/quant/tile"
+)
+
+// quantized is one quantized tensor of the output, ready to be dequantized by rows.
+type quantized struct {
+	problem    string
+	scheme     scheme.Scheme
+	rows, row  int64 // the weight as rows x row
+	scaleRows  int64 // rows of scale; each serves rows/scaleRows rows of the weight
+	across     int64 // scales per row
+	scale      []float64
+	zp         []float64 // nil without zero points
+	weights    *tensor.Tensor
+	decode     func(raw []byte, codes []float64) // one row; nil when weights are floats
+	arithmetic tensor.DType
+	stored     tensor.DType
+}
+
+func broken(format string, args ...any) *quantized {
+	return &quantized{problem: fmt.Sprintf(format, args...)}
+}
+
+// geometry fills the shape of the weight and its scales, and checks that they fit.
+func (q *quantized) geometry(src *tensor.Tensor, scale, zp *tensor.Tensor) error {
+	if len(src.Shape) < 2 || src.Elements() == 0 {
+		q.problem = "was quantized although it is no matrix"
+		return nil
+	}
+	q.rows, q.row = src.Shape[0], src.Elements()/src.Shape[0]
+	q.arithmetic, q.stored = src.DType.Arithmetic(), src.DType
+	q.scaleRows, q.across = scale.Shape[0], 1
+	for _, n := range scale.Shape[1:] {
+		q.across *= n
+	}
+	switch {
+	case scale.DType != q.arithmetic:
+		q.problem = fmt.Sprintf("its scales are %s, not %s", scale.DType, q.arithmetic)
+	case q.scaleRows == 0 || q.across == 0 || q.rows%q.scaleRows != 0 || q.row%q.across != 0:
+		q.problem = fmt.Sprintf("scales of shape %v do not divide a weight of shape %v", scale.Shape, src.Shape)
+	}
+	if q.problem != "" {
+		return nil
+	}
+	var err error
+	if q.scale, err = floats(scale); err != nil || zp == nil {
+		return err
+	}
+	q.zp, err = floats(zp)
+	if err == nil && len(q.zp) != len(q.scale) {
+		q.problem = fmt.Sprintf("%d zero points for %d scales", len(q.zp), len(q.scale))
+	}
+	return err
+}
+
+// floats reads a small tensor whole.
+func floats(t *tensor.Tensor) ([]float64, error) {
+	var out []float64
+	for _, x := range tile.Cut(t, 1) {
+		b := tensor.Buffer(nil, int(x.Size(t)))
+		if err := x.Read(t, b); err != nil {
+			return nil, err
+		}
+		out = append(out, widen(t.DType, b)...)
+	}
+	return out, nil
+}
+
+// widen turns values of the dtypes that weights, scales and codes have to float64.
+func widen(d tensor.DType, b []byte) []float64 {
+	out := make([]float64, int64(len(b))/d.Size())
+	for i := range out {
+		switch d {
+		case tensor.F64:
+			out[i] = tensor.View[float64](b)[i]
+		case tensor.F32:
+			out[i] = float64(tensor.View[float32](b)[i])
+		case tensor.F16:
+			out[i] = float64(tensor.F16ToF32(tensor.View[uint16](b)[i]))
+		case tensor.BF16:
+			out[i] = float64(tensor.BF16ToF32(tensor.View[uint16](b)[i]))
+		case tensor.I8:
+			out[i] = float64(int8(b[i]))
+		case tensor.U8:
+			out[i] = float64(b[i])
+		}
+	}
+	return out
+}
+
+func readNotes(out *checkpoint.Checkpoint) (map[string]container.SchemeNote, error) {
+	notes := map[string]container.SchemeNote{}
+	if err := json.Unmarshal([]byte(out.Metadata[container.MetaSchemes]), &notes); err != nil {
+		return nil, fault.Bad(out.File.Name, "its %s entry is broken (%v)", container.MetaSchemes, err)
+	}
+	return notes, nil
+}
+
+// int8 opens NAME, NAME_scale, NAME_zero_point.
+func (v *verifier) int8(src *tensor.Tensor, notes map[string]container.SchemeNote) (*quantized, error) {
+	note, ok := notes[src.Name]
+	if !ok {
+		return nil, nil
+	}
+	codes, scale, zp := v.find(src.Name), v.find(src.Name+"_scale"), v.find(src.Name+"_zero_point")
+	if codes == nil || scale == nil || len(scale.Shape) == 0 {
+		return broken("its codes or scales are missing"), nil
+	}
+	if codes.DType != tensor.I8 && codes.DType != tensor.U8 || fmt.Sprint(codes.Shape) != fmt.Sprint(src.Shape) {
+		return broken("its codes are %s %v", codes.DType, codes.Shape), nil
+	}
+	q := &quantized{scheme: note.Parse(), weights: codes}
+	q.decode = func(raw []byte, out []float64) {
+		for i, c := range raw {
+			if note.HighNibble == "zero" && q.scheme.Signed() {
+				c = byte(int8(c<<4) >> 4)
+			}
+			if q.scheme.Signed() {
+				out[i] = float64(int8(c))
+			} else {
+				out[i] = float64(c)
+			}
+		}
+	}
+	return q, q.geometry(src, scale, zp)
+}
+
+// packed opens NAME_packed, NAME_scale, NAME_shape, NAME_zero_point.
+func (v *verifier) packed(src *tensor.Tensor, notes map[string]container.SchemeNote) (*quantized, error) {
+	note, ok := notes[src.Name]
+	if !ok {
+		return nil, nil
+	}
+	words, scale, shape := v.find(src.Name+"_packed"), v.find(src.Name+"_scale"), v.find(src.Name+"_shape")
+	zp := v.find(src.Name + "_zero_point")
+	if words == nil || scale == nil || shape == nil || len(scale.Shape) != 2 || len(words.Shape) != 2 {
+		return broken("its packed codes, scales or shape are missing"), nil
+	}
+	q := &quantized{scheme: note.Parse(), weights: words}
+	raw := tensor.Buffer(nil, int(shape.Bytes()))
+	if err := (tile.Tile{Rows: shape.Elements()}).Read(shape, raw); err != nil {
+		return nil, err
+	}
+	if fmt.Sprint(tensor.View[int64](raw)) != fmt.Sprint(src.Shape) {
+		return broken("its shape is recorded as %v", tensor.View[int64](raw)), nil
+	}
+	if err := q.geometry(src, scale, nil); err != nil || q.problem != "" {
+		return q, err
+	}
+	bits := int64(q.scheme.Bits())
+	if words.DType != tensor.I32 || words.Shape[0] != q.rows || words.Shape[1] != (q.row*bits+31)/32 {
+		return broken("its packed codes are %s %v", words.DType, words.Shape), nil
+	}
+	// Codes are unsigned in the file; an unsigned scheme reads them as they are.
+	unpacked, shift := make([]byte, q.row), 0.0
+	if q.scheme.Signed() {
+		shift = float64(int(1) << (bits - 1))
+	}
+	q.decode = func(raw []byte, out []float64) {
+		codes := raw
+		if bits == 4 {
+			codes = unpacked
+			kernel.Unpack4(raw, false, codes)
+		}
+		for i := range out {
+			out[i] = float64(codes[i]) - shift
+		}
+	}
+	if zp != nil {
+		return q, q.unpackZeroPoints(zp, shift)
+	}
+	return q, nil
+}
+
+// unpackZeroPoints reads words that hold the zero points of 8 (or 4) rows each.
+func (q *quantized) unpackZeroPoints(zp *tensor.Tensor, shift float64) error {
+	bits := int64(q.scheme.Bits())
+	per := 32 / bits
+	if zp.DType != tensor.I32 || len(zp.Shape) != 2 || zp.Shape[0] != (q.rows+per-1)/per || zp.Shape[1] != q.across {
+		q.problem = fmt.Sprintf("its zero points are %s %v", zp.DType, zp.Shape)
+		return nil
+	}
+	raw := tensor.Buffer(nil, int(zp.Bytes()))
+	if err := (tile.Tile{Rows: zp.Shape[0]}).Read(zp, raw); err != nil {
+		return err
+	}
+	words := tensor.View[int32](raw)
+	for r := range q.rows {
+		for c := range q.across {
+			word := uint32(words[r/per*q.across+c])
+			q.zp = append(q.zp, float64(word>>(r%per*bits)&(1<<bits-1))-shift)
+		}
+	}
+	return nil
+}
+
+// coreml opens the _COREML_ buffers; the weights themselves are floats.
+func (v *verifier) coreml(src *tensor.Tensor) (*quantized, error) {
+	at := 0
+	for i := range src.Name {
+		if src.Name[i] == '.' {
+			at = i + 1
+		}
+	}
+	field := func(name string) *tensor.Tensor {
+		return v.find(src.Name[:at] + container.Prefix + src.Name[at:] + "/" + name)
+	}
+	bits, kind := field(container.FieldBits), field(container.FieldType)
+	scale, zp := field(container.FieldScale), field(container.FieldZeroPoint)
+	if bits == nil && kind == nil && scale == nil && zp == nil {
+		return nil, nil
+	}
+	weights := v.find(src.Name)
+	if bits == nil || kind == nil || scale == nil || weights == nil || len(scale.Shape) != len(src.Shape) || bits.DType != tensor.I64 || bits.Elements() != 1 {
+		return broken("its %s buffers are incomplete", container.Prefix), nil
+	}
+	if weights.DType != src.DType || fmt.Sprint(weights.Shape) != fmt.Sprint(src.Shape) {
+		return broken("it is %s %v in the output, %s %v in the source", weights.DType, weights.Shape, src.DType, src.Shape), nil
+	}
+	raw := tensor.Buffer(nil, 8)
+	if err := (tile.Tile{Rows: 1}).Read(bits, raw); err != nil {
+		return nil, err
+	}
+	q := &quantized{weights: weights}
+	switch n, signed := tensor.View[int64](raw)[0], zp == nil || zp.DType == tensor.I8; {
+	case n == 4 && signed:
+		q.scheme.WeightDType = scheme.Int4
+	case n == 4:
+		q.scheme.WeightDType = scheme.Uint4
+	case n == 8 && signed:
+		q.scheme.WeightDType = scheme.Int8
+	case n == 8:
+		q.scheme.WeightDType = scheme.Uint8
+	default:
+		return broken("it claims %d bits", n), nil
+	}
+	return q, q.geometry(src, scale, zp)
+}

@@ -1,0 +1,154 @@
+// Package verify re-opens an output with its own reader, dequantizes it, and holds it
+// against the source, tensor by tensor: what was kept must be the same bytes, what was
+// quantized must lie within the error that its scheme allows.
+//
+// It uses nothing of the plan: what the output says of itself (names, shapes, scales,
+// __metadata__) is all it goes by, as any other reader would. Both inputs are opened
+// checkpoints; quant.Verify opens them.
+package verify
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+
+	"nibble/quant/checkpoint"
+	"nibble/quant/container"
+	"nibble/quant/fault"
+	"nibble/quant/tensor"
+	"nibble/quant/tile"
+)
+
+// Report is the outcome. OK is true when every row is and nothing is missing.
+type Report struct {
+	OK        bool   `json:"ok"`
+	Container string `json:"container"`
+	Tensors   []Row  `json:"tensors"`
+}
+
+// Row is the outcome for one tensor of the source, or for a tensor that only the
+// output has.
+type Row struct {
+	Name        string   `json:"name"`
+	Verdict     string   `json:"verdict"` // "quantize" or "keep"
+	OK          bool     `json:"ok"`
+	MaxAbsError *float64 `json:"max_abs_error"` // null when kept
+	Allowed     *float64 `json:"allowed"`       // at the worst weight, null when kept
+	Problem     string   `json:"problem"`       // "" when OK
+}
+
+// Run compares. It fails only when a file cannot be read or is no output of Nibble's;
+// differences are in the report.
+func Run(out, source *checkpoint.Checkpoint) (*Report, error) {
+	v := &verifier{byName: map[string]*tensor.Tensor{}, used: map[string]bool{}}
+	for i := range out.State.Tensors {
+		v.byName[out.State.Tensors[i].Name] = &out.State.Tensors[i]
+	}
+	var err error
+	if v.open, v.container, err = v.detect(out); err != nil {
+		return nil, err
+	}
+	r := &Report{OK: true, Container: v.container}
+	for i := range source.State.Tensors {
+		row, err := v.tensor(&source.State.Tensors[i])
+		if err != nil {
+			return nil, err
+		}
+		r.OK = r.OK && row.OK
+		r.Tensors = append(r.Tensors, row)
+	}
+	for i := range out.State.Tensors {
+		if name := out.State.Tensors[i].Name; !v.used[name] {
+			r.OK = false
+			r.Tensors = append(r.Tensors, Row{Name: name, Verdict: "keep", Problem: "is in the output but not in the source"})
+		}
+	}
+	return r, nil
+}
+
+type verifier struct {
+	container string
+	byName    map[string]*tensor.Tensor
+	used      map[string]bool // names of the output that belong to a tensor of the source
+	open      func(src *tensor.Tensor) (*quantized, error)
+}
+
+// detect finds the container by what the output says of itself.
+func (v *verifier) detect(out *checkpoint.Checkpoint) (func(*tensor.Tensor) (*quantized, error), string, error) {
+	switch name := out.Metadata[container.MetaContainer]; name {
+	case "packed", "int8":
+		notes, err := readNotes(out)
+		if err != nil {
+			return nil, "", err
+		}
+		if name == "packed" {
+			return func(t *tensor.Tensor) (*quantized, error) { return v.packed(t, notes) }, name, nil
+		}
+		return func(t *tensor.Tensor) (*quantized, error) { return v.int8(t, notes) }, name, nil
+	}
+	for name := range v.byName {
+		if strings.Contains(name, container.Prefix) {
+			return v.coreml, "coremltools", nil
+		}
+	}
+	if out.Metadata == nil {
+		return v.coreml, "coremltools", nil // nothing was quantized
+	}
+	return nil, "", fault.Not(out.File.Name, "this file does not say that Nibble wrote it").
+		Hint("verify takes the output of nibble convert")
+}
+
+// tensor compares one tensor of the source with what the output has for it.
+func (v *verifier) tensor(src *tensor.Tensor) (Row, error) {
+	q, err := v.open(src)
+	if err != nil {
+		return Row{}, err
+	}
+	if q == nil {
+		return v.kept(src)
+	}
+	row := Row{Name: src.Name, Verdict: "quantize", OK: true, Problem: q.problem}
+	if row.Problem == "" {
+		err = q.compare(src, &row)
+	}
+	row.OK = row.Problem == ""
+	return row, err
+}
+
+// kept demands the same dtype, shape and bytes.
+func (v *verifier) kept(src *tensor.Tensor) (Row, error) {
+	row := Row{Name: src.Name, Verdict: "keep"}
+	got := v.find(src.Name)
+	switch {
+	case got == nil:
+		row.Problem = "is missing from the output"
+	case got.DType != src.DType || fmt.Sprint(got.Shape) != fmt.Sprint(src.Shape):
+		row.Problem = fmt.Sprintf("is %s %v in the output, %s %v in the source", got.DType, got.Shape, src.DType, src.Shape)
+	default:
+		var a, b []byte
+		for _, t := range tile.Cut(src, 1) {
+			a, b = tensor.Buffer(a, int(t.Size(src))), tensor.Buffer(b, int(t.Size(src)))
+			if err := t.Read(src, a); err != nil {
+				return row, err
+			}
+			if err := t.Read(got, b); err != nil {
+				return row, err
+			}
+			if !bytes.Equal(a, b) {
+				row.Problem = "was to be kept byte for byte and differs"
+				break
+			}
+		}
+	}
+	row.OK = row.Problem == ""
+	return row, nil
+}
+
+// find looks a tensor of the output up and marks it as accounted for.
+func (v *verifier) find(name string) *tensor.Tensor {
+	t := v.byName[name]
+	if t != nil {
+		v.used[name] = true
+	}
+	return t
+}
