@@ -1,0 +1,135 @@
+#!/usr/bin/env bash
+# The one runner of Nibble. It needs Go 1.21 or newer and Node 20 or newer; everything
+# else it fetches, pinned, or names in one line.
+#
+#   ./build.sh                  build the site into dist/ and the command into build/
+#   ./build.sh serve [--port N] build, then serve dist/ on http://localhost:8080
+#   ./build.sh check            formatting, vet, types
+#   ./build.sh test [core|wasm|page|firefox]
+#                               every test (core, wasm and page), or one part; firefox is
+#                               the page's tests in Firefox
+#   ./build.sh bench            time the kernels
+#   ./build.sh oracle           hold the numbers against coremltools, safetensors and
+#                               compressed-tensors in a Python environment (about 7 GB)
+set -euo pipefail
+cd "$(dirname "$0")"
+
+export GOTOOLCHAIN=go1.27.3 GOEXPERIMENT=simd GOFLAGS=-buildvcs=false
+export NIBBLE_BUILD="$PWD/build"
+
+die() { echo "build.sh: $*" >&2; exit 1; }
+
+need_go() {
+  command -v go >/dev/null || die "Go is missing: install Go 1.21 or newer (Debian: apt-get install -t bookworm-backports golang)"
+  go version >/dev/null 2>&1 || die "Go could not fetch its toolchain $GOTOOLCHAIN: 'go version' says why"
+}
+
+need_node() {
+  command -v node >/dev/null && command -v npm >/dev/null || die "Node and npm are missing: install Node 20 or newer"
+  [ "$(node -p 'process.versions.node.split(".")[0]')" -ge 20 ] || die "Node $(node --version) is too old: install Node 20 or newer"
+  # Installed again only when the lock file changes.
+  if ! cmp -s site/package-lock.json site/node_modules/.nibble-lock; then
+    (cd site && npm ci --no-audit --no-fund --loglevel=error) || die "npm could not install the locked packages of site/"
+    cp site/package-lock.json site/node_modules/.nibble-lock
+  fi
+}
+
+# Prints the browser's path. As root on Debian it is installed when it is missing.
+find_browser() {
+  local names name
+  case $1 in
+    chromium) names="chromium chromium-browser google-chrome google-chrome-stable" ;;
+    firefox-esr) names="firefox-esr firefox" ;;
+  esac
+  for name in $names; do command -v "$name" && return; done
+  if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+    { apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "$1"; } >&2 || die "$1 could not be installed"
+    command -v "$1" && return
+  fi
+  die "no $1 is found: install it (Debian: apt-get install $1) and run this again"
+}
+
+build_command() {
+  need_go
+  mkdir -p build
+  go build -trimpath -o build/nibble ./quant/cmd/nibble
+}
+
+build_site() {
+  need_go
+  need_node
+  mkdir -p dist
+  rm -rf dist/*
+  GOOS=js GOARCH=wasm go build -trimpath -ldflags='-s -w -buildid=' -o dist/nibble.wasm ./wasm
+  cp "$(go env GOROOT)/lib/wasm/wasm_exec.js" dist/
+  go run ./quant/testkit/sample dist/sample-tiny-transformer.safetensors
+  node site/build.mjs
+  echo "dist/nibble.wasm: $(wc -c <dist/nibble.wasm) bytes ($(gzip -9c dist/nibble.wasm | wc -c) gzipped), sha256 $(sha256sum dist/nibble.wasm | cut -d' ' -f1)"
+}
+
+check() {
+  need_go
+  need_node
+  local unformatted
+  unformatted=$(gofmt -l quant wasm)
+  [ -z "$unformatted" ] || die "gofmt wants to change: $unformatted"
+  go vet ./quant/...
+  GOOS=js GOARCH=wasm go vet ./quant/... ./wasm
+  (cd site && node_modules/.bin/tsc)
+}
+
+test_core() { need_go; go test ./quant/...; }
+
+# The core's tests once more as wasm, in Go's own Node runner. The command has no place
+# there: scripts start processes.
+test_wasm() {
+  need_go
+  need_node
+  GOOS=js GOARCH=wasm go test -exec="$(go env GOROOT)/lib/wasm/go_js_wasm_exec" $(go list ./quant/... | grep -v /cmd/)
+}
+
+# NIBBLE_BROWSER and NIBBLE_BROWSER_KIND tell the tests what to drive.
+test_page() {
+  local browser
+  browser=$(find_browser "$1")
+  NIBBLE_BROWSER=$browser NIBBLE_BROWSER_KIND=${1%-esr} node --test --test-reporter=spec site/test/*.test.mjs
+}
+
+oracle() {
+  command -v python3 >/dev/null || die "Python is missing: install Python 3.11 with venv (Debian: apt-get install python3-venv)"
+  local want=quant/testkit/oracle/requirements.txt env
+  env="${XDG_CACHE_HOME:-$HOME/.cache}/nibble/oracle-$(sha256sum $want | cut -c1-12)"
+  if [ ! -e "$env/ready" ]; then
+    python3 -m venv "$env" || die "Python's venv is missing (Debian: apt-get install python3-venv)"
+    "$env/bin/pip" install --disable-pip-version-check -r $want
+    touch "$env/ready"
+  fi
+  "$env/bin/python" quant/testkit/oracle/oracle.py "$PWD/build/nibble"
+}
+
+case ${1:-build} in
+  build) build_command; build_site ;;
+  serve)
+    port=8080
+    case ${2:-} in
+      '') ;;
+      --port) port=${3:?--port takes a number} ;;
+      --port=*) port=${2#--port=} ;;
+      *) die "serve takes only --port N" ;;
+    esac
+    build_site
+    exec node site/serve.mjs "$port" ;;
+  check) check ;;
+  test)
+    case ${2:-all} in
+      all) check; test_core; test_wasm; build_command; build_site; test_page chromium ;;
+      core) test_core ;;
+      wasm) test_wasm ;;
+      page) build_command; build_site; test_page chromium ;;
+      firefox) build_command; build_site; test_page firefox-esr ;;
+      *) die "test takes core, wasm, page or firefox" ;;
+    esac ;;
+  bench) need_go; go test -run='^$' -bench=. -benchtime=0.3s ./quant/kernel ;;
+  oracle) build_command; oracle ;;
+  *) sed -n '2,/^set/{/^set/d;s/^# \{0,1\}//;p}' "$0" >&2; exit 2 ;;
+esac

@@ -1,0 +1,92 @@
+// The one screen: drop zone, then the model as a picture, the recipe, the work, the table.
+
+import { useEffect, useState } from 'preact/hooks'
+import { DropZone } from './dropzone'
+import { fromDrop, sample } from './files'
+import { Mark } from './mark'
+import { Picture } from './picture'
+import { Recipe } from './recipe-panel'
+import { Session } from './session'
+import { Table } from './table'
+import { text } from './text'
+import { Work } from './work'
+
+export function App() {
+  const [, redraw] = useState(0)
+  const [session] = useState(() => new Session(() => redraw(n => n + 1)))
+  const { state } = session
+  const over = useDropAnywhere(session)
+  useEffect(() => {
+    document.title = state.phase === 'converting' && state.progress
+      ? `${percent(state.progress)} % · Nibble` : state.model ? `${state.model.name} · Nibble` : 'Nibble'
+  })
+  const trySample = () => void sample().then(f => session.open(f), err => session.fail(err, 'empty'))
+  return (
+    <div class={over ? 'page over' : 'page'} data-testid="drop-zone">
+      <header>
+        <a class="brand" href="." aria-label="Nibble"><Mark />Nibble</a>
+        <p class="privacy" title={text.privacyDetail}><Shield />{text.privacy}</p>
+      </header>
+      <main>
+        {state.phase === 'empty' || state.phase === 'opening'
+          ? <DropZone opening={state.phase === 'opening'} open={f => void session.open(f)} sample={trySample} error={state.error} />
+          : <>
+              <Picture state={state} open={f => void session.open(f)} />
+              <div class="bench">
+                <Recipe state={state} choose={c => session.choose(c)} />
+                <Work state={state} session={session} />
+              </div>
+              {state.report && <Table report={state.report} done={state.phase === 'done'} />}
+            </>}
+        <p class="status" data-testid="status" role="status" aria-live="polite">{text.status[state.phase]}</p>
+      </main>
+      {over && <div class="veil"><p>{text.dropNow}</p></div>}
+    </div>
+  )
+}
+
+export const percent = (p: { done: number, total: number }) => Math.floor(100 * p.done / Math.max(p.total, 1))
+
+/** The whole page takes drops, at any time. A dropped .json is a config when a model is open. */
+function useDropAnywhere(session: Session): boolean {
+  const [over, setOver] = useState(false)
+  useEffect(() => {
+    let depth = 0 // enter and leave come for every element that is crossed
+    const files = (e: DragEvent) => e.dataTransfer?.types.includes('Files')
+    const enter = (e: DragEvent) => { if (files(e)) { e.preventDefault(); depth++; setOver(true) } }
+    const leave = (e: DragEvent) => { if (files(e) && --depth <= 0) { depth = 0; setOver(false) } }
+    const hover = (e: DragEvent) => { if (files(e)) e.preventDefault() }
+    const drop = (e: DragEvent) => {
+      if (!e.dataTransfer || !files(e)) return
+      e.preventDefault()
+      depth = 0
+      setOver(false)
+      fromDrop(e.dataTransfer).then(async inputs => {
+        const [first] = inputs
+        if (session.state.model && inputs.length === 1 && first && /\.json$/i.test(first.name)) {
+          session.choose({ config: await first.blob.text() })
+        } else await session.open(inputs)
+      }).catch((err: unknown) => session.fail(err, session.state.phase))
+    }
+    addEventListener('dragenter', enter)
+    addEventListener('dragleave', leave)
+    addEventListener('dragover', hover)
+    addEventListener('drop', drop)
+    return () => {
+      removeEventListener('dragenter', enter)
+      removeEventListener('dragleave', leave)
+      removeEventListener('dragover', hover)
+      removeEventListener('drop', drop)
+    }
+  }, [session])
+  return over
+}
+
+function Shield() {
+  return (
+    <svg width="16" height="16" viewBox="0 0 16 16" aria-hidden="true" fill="none" stroke="currentColor" stroke-width="1.4" stroke-linejoin="round" stroke-linecap="round">
+      <path d="M8 1.6 13.4 3.6v4c0 3.4-2.3 5.7-5.4 6.9-3.1-1.2-5.4-3.5-5.4-6.9v-4z" />
+      <path d="m5.6 8 1.7 1.7 3.2-3.3" />
+    </svg>
+  )
+}

@@ -1,0 +1,87 @@
+// The page's side of the worker: starts it when it is first needed, sends calls, and
+// ends it to cancel (a busy core cannot be interrupted, and its memory never shrinks).
+
+import type { CallName, Calls, Failure, Response } from './protocol'
+import { lockName } from './sink'
+
+/** Thrown by call; kind 'cancelled' means that stop was called. */
+export class CoreError extends Error {
+  constructor(readonly kind: Failure['kind'] | 'cancelled', message: string) { super(message) }
+}
+
+interface Pending {
+  resolve(answer: unknown): void
+  reject(err: CoreError): void
+  progress: ((done: number, total: number) => void) | undefined
+}
+
+/** The build's version, put in by build.mjs, so that no browser mixes two builds. */
+declare const BUILD: string
+
+export class Core {
+  private worker: Worker | undefined
+  private ready: Promise<void> | undefined
+  private pending = new Map<number, Pending>()
+  private next = 1
+  private readonly tab = Math.random().toString(36).slice(2) // randomUUID is not there on plain http
+
+  constructor() {
+    // Held for as long as the tab lives; see sink.ts.
+    void navigator.locks?.request(lockName(this.tab), () => new Promise(() => undefined))
+  }
+
+  async call<C extends CallName>(call: C, args: Calls[C]['args'], progress?: Pending['progress']): Promise<Calls[C]['answer']> {
+    this.ready ??= this.start()
+    await this.ready
+    const id = this.next++
+    return new Promise<Calls[C]['answer']>((resolve, reject) => {
+      this.pending.set(id, { resolve: resolve as (a: unknown) => void, reject, progress })
+      this.worker?.postMessage({ id, call, args })
+    })
+  }
+
+  /** Ends the worker at once. Pending calls are rejected; the next call starts anew. */
+  stop(err = new CoreError('cancelled', '')) {
+    this.worker?.terminate()
+    this.worker = this.ready = undefined
+    for (const p of this.pending.values()) p.reject(err)
+    this.pending.clear()
+  }
+
+  private start() {
+    return new Promise<void>((resolve, reject) => {
+      const base = new URL('.', document.baseURI).href
+      // A worker that is loaded from a URL would not obey the page's policy; one from
+      // a blob does.
+      const source = new Blob([`importScripts(${JSON.stringify(`${base}worker.js?v=${BUILD}`)})`], { type: 'text/javascript' })
+      const url = URL.createObjectURL(source)
+      const worker = this.worker = new Worker(url)
+      const fail = (f: Failure) => {
+        const err = new CoreError(f.kind, f.message)
+        reject(err)
+        this.stop(err)
+      }
+      worker.onerror = e => fail({ kind: 'internal', message: e.message || 'The core could not be started. Reload the page.' })
+      worker.onmessage = ({ data }: MessageEvent<Response>) => {
+        if ('ready' in data) {
+          URL.revokeObjectURL(url)
+          resolve()
+        } else if ('fatal' in data) fail(data.fatal)
+        else this.receive(data)
+      }
+      worker.postMessage({ start: { base, version: BUILD, tab: this.tab } })
+    })
+  }
+
+  private receive(m: Extract<Response, { id: number }>) {
+    const p = this.pending.get(m.id)
+    if (!p) return
+    if ('total' in m) {
+      p.progress?.(m.done, m.total)
+      return
+    }
+    this.pending.delete(m.id)
+    if ('failure' in m) p.reject(new CoreError(m.failure.kind, m.failure.message))
+    else p.resolve(m.answer)
+  }
+}

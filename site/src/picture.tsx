@@ -1,0 +1,82 @@
+import { FilePicker } from './dropzone'
+import * as format from './format'
+import type { Input, TensorRow } from './protocol'
+import type { State } from './session'
+import { text } from './text'
+
+/** The model as two bars on one scale: what it weighs now and after, tensor by tensor. */
+export function Picture({ state, open }: { state: State, open(files: Input[]): void }) {
+  const { model, report } = state
+  if (!model) return null
+  const before = model.bytes
+  const after = report?.output.bytes ?? before
+  const factor = before / after
+  return (
+    <section class="picture">
+      <div class="title">
+        <div>
+          <h2 title={model.name}>{model.name.slice(model.name.lastIndexOf('/') + 1)}</h2>
+          <p class="meta">
+            {model.format} · {text.tensors(model.tensors)} · {format.count(model.parameters)} {text.parameters} · {model.dtypes.join(', ')}
+          </p>
+        </div>
+        <FilePicker open={open} label={text.another} />
+      </div>
+      {report && (
+        <>
+          <div class="bars">
+            <Bar label={text.now} bytes={before} width={Math.min(1, before / after)} rows={report.tensors} of="bytes_in" />
+            <Bar label={text.after} bytes={after} width={Math.min(1, after / before)} rows={report.tensors} of="bytes_out" />
+          </div>
+          <div class="legend">
+            <span><i class="on" />{text.legendQuantized} {report.totals.quantized}</span>
+            <span><i />{text.legendKept} {report.totals.tensors - report.totals.quantized}</span>
+            <strong>{factor >= 1 ? text.smaller(format.ratio(factor)) : text.larger(format.ratio(1 / factor))}</strong>
+          </div>
+          {report.notes.length > 0 && (
+            <details class="notes">
+              <summary>{text.notes} ({report.notes.length})</summary>
+              <ul>{report.notes.map(n => <li>{n}</li>)}</ul>
+            </details>
+          )}
+        </>
+      )}
+    </section>
+  )
+}
+
+/** How many tensors get a part of their own; the rest share one per kind. */
+const parts = 240
+
+interface Part { name: string, bytes: number, on: boolean }
+
+function Bar({ label, bytes, width, rows, of }: { label: string, bytes: number, width: number, rows: TensorRow[], of: 'bytes_in' | 'bytes_out' }) {
+  return (
+    <div class="bar-row">
+      <span class="bar-label">{label}</span>
+      <div class="track">
+        <div class="bar" style={{ width: `${width * 100}%` }}>
+          {split(rows, of).map(p => (
+            <i class={p.on ? 'on' : ''} style={{ flexGrow: p.bytes }} title={`${p.name}: ${format.bytes(p.bytes)}`} />
+          ))}
+        </div>
+      </div>
+      <span class="bar-bytes">{format.bytes(bytes)}</span>
+    </div>
+  )
+}
+
+/** The tensors in file order; runs of small ones of the same verdict become one part. */
+function split(rows: TensorRow[], of: 'bytes_in' | 'bytes_out'): Part[] {
+  const total = rows.reduce((n, r) => n + r[of], 0)
+  const out: Part[] = []
+  for (const r of rows) {
+    const on = r.verdict === 'quantize'
+    const last = out.at(-1)
+    if (last && last.on === on && (last.bytes < total / parts || r[of] < total / parts)) {
+      last.bytes += r[of]
+      if (!last.name.endsWith(' …')) last.name += ' …'
+    } else out.push({ name: r.name, bytes: r[of], on })
+  }
+  return out
+}

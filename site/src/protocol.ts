@@ -1,0 +1,69 @@
+// The messages between the page, its worker and the Go core. wasm/protocol.go is the
+// twin of the part that concerns Go; both carry the same PROTOCOL number, and the
+// worker refuses to run when they differ.
+
+export const PROTOCOL = 1
+
+/** A file as the page got it; name may hold a folder path. */
+export interface Input { name: string, blob: Blob }
+
+/** What `inspect` answers. */
+export interface Inspection {
+  name: string, bytes: number, format: string
+  tensors: number, parameters: number, dtypes: string[], notes: string[]
+}
+
+export interface Scheme {
+  weight_dtype: string, granularity: string, quantization_scheme: string
+  block_size: number[] | null, scale_shape: number[]
+}
+
+/** One row of report.json; the errors are null before converting and for kept tensors. */
+export interface TensorRow {
+  name: string, shape: number[], dtype: string
+  module: string, module_type: string, module_type_source: string
+  verdict: 'quantize' | 'keep', rule: string, reason: string, scheme: Scheme | null
+  bytes_in: number, bytes_out: number
+  rmse: number | null, sqnr_db: number | null, cosine: number | null, max_abs_error: number | null
+}
+
+export interface FileRow { name: string, bytes: number, sha256: string | null, format: string }
+
+/** report.json, which is also what `plan` answers. */
+export interface Report {
+  nibble: string, inputs: FileRow[], output: FileRow, recipe: unknown, tensors: TensorRow[], notes: string[]
+  totals: {
+    tensors: number, quantized: number, parameters: number, bytes_in: number, bytes_out: number
+    rmse: number | null, sqnr_db: number | null, cosine: number | null, max_abs_error: number | null
+  }
+}
+
+/** What `verify` answers. */
+export interface Verification {
+  ok: boolean, container: string
+  tensors: { name: string, verdict: string, ok: boolean, problem: string }[]
+}
+
+/** An error of the core: format and unsupported are the file's, machine is the computer's, internal is ours. */
+export interface Failure { kind: 'format' | 'unsupported' | 'machine' | 'internal', message: string }
+
+/** The calls of the worker, by name: arguments and answer. */
+export interface Calls {
+  inspect: { args: [files: Input[]], answer: Inspection }
+  plan: { args: [config: string, container: string, highNibble: string], answer: Report }
+  convert: { args: [name: string, hash: boolean], answer: { report: Report, output: Blob } }
+  verify: { args: [output: Input], answer: Verification }
+}
+export type CallName = keyof Calls
+
+/** Page to worker. The first message is Start. */
+export interface Start { start: { base: string, version: string, tab: string } }
+export type Request = { [C in CallName]: { id: number, call: C, args: Calls[C]['args'] } }[CallName]
+
+/** Worker to page. */
+export type Response =
+  | { ready: true }
+  | { fatal: Failure }
+  | { id: number, answer: unknown }
+  | { id: number, failure: Failure }
+  | { id: number, done: number, total: number }

@@ -1,0 +1,63 @@
+import { choices, type Options } from './recipe'
+import type { State } from './session'
+import { text } from './text'
+
+type Choose = (change: Partial<Options>) => void
+
+/** The recipe and the container. */
+export function Recipe({ state, choose }: { state: State, choose: Choose }) {
+  const { options } = state
+  const busy = state.phase === 'converting'
+  const custom = options.config.trim() !== ''
+  return (
+    <section class="recipe" aria-label={text.recipe}>
+      <div class="fields">
+        <Select label={text.weightDtype} id="weight-dtype" value={options.weightDtype} from={choices.weightDtype} off={busy || custom}
+          pick={weightDtype => choose({ weightDtype })} />
+        <Select label={text.granularity} id="granularity" value={options.granularity} from={choices.granularity} off={busy || custom}
+          pick={granularity => choose({ granularity })} />
+        <label class="field narrow">
+          <span>{text.blockSize}</span>
+          <input data-testid="block-size" inputMode="numeric" list="block-sizes" value={options.blockSize}
+            disabled={busy || custom || options.granularity !== 'per_block'} onInput={e => choose({ blockSize: e.currentTarget.value })} />
+          <datalist id="block-sizes">{[16, 32, 64, 128].map(n => <option value={n} />)}</datalist>
+        </label>
+        <Select label={text.scheme} id="quantization-scheme" value={options.scheme} from={choices.scheme} off={busy || custom}
+          pick={scheme => choose({ scheme })} />
+        <Select label={text.container} id="container" value={options.container} from={choices.container} off={busy}
+          pick={container => choose({ container })} />
+        {options.container === 'int8' && (
+          <Select label={text.highNibble} id="high-nibble" value={options.highNibble} from={choices.highNibble} off={busy}
+            pick={highNibble => choose({ highNibble })} />
+        )}
+      </div>
+      <p class="fine">{text.containerNotes[options.container]}</p>
+      <details class="config" open={custom || undefined}>
+        <summary>{text.config}</summary>
+        <p class="fine">{custom ? text.configActive : text.configHint}</p>
+        <textarea data-testid="config-input" spellcheck={false} rows={6} disabled={busy} value={options.config} aria-label={text.config}
+          placeholder={'{"global_config": {"weight_dtype": "int4"},\n "module_name_configs": {"lm_head": null}}'}
+          onInput={e => choose({ config: e.currentTarget.value })} />
+      </details>
+      <label class="check">
+        <input type="checkbox" data-testid="hash" checked={options.hash} disabled={busy} onChange={e => choose({ hash: e.currentTarget.checked })} />
+        {text.hash}
+      </label>
+    </section>
+  )
+}
+
+interface SelectProps { label: string, id: string, value: string, from: readonly string[], off: boolean, pick(value: string): void }
+
+function Select({ label, id, value, from, off, pick }: SelectProps) {
+  // "int8" names a dtype in one list and a container in another.
+  const word = (v: string) => text.labels[`${v}_${id}`] ?? text.labels[v] ?? v
+  return (
+    <label class="field">
+      <span>{label}</span>
+      <select data-testid={id} value={value} disabled={off} onChange={e => pick(e.currentTarget.value)}>
+        {from.map(v => <option value={v} selected={v === value}>{word(v)}</option>)}
+      </select>
+    </label>
+  )
+}

@@ -1,0 +1,86 @@
+import { percent } from './app'
+import { ErrorBox } from './dropzone'
+import * as format from './format'
+import type { Report, Verification } from './protocol'
+import type { Session, State } from './session'
+import { text } from './text'
+
+/** Convert, its progress, and what came of it. */
+export function Work({ state, session }: { state: State, session: Session }) {
+  return (
+    <section class="work">
+      <ErrorBox error={state.error} />
+      {state.phase === 'converting'
+        ? <Progress state={state} cancel={() => void session.cancel()} />
+        : state.result && state.report
+          ? <Result state={state} session={session} report={state.report} />
+          : <Ready state={state} convert={() => void session.convert()} />}
+    </section>
+  )
+}
+
+function Ready({ state, convert }: { state: State, convert(): void }) {
+  const { report, model } = state
+  return (
+    <div class="ready">
+      {report && model && <p class="figure"><b>{format.bytes(model.bytes)}</b><span>→</span><b>{format.bytes(report.output.bytes)}</b></p>}
+      <button type="button" class="primary wide" data-testid="convert" disabled={!report} onClick={convert}>{text.convert}</button>
+    </div>
+  )
+}
+
+function Progress({ state, cancel }: { state: State, cancel(): void }) {
+  const p = state.progress ?? { done: 0, total: 1, seconds: 0 }
+  const rate = p.seconds > 0 ? p.done / p.seconds : 0
+  return (
+    <div class="running">
+      <p class="figure"><b>{percent(p)} %</b></p>
+      <progress data-testid="progress" max={p.total} value={p.done} aria-label={text.converting} />
+      <p class="rate">
+        <span>{format.bytes(p.done)} / {format.bytes(p.total)}</span>
+        {rate > 0 && <span>{format.bytes(rate)}/s</span>}
+        {p.seconds > 0.5 && rate > 0 && <span>{text.left(format.duration((p.total - p.done) / rate))}</span>}
+      </p>
+      <button type="button" class="wide" data-testid="cancel" onClick={cancel}>{text.cancel}</button>
+    </div>
+  )
+}
+
+function Result({ state, session, report }: { state: State, session: Session, report: Report }) {
+  const { result, verification } = state
+  if (!result) return null
+  const { sqnr_db } = report.totals
+  const weakest = report.tensors.filter(t => t.sqnr_db !== null).sort((a, b) => a.sqnr_db! - b.sqnr_db!)[0]
+  return (
+    <div class="result">
+      <p class="figure"><b>{format.bytes(report.output.bytes)}</b>
+        {sqnr_db !== null && <small title={text.signalHint}>{sqnr_db.toFixed(1)} dB {text.signal}</small>}
+      </p>
+      {weakest && <p class="fine">{text.worst}: <code>{weakest.name}</code> {weakest.sqnr_db!.toFixed(1)} dB</p>}
+      <a class="button primary wide" data-testid="download" download={result.name} href={result.url}>{text.download} {result.name}</a>
+      <div class="buttons">
+        <ReportLink name={result.name} report={report} />
+        <button type="button" data-testid="verify" disabled={verification === 'running'} onClick={() => void session.verify()}>{text.verify}</button>
+        <button type="button" class="quiet" data-testid="convert" onClick={() => void session.convert()}>{text.again}</button>
+      </div>
+      {verification && <Verdict v={verification} />}
+    </div>
+  )
+}
+
+/** The report is made when it is asked for; models have many tensors. */
+function ReportLink({ name, report }: { name: string, report: Report }) {
+  const href = (e: { currentTarget: HTMLAnchorElement }) => {
+    URL.revokeObjectURL(e.currentTarget.href)
+    e.currentTarget.href = URL.createObjectURL(new Blob([JSON.stringify(report, null, 2)], { type: 'application/json' }))
+  }
+  return <a class="button" data-testid="report-download" download={name.replace(/\.\w+$/, '') + '-report.json'} href="#report" onClick={href}>{text.report}</a>
+}
+
+function Verdict({ v }: { v: Verification | 'running' }) {
+  if (v === 'running') return <p class="fine" data-testid="verification">{text.verifying}</p>
+  const wrong = v.tensors.find(t => !t.ok)
+  if (wrong) return <p class="error" data-testid="verification">{text.notVerified(wrong.name, wrong.problem)}</p>
+  const kept = v.tensors.filter(t => t.verdict === 'keep').length
+  return <p class="good" data-testid="verification">{text.verified(v.tensors.length - kept, kept)}</p>
+}

@@ -1,0 +1,98 @@
+// The worker: it loads the Go core, passes calls to it, and gives conversions a place
+// to write to. It is started from a blob, so that the page's content security policy
+// binds it too; absolute addresses come with the first message.
+
+import { PROTOCOL, type Failure, type Input, type Request, type Response, type Start } from './protocol'
+import { openSink, sweep } from './sink'
+
+/** What wasm/main.go sets; its twin is wasm/protocol.go. */
+interface Core {
+  protocol: number
+  inspect(files: Input[]): Promise<string>
+  plan(config: string, container: string, highNibble: string): Promise<string>
+  convert(name: string, hash: boolean, write: (b: Uint8Array) => void, progress: (done: number, total: number) => void): Promise<string>
+  verify(output: Input): Promise<string>
+}
+
+interface GoRuntime { importObject: WebAssembly.Imports, run(i: WebAssembly.Instance): Promise<void> }
+
+declare const self: {
+  onmessage: ((e: MessageEvent<Start | Request>) => void) | null
+  postMessage(m: Response): void
+  importScripts(url: string): void
+  Go: new () => GoRuntime
+  nibble?: Core
+  fs: { writeSync(fd: number, b: Uint8Array): number }
+}
+
+let core: Core
+let tab = ''
+
+self.onmessage = e => {
+  const m = e.data
+  if ('start' in m) start(m.start).catch((err: unknown) => self.postMessage({ fatal: failure(err) }))
+  else serve(m).catch((err: unknown) => self.postMessage({ id: m.id, failure: failure(err) }))
+}
+
+async function start({ base, version, tab: id }: Start['start']) {
+  tab = id
+  self.importScripts(`${base}wasm_exec.js?v=${version}`)
+  const go = new self.Go()
+  const said = captureStderr()
+  const instance = await instantiate(`${base}nibble.wasm?v=${version}`, go.importObject)
+  // Go sets self.nibble before it first waits; it returns only when it dies.
+  go.run(instance).then(() => self.postMessage({ fatal: { kind: 'internal', message: said() || 'the core stopped' } }))
+  if (!self.nibble || self.nibble.protocol !== PROTOCOL) {
+    throw new Error('This page and its core are of different versions. Reload the page, past the browser’s cache.')
+  }
+  core = self.nibble
+  void sweep()
+  self.postMessage({ ready: true })
+}
+
+/** Streams where the host sends application/wasm, else takes the long way. */
+async function instantiate(url: string, imports: WebAssembly.Imports) {
+  const response = await fetch(url)
+  if (!response.ok) throw new Error(`The core could not be loaded (${response.status}). Are you offline?`)
+  if (response.headers.get('Content-Type')?.startsWith('application/wasm')) {
+    return (await WebAssembly.instantiateStreaming(response, imports)).instance
+  }
+  return (await WebAssembly.instantiate(await response.arrayBuffer(), imports)).instance
+}
+
+/** Keeps the last lines Go writes, which is where a panic tells its reason. */
+function captureStderr() {
+  let text = ''
+  const decoder = new TextDecoder()
+  self.fs.writeSync = (_fd, b) => {
+    text = (text + decoder.decode(b)).slice(-4000)
+    return b.length
+  }
+  return () => text.trim().split('\n')[0] ?? ''
+}
+
+async function serve(m: Request) {
+  const { id } = m
+  let answer: unknown
+  switch (m.call) {
+    case 'inspect': answer = JSON.parse(await core.inspect(...m.args)); break
+    case 'plan': answer = JSON.parse(await core.plan(...m.args)); break
+    case 'verify': answer = JSON.parse(await core.verify(...m.args)); break
+    case 'convert': {
+      const sink = await openSink(tab)
+      try {
+        const report = await core.convert(...m.args, sink.write, (done, total) => self.postMessage({ id, done, total }))
+        answer = { report: JSON.parse(report), output: await sink.finish() }
+      } catch (err) {
+        await sink.discard()
+        throw err
+      }
+    }
+  }
+  self.postMessage({ id, answer })
+}
+
+function failure(err: unknown): Failure {
+  if (typeof err === 'object' && err !== null && 'kind' in err) return err as Failure
+  return { kind: 'machine', message: err instanceof Error ? err.message : String(err) }
+}

@@ -1,0 +1,76 @@
+//go:build js && wasm
+
+// Command wasm is the core in a Web Worker. It is a thin border: messages in and out,
+// a Blob as an io.ReaderAt, a JavaScript function as an io.Writer, errors as objects.
+// It decides nothing and is the only place that touches JavaScript (through safejs,
+// which turns exceptions into errors).
+//
+// It sets globalThis.nibble (protocol.go has the shape, site/src/protocol.ts is its
+// twin) and then waits. Every exported function starts a goroutine and returns a
+// Promise: a function that blocked would stop the worker's event loop, on which its
+// own reads depend. Bytes cross in large pieces only. A panic in a call becomes an
+// error of kind "internal"; the page then starts a new worker.
+package main
+
+import (
+	"fmt"
+	"os"
+	"runtime/debug"
+
+	"github.com/hack-pad/safejs"
+)
+
+func main() {
+	// The instance has a fixed budget: collect early rather than grow, for linear
+	// memory never shrinks.
+	debug.SetGCPercent(50)
+	if err := export(); err != nil {
+		fmt.Fprintln(os.Stderr, "nibble:", err)
+		os.Exit(1)
+	}
+}
+
+// export publishes the calls and waits until stop is called.
+func export() error {
+	object, err := safejs.Global().Get("Object")
+	if err != nil {
+		return err
+	}
+	api, err := object.New()
+	if err != nil {
+		return err
+	}
+	if err := api.Set("protocol", Protocol); err != nil {
+		return err
+	}
+	s := &session{}
+	for name, call := range map[string]func([]safejs.Value) (any, error){
+		"inspect": s.inspect,
+		"plan":    s.plan,
+		"convert": s.convert,
+		"verify":  s.verify,
+	} {
+		f, err := safejs.FuncOf(func(_ safejs.Value, args []safejs.Value) any { return promise(call, args) })
+		if err != nil {
+			return err
+		}
+		defer f.Release()
+		if err := api.Set(name, f.Value()); err != nil {
+			return err
+		}
+	}
+	stopped := make(chan struct{})
+	stop, err := safejs.FuncOf(func(safejs.Value, []safejs.Value) any { close(stopped); return nil })
+	if err != nil {
+		return err
+	}
+	defer stop.Release()
+	if err := api.Set("stop", stop.Value()); err != nil {
+		return err
+	}
+	if err := safejs.Global().Set("nibble", api); err != nil {
+		return err
+	}
+	<-stopped
+	return nil
+}
