@@ -81,20 +81,20 @@ func decide(e *Entry, m param, r *recipe.Recipe) {
 func untouchable(t *tensor.Tensor, m param) string {
 	switch {
 	case !t.DType.Weight():
-		return fmt.Sprintf("holds %s values, not float weights", t.DType)
+		return fmt.Sprintf("%s values, not float weights", t.DType)
 	case t.Elements() == 0:
-		return "is empty"
+		return "empty"
 	case m.class == Recurrent:
-		return "belongs to a recurrent layer, which coremltools keeps"
+		return "recurrent layer: coremltools keeps these"
 	case len(t.Shape) < 2:
-		if m.name == "bias" || strings.HasSuffix(m.name, "_bias") {
-			return "is a bias"
+		if strings.HasPrefix(m.name, "bias") || strings.HasSuffix(m.name, "bias") {
+			return "bias"
 		}
-		return "is a vector or a single number (norm, running mean or the like)"
+		return "one number per channel or fewer (norm, running mean)"
 	case m.class == Embedding:
-		return "is an embedding, which coremltools keeps"
+		return "embedding: coremltools keeps these"
 	case m.class == "":
-		return "is not the weight of a layer that coremltools quantizes"
+		return "not the weight of a layer that coremltools quantizes"
 	}
 	return ""
 }

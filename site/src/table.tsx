@@ -38,14 +38,16 @@ function Row({ t, most, done }: { t: TensorRow, most: number, done: boolean }) {
   const on = t.verdict === 'quantize'
   return (
     <tr class={on ? 'on' : ''} data-name={t.name} data-verdict={t.verdict}>
-      <td class="name" title={t.name}>{t.name}</td>
+      <td class="name">{t.name.split('.').flatMap((part, i) => i ? ['.', <wbr />, part] : [part])}</td>
       <td class="shape"><span>{format.shape(t.shape)}</span> <small>{t.dtype}</small></td>
       <td class="layer" title={t.module_type_source === 'inferred' ? text.inferred : ''}>
         {t.module_type}{t.module_type_source === 'inferred' && <sup>?</sup>}
       </td>
       <td class="verdict" title={t.rule ? `${text.rule}: ${t.rule}` : ''}>
-        {t.scheme ? <span class="badge">{t.scheme.weight_dtype}</span> : <span class="badge off">{text.kept}</span>}
-        <span class="why">{t.scheme ? grain(t) : t.reason}</span>
+        <div>
+          {t.scheme ? <span class="badge">{t.scheme.weight_dtype}</span> : <span class="badge off">{text.kept}</span>}
+          <span class="why">{t.scheme ? grain(t) : t.reason}</span>
+        </div>
       </td>
       <td class="size">
         <span class="weigh"><i style={{ width: `${100 * t.bytes_in / most}%` }}><i style={{ width: `${Math.min(100, 100 * t.bytes_out / Math.max(t.bytes_in, 1))}%` }} /></i></span>
@@ -53,6 +55,7 @@ function Row({ t, most, done }: { t: TensorRow, most: number, done: boolean }) {
       </td>
       {done && (
         <td class="number" title={t.rmse === null ? '' : `${text.rmse} ${format.small(t.rmse)}, ${text.maxError} ${format.small(t.max_abs_error ?? 0)}, ${text.cosine} ${(t.cosine ?? 1).toFixed(6)}`}>
+          {t.rmse !== null && <span class="weigh"><i class="on" style={{ width: `${Math.max(0, Math.min(100, 2 * (t.sqnr_db ?? 50)))}%` }} /></span>}
           {t.rmse === null ? '' : t.sqnr_db === null ? '∞' : `${t.sqnr_db.toFixed(1)} dB`}
         </td>
       )}

@@ -22,9 +22,9 @@ export function Work({ state, session }: { state: State, session: Session }) {
 function Ready({ state, convert }: { state: State, convert(): void }) {
   const { report, model } = state
   return (
-    <div class="ready">
-      {report && model && <p class="figure"><b>{format.bytes(model.bytes)}</b><span>→</span><b>{format.bytes(report.output.bytes)}</b></p>}
-      <button type="button" class="primary wide" data-testid="convert" disabled={!report} onClick={convert}>{text.convert}</button>
+    <div class="strip">
+      <p class="figure">{report && model && <><b>{format.bytes(model.bytes)}</b><span>→</span><b>{format.bytes(report.output.bytes)}</b></>}</p>
+      <button type="button" class="primary main" data-testid="convert" disabled={!report} onClick={convert}>{text.convert}</button>
     </div>
   )
 }
@@ -33,15 +33,17 @@ function Progress({ state, cancel }: { state: State, cancel(): void }) {
   const p = state.progress ?? { done: 0, total: 1, seconds: 0 }
   const rate = p.seconds > 0 ? p.done / p.seconds : 0
   return (
-    <div class="running">
-      <p class="figure"><b>{percent(p)} %</b></p>
-      <progress data-testid="progress" max={p.total} value={p.done} aria-label={text.converting} />
-      <p class="rate">
-        <span>{format.bytes(p.done)} / {format.bytes(p.total)}</span>
-        {rate > 0 && <span>{format.bytes(rate)}/s</span>}
-        {p.seconds > 0.5 && rate > 0 && <span>{text.left(format.duration((p.total - p.done) / rate))}</span>}
-      </p>
-      <button type="button" class="wide" data-testid="cancel" onClick={cancel}>{text.cancel}</button>
+    <div class="strip">
+      <p class="figure fixed"><b>{percent(p)} %</b></p>
+      <div class="running">
+        <progress data-testid="progress" max={p.total} value={p.done} aria-label={text.converting} />
+        <p class="rate">
+          <span>{format.bytes(p.done)} / {format.bytes(p.total)}</span>
+          {rate > 0 && <span>{format.bytes(rate)}/s</span>}
+          {p.seconds > 0.5 && rate > 0 && <span>{text.left(format.duration((p.total - p.done) / rate))}</span>}
+        </p>
+      </div>
+      <button type="button" class="main" data-testid="cancel" onClick={cancel}>{text.cancel}</button>
     </div>
   )
 }
@@ -52,19 +54,23 @@ function Result({ state, session, report }: { state: State, session: Session, re
   const { sqnr_db } = report.totals
   const weakest = report.tensors.filter(t => t.sqnr_db !== null).sort((a, b) => a.sqnr_db! - b.sqnr_db!)[0]
   return (
-    <div class="result">
-      <p class="figure"><b>{format.bytes(report.output.bytes)}</b>
-        {sqnr_db !== null && <small title={text.signalHint}>{sqnr_db.toFixed(1)} dB {text.signal}</small>}
-      </p>
-      {weakest && <p class="fine">{text.worst}: <code>{weakest.name}</code> {weakest.sqnr_db!.toFixed(1)} dB</p>}
-      <a class="button primary wide" data-testid="download" download={result.name} href={result.url}>{text.download} {result.name}</a>
-      <div class="buttons">
-        <ReportLink name={result.name} report={report} />
-        <button type="button" data-testid="verify" disabled={verification === 'running'} onClick={() => void session.verify()}>{text.verify}</button>
-        <button type="button" class="quiet" data-testid="convert" onClick={() => void session.convert()}>{text.again}</button>
+    <>
+      <div class="strip">
+        <div class="summary">
+          <p class="figure"><b>{format.bytes(report.output.bytes)}</b>
+            {sqnr_db !== null && <small title={text.signalHint}>{sqnr_db.toFixed(1)} dB {text.signal}</small>}
+          </p>
+          {weakest && <p class="fine">{text.worst}: <code>{weakest.name}</code>, {weakest.sqnr_db!.toFixed(1)} dB</p>}
+        </div>
+        <div class="buttons">
+          <button type="button" class="quiet" data-testid="convert" onClick={() => void session.convert()}>{text.again}</button>
+          <button type="button" data-testid="verify" disabled={verification === 'running'} onClick={() => void session.verify()}>{text.verify}</button>
+          <ReportLink name={result.name} report={report} />
+          <a class="button primary main" data-testid="download" download={result.name} href={result.url} title={result.name}>{text.download}</a>
+        </div>
       </div>
       {verification && <Verdict v={verification} />}
-    </div>
+    </>
   )
 }
 

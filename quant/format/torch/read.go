@@ -147,7 +147,7 @@ func wrapped(items []pair) (string, any) {
 
 // leftOut says what an entry is and that it is not carried over.
 func (r *reader) leftOut(path string, it pair) string {
-	return fmt.Sprintf("%s%s (%s) is not a weight and is left out", path, short(it.key), describe(it.value))
+	return fmt.Sprintf("%s%s (%s) is not part of the state dict and is left out", path, short(it.key), describe(it.value))
 }
 
 func short(key any) string {

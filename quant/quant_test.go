@@ -1,0 +1,327 @@
+package quant_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"math"
+	"reflect"
+	"strings"
+	"testing"
+
+	"nibble/quant"
+	"nibble/quant/container"
+	"nibble/quant/fault"
+	"nibble/quant/recipe"
+	"nibble/quant/report"
+	"nibble/quant/tensor"
+	"nibble/quant/testkit"
+)
+
+func parse(t testing.TB, config string) *recipe.Recipe {
+	t.Helper()
+	r, err := recipe.Parse("config.json", []byte(config))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// open inspects bytes in memory.
+func open(name string, b []byte) ([]tensor.Tensor, error) {
+	c, err := quant.Inspect([]*tensor.File{testkit.File(name, b)})
+	if err != nil {
+		return nil, err
+	}
+	return c.State.Tensors, nil
+}
+
+// convert runs the whole core over bytes in memory.
+func convert(t testing.TB, in []byte, config string, o container.Options, workers int) ([]byte, *report.Report, error) {
+	t.Helper()
+	c, err := quant.Inspect([]*tensor.File{testkit.File("in", in)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	j, err := quant.Plan(c, parse(t, config), o)
+	if err != nil {
+		return nil, nil, err
+	}
+	var out bytes.Buffer
+	r, err := quant.Convert(context.Background(), j, &out, quant.Options{Name: "out", Workers: workers, Hash: true})
+	return out.Bytes(), r, err
+}
+
+func TestReadsWhatTheRealToolsWrote(t *testing.T) {
+	index := testkit.ReadIndex(t, ".")
+	if len(index.Files) != 13 {
+		t.Fatalf("%d fixtures, want 13", len(index.Files))
+	}
+	for name, want := range index.Files {
+		t.Run(name, func(t *testing.T) {
+			tensors, err := open(name, testkit.Fixture(t, ".", name))
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := testkit.Rows(t, tensors)
+			if strings.HasSuffix(name, ".safetensors") { // its writer orders by dtype and name
+				byName := map[string]testkit.Row{}
+				for _, r := range got {
+					byName[r.Name] = r
+				}
+				got = nil
+				for _, w := range want {
+					got = append(got, byName[w.Name])
+				}
+			}
+			if len(got) != len(want) {
+				t.Fatalf("%d tensors, want %d", len(got), len(want))
+			}
+			for i := range want {
+				if !reflect.DeepEqual(got[i], want[i]) {
+					t.Errorf("got  %+v\nwant %+v", got[i], want[i])
+				}
+			}
+		})
+	}
+}
+
+func TestSaysWhatItLeavesOut(t *testing.T) {
+	c, err := quant.Inspect([]*tensor.File{testkit.File("x", testkit.Fixture(t, ".", "wrapped-model.ckpt"))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{
+		"epoch (an integer) is not part of the state dict and is left out",
+		"optimizer (a dict of 2) is not part of the state dict and is left out",
+		"note (text) is not part of the state dict and is left out",
+		"ema (a tensor) is not part of the state dict and is left out",
+	}
+	if !reflect.DeepEqual(c.State.Notes, want) {
+		t.Errorf("notes %q\nwant  %q", c.State.Notes, want)
+	}
+}
+
+// The state dicts that PostTrainingQuantizer made of ptq-in.pt, key for key, in order,
+// bit for bit.
+func TestEqualsPostTrainingQuantizer(t *testing.T) {
+	index := testkit.ReadIndex(t, ".")
+	if len(index.PTQ) != 3 {
+		t.Fatalf("%d recipes, want 3", len(index.PTQ))
+	}
+	in := testkit.Fixture(t, ".", "ptq-in.pt")
+	for _, x := range index.PTQ {
+		t.Run(string(x.Config), func(t *testing.T) {
+			out, _, err := convert(t, in, string(x.Config), container.Options{To: "coremltools"}, 2)
+			if err != nil {
+				t.Fatal(err)
+			}
+			tensors, err := open("out.pt", out)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := testkit.Rows(t, tensors)
+			if len(got) != len(x.Tensors) {
+				t.Fatalf("%d tensors, want %d", len(got), len(x.Tensors))
+			}
+			for i, want := range x.Tensors {
+				if !reflect.DeepEqual(got[i], want) {
+					t.Errorf("got  %+v\nwant %+v", got[i], want)
+				}
+			}
+		})
+	}
+}
+
+// wide has tensors of several tiles, so that workers share them.
+func wide() []byte {
+	values := make([]float32, 1013)
+	for i := range values {
+		values[i] = float32(math.Sin(float64(i*i))) / 7
+	}
+	return testkit.Torch(
+		testkit.F32("a.weight", []int64{3000, 512}, values...),
+		testkit.F32("deconv.weight", []int64{64, 96, 9, 33}, values...),
+		testkit.F32("a.bias", []int64{3000}, values...),
+		testkit.F32("odd.weight", []int64{3, 35}, values...),
+	)
+}
+
+var recipes = []string{
+	recipe.Default,
+	`{"global_config":{"weight_dtype":"uint4","quantization_scheme":"affine","granularity":"per_channel"}}`,
+	`{"global_config":{"weight_dtype":"int8","granularity":"per_tensor"}}`,
+	`{"global_config":{"weight_dtype":"uint8","granularity":"per_block","block_size":[2,32]}}`,
+}
+
+var outputs = []container.Options{
+	{To: "packed"}, {To: "int8"}, {To: "int8", HighNibble: "zero"}, {To: "coremltools"},
+}
+
+// Same bytes and the same report for any number of workers, and verify agrees.
+func TestSameForAnyNumberOfWorkers(t *testing.T) {
+	in := wide()
+	for _, config := range recipes {
+		for _, o := range outputs {
+			one, report1, err := convert(t, in, config, o, 1)
+			if err != nil {
+				t.Fatal(err)
+			}
+			four, report4, err := convert(t, in, config, o, 4)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !bytes.Equal(one, four) || !reflect.DeepEqual(report1, report4) {
+				t.Errorf("%s %+v: one worker and four differ", config, o)
+			}
+			if report1.Totals.Quantized == 0 {
+				t.Errorf("%s: nothing was quantized", config)
+			}
+			v, err := quant.Verify([]*tensor.File{testkit.File("out", one)}, []*tensor.File{testkit.File("in", in)})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !v.OK || len(v.Tensors) != 4 {
+				t.Errorf("%s %+v: verify says %+v", config, o, v)
+			}
+		}
+	}
+}
+
+// Verify must see a single wrong code, scale or kept byte.
+func TestVerifySeesDamage(t *testing.T) {
+	in := testkit.Fixture(t, ".", "ptq-in.pt")
+	for _, o := range outputs {
+		good, _, err := convert(t, in, `{"global_config":{"weight_dtype":"int4","granularity":"per_channel"}}`, o, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		tensors, err := open("out", good)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, x := range tensors {
+			if strings.HasSuffix(x.Name, "n_bits") || strings.HasSuffix(x.Name, "compression_type") {
+				continue
+			}
+			bad := bytes.Clone(good)
+			// The highest byte of the first value: always a large change. For packed
+			// nibbles and codes any byte is.
+			at := x.Storage.Start + x.Offset + x.DType.Size() - 1
+			bad[at] ^= 0x34
+			v, err := quant.Verify([]*tensor.File{testkit.File("out", bad)}, []*tensor.File{testkit.File("in", in)})
+			if err == nil && v.OK {
+				t.Errorf("%+v: verify does not see that %s was changed", o, x.Name)
+			}
+		}
+	}
+}
+
+// A weight that holds NaN or infinity is an error that names it.
+func TestRefusesNaNAndInfinity(t *testing.T) {
+	for _, v := range []float32{float32(math.NaN()), float32(math.Inf(1)), float32(math.Inf(-1))} {
+		for _, config := range recipes {
+			in := testkit.Safetensors(testkit.F32("good.weight", []int64{64, 64}, 1, 2), testkit.F32("bad.weight", []int64{64, 64}, 1, 2, v))
+			_, _, err := convert(t, in, config, container.Options{}, 2)
+			var f *fault.Error
+			if !errors.As(err, &f) || f.Kind != fault.Unsupported || f.Tensor != "bad.weight" || f.File != "in" {
+				t.Errorf("%v with %s: error %v", v, config, err)
+			}
+		}
+	}
+	// Kept tensors may hold anything.
+	in := testkit.Safetensors(testkit.F32("norm.weight", []int64{64}, float32(math.NaN())))
+	if _, _, err := convert(t, in, recipe.Default, container.Options{}, 1); err != nil {
+		t.Error(err)
+	}
+}
+
+// float16 arithmetic overflows where the values themselves do not.
+func TestRefusesWhatFloat16CannotSpan(t *testing.T) {
+	half := make([]uint16, 64*64)
+	for i := range half {
+		half[i] = tensor.F32ToF16(40000)
+	}
+	in := testkit.Safetensors(testkit.Weight{Name: "w.weight", DType: tensor.F16, Shape: []int64{64, 64}, Values: tensor.Bytes(half)})
+	_, _, err := convert(t, in, recipe.Default, container.Options{}, 1)
+	if fault.KindOf(err) != fault.Unsupported || !strings.Contains(err.Error(), "F16 arithmetic") {
+		t.Errorf("error %v", err)
+	}
+}
+
+// Two outputs of one name would shadow each other.
+func TestRefusesNamesThatCollide(t *testing.T) {
+	in := testkit.Safetensors(testkit.F32("a.weight", []int64{64, 64}, 1, 2), testkit.F32("a.weight_scale", []int64{4}, 1))
+	_, _, err := convert(t, in, recipe.Default, container.Options{To: "packed"}, 1)
+	if fault.KindOf(err) != fault.Unsupported || !strings.Contains(err.Error(), `"a.weight_scale"`) {
+		t.Errorf("error %v", err)
+	}
+	if _, _, err := convert(t, in, recipe.Default, container.Options{To: "coremltools"}, 1); err != nil {
+		t.Error(err)
+	}
+}
+
+// Tensors that were one view of one storage stay one in a .pt.
+func TestTiedTensorsAreWrittenOnce(t *testing.T) {
+	out, _, err := convert(t, testkit.Fixture(t, ".", "views.pt"), recipe.Default, container.Options{To: "coremltools"}, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tensors, err := open("out.pt", out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	storage := map[string]tensor.Storage{}
+	for _, x := range tensors {
+		storage[x.Name] = x.Storage
+	}
+	if storage["whole"] != storage["twin"] || storage["whole"] == storage["rows"] {
+		t.Errorf("storages %v", storage)
+	}
+}
+
+// A cancelled context ends a conversion with its error.
+func TestCancel(t *testing.T) {
+	c, err := quant.Inspect([]*tensor.File{testkit.File("in", wide())})
+	if err != nil {
+		t.Fatal(err)
+	}
+	j, err := quant.Plan(c, parse(t, recipe.Default), container.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	_, err = quant.Convert(ctx, j, &bytes.Buffer{}, quant.Options{Workers: 2, Progress: func(int64, int64) { cancel() }})
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("error %v", err)
+	}
+}
+
+// Real readers view values in place: each must begin at a multiple of its size.
+func TestOutputsAreAligned(t *testing.T) {
+	in := testkit.Torch(
+		testkit.F32("a.weight", []int64{5, 33}, 1, 2, 3), testkit.F32("b.weight", []int64{7, 64}, 3, 4, 5),
+		testkit.Weight{Name: "byte", DType: tensor.U8, Shape: []int64{3}, Values: []byte{1, 2, 3}},
+		testkit.F32("c.weight", []int64{1, 3, 3}, 1, 2), testkit.F32("d", []int64{3}, 1))
+	for _, config := range recipes {
+		for _, o := range outputs {
+			out, _, err := convert(t, in, config, o, 1)
+			if err != nil {
+				t.Fatal(err)
+			}
+			tensors, err := open("out", out)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, x := range tensors {
+				size := x.DType.Size()
+				if o.To == "coremltools" {
+					size = 64
+				}
+				if x.Elements() > 0 && x.Storage.Start%size != 0 {
+					t.Errorf("%s %+v: %s begins at %d", config, o, x.Name, x.Storage.Start)
+				}
+			}
+		}
+	}
+}
