@@ -6,7 +6,12 @@ go 1.27.0
 toolchain go1.27.3
 
 require (
-	github.com/hack-pad/safejs v0.1.0 // indirect
-	github.com/nlpodyssey/gopickle v0.2.0 // indirect
-	github.com/rogpeppe/go-internal v1.16.0 // indirect
+	github.com/hack-pad/safejs v0.1.0
+	github.com/nlpodyssey/gopickle v0.2.0
+	github.com/rogpeppe/go-internal v1.16.0
+)
+
+require (
+	golang.org/x/sys v0.26.0 // indirect
+	golang.org/x/tools v0.26.0 // indirect
 )

@@ -63,6 +63,9 @@ func Open(f *tensor.File) (*Checkpoint, error) {
 			if err != nil {
 				return nil, err
 			}
+			if len(c.State.Tensors) == 0 {
+				return nil, fault.Not(f.Name, "the file holds no tensors").Hint("there is nothing in it to convert")
+			}
 			c.File, c.Format = f, row.name
 			return c, nil
 		}

@@ -47,6 +47,9 @@ func (x Tile) Size(t *tensor.Tensor) int64 {
 	if len(t.Shape) == 0 {
 		return t.DType.Size()
 	}
+	if t.Shape[0] == 0 {
+		return 0
+	}
 	return t.Bytes() / t.Shape[0] * x.Rows
 }
 

@@ -1,0 +1,99 @@
+package plan
+
+import (
+	"testing"
+
+	"nibble/quant/recipe"
+	"nibble/quant/tensor"
+)
+
+// state makes tensors without bytes: a plan needs none.
+func state(list ...tensor.Tensor) *tensor.StateDict {
+	for i := range list {
+		list[i].Strides = tensor.DenseStrides(list[i].Shape)
+	}
+	return &tensor.StateDict{Tensors: list}
+}
+
+func f32(name string, shape ...int64) tensor.Tensor {
+	return tensor.Tensor{Name: name, DType: tensor.F32, Shape: shape}
+}
+
+func TestModuleTypes(t *testing.T) {
+	s := state(
+		f32("fc.weight", 64, 64), f32("fc.bias", 64), f32("weight", 8, 8),
+		f32("model.embed_tokens.weight", 100, 64), f32("wte.weight", 100, 64), f32("tok_embeddings.weight", 9, 9), f32("pos_embedding.weight", 9, 9),
+		f32("time_embedding.weight", 64, 64), f32("time_embedding.bias", 64), f32("embed_out.weight", 64, 64),
+		f32("patch_embed.proj.weight", 64, 3, 16, 16), f32("patch_embed.proj.bias", 64),
+		f32("c1.weight", 8, 4, 3), f32("c3.weight", 8, 4, 3, 3, 3),
+		f32("up.weight", 8, 4, 2, 2), f32("up.bias", 4), f32("down.weight", 8, 4, 2, 2), f32("down.bias", 8),
+		f32("grouped_up.weight", 8, 4, 2, 2), f32("grouped_up.bias", 12),
+		f32("deconv.weight", 8, 8, 2), f32("deconv.bias", 8), f32("x.ConvTranspose.weight", 8, 4, 2, 2, 2),
+		f32("attn.in_proj_weight", 96, 32), f32("attn.out_proj.weight", 32, 32), f32("attn.out_proj.bias", 32),
+		f32("cross.q_proj_weight", 32, 32), f32("cross.k_proj_weight", 32, 32), f32("other.out_proj.weight", 32, 32), f32("self.q_proj.weight", 32, 32),
+		f32("rnn.weight_ih_l0", 32, 32), f32("rnn.weight_hh_l1_reverse", 32, 32),
+		f32("norm.weight", 64), f32("pos_embed", 1, 9, 64), f32("conv.weight_v", 8, 4, 3),
+	)
+	want := []string{
+		"Linear fc", " fc", "Linear ",
+		"Embedding model.embed_tokens", "Embedding wte", "Embedding tok_embeddings", "Embedding pos_embedding",
+		"Linear time_embedding", " time_embedding", "Linear embed_out",
+		"Conv2d patch_embed.proj", " patch_embed.proj",
+		"Conv1d c1", "Conv3d c3",
+		"ConvTranspose2d up", " up", "Conv2d down", " down",
+		"ConvTranspose2d grouped_up", " grouped_up",
+		"ConvTranspose1d deconv", " deconv", "ConvTranspose3d x.ConvTranspose",
+		"MultiheadAttention attn", "MultiheadAttention attn", " attn.out_proj",
+		"MultiheadAttention cross", "MultiheadAttention cross", "Linear other.out_proj", "Linear self.q_proj",
+		"RNN rnn", "RNN rnn",
+		" norm", " ", " conv",
+	}
+	for i, m := range modules(s) {
+		if got := m.class + " " + m.module; got != want[i] {
+			t.Errorf("%s: %q, want %q", s.Tensors[i].Name, got, want[i])
+		}
+	}
+}
+
+func TestVerdicts(t *testing.T) {
+	r, err := recipe.Parse("c", []byte(`{
+		"global_config": {"weight_dtype": "int4", "granularity": "per_block", "block_size": 32},
+		"module_name_configs": {"head": null, "attn": {"weight_dtype": "int8"}}}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	half := f32("half.weight", 64, 64)
+	half.DType = tensor.BF16
+	ids := f32("ids.weight", 64, 64)
+	ids.DType = tensor.I64
+	s := state(f32("fc.weight", 64, 64), f32("fc.bias", 64), f32("head.weight", 64, 64), f32("odd.weight", 7, 30), half, ids,
+		f32("attn.in_proj_weight", 96, 32), f32("attn.out_proj.weight", 32, 32), f32("wte.weight", 64, 64), f32("none.weight", 0, 64),
+		f32("rnn.weight_ih_l0", 64, 64), f32("table", 64, 64), f32("norm.weight", 64))
+	want := []struct{ scheme, rule, reason string }{
+		{"int4 symmetric per_block 32", "global_config", "weight of a Linear"},
+		{"", "", "bias"},
+		{"", `module_name_configs "head"`, "the recipe keeps it"},
+		{"", "global_config", "a block of 32 is not smaller than its 30 input channels"},
+		{"int4 symmetric per_block 32", "global_config", "weight of a Linear"},
+		{"", "", "I64 values, not float weights"},
+		{"int8 symmetric per_channel", `module_name_configs "attn"`, "weight of an attention (MultiheadAttention)"},
+		{"int8 symmetric per_channel", `module_name_configs "attn"`, "weight of an attention (MultiheadAttention)"},
+		{"", "", "embedding: coremltools keeps these"},
+		{"", "", "empty"},
+		{"", "", "recurrent layer: coremltools keeps these"},
+		{"", "", "not the weight of a layer that coremltools quantizes"},
+		{"", "", "one number per channel or fewer (norm, running mean)"},
+	}
+	for i, e := range Build(s, r).Entries {
+		scheme := ""
+		if e.Quantize {
+			scheme = e.Scheme.String()
+		}
+		if scheme != want[i].scheme || e.Rule != want[i].rule || e.Reason != want[i].reason {
+			t.Errorf("%s: %q by %q because %q", e.Tensor.Name, scheme, e.Rule, e.Reason)
+		}
+		if (e.Type == "") != (e.TypeSource == "") {
+			t.Errorf("%s: type %q from %q", e.Tensor.Name, e.Type, e.TypeSource)
+		}
+	}
+}

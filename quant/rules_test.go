@@ -1,0 +1,108 @@
+package quant_test
+
+import (
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// stages is the arrow of README.md: a package may import only packages of lower rank.
+var stages = map[string]int{
+	"quant/fault": 0, "quant/tensor": 0, "quant/scheme": 0,
+	"quant/recipe": 1, "quant/kernel": 1, "quant/tile": 1, "quant/format/safetensors": 1, "quant/format/torch": 1,
+	"quant/checkpoint": 2, "quant/plan": 2,
+	"quant/container": 3,
+	"quant/convert":   4, "quant/report": 4, "quant/verify": 4,
+	"quant":     5,
+	"quant/cmd": 6, "quant/testkit": 6, "wasm": 6,
+}
+
+// rank finds the stage of a folder: its own, or that of the nearest folder above.
+func rank(dir string) (int, bool) {
+	for ; dir != "."; dir = filepath.ToSlash(filepath.Dir(dir)) {
+		if n, ok := stages[dir]; ok {
+			return n, ok
+		}
+	}
+	return 0, false
+}
+
+// sources walks the Go files of the repository, tests left out.
+func sources(t *testing.T, each func(dir, path string)) {
+	n := 0
+	for _, top := range []string{"quant", "wasm"} {
+		err := filepath.WalkDir(filepath.Join("..", top), func(path string, d fs.DirEntry, err error) error {
+			if err == nil && strings.HasSuffix(path, ".go") && !strings.HasSuffix(path, "_test.go") {
+				n++
+				rel, _ := filepath.Rel("..", path)
+				each(filepath.ToSlash(filepath.Dir(rel)), path)
+			}
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n < 40 {
+		t.Fatalf("only %d files were seen", n)
+	}
+}
+
+func TestImportsFollowTheArrow(t *testing.T) {
+	sources(t, func(dir, path string) {
+		from, ok := rank(dir)
+		if !ok {
+			t.Errorf("%s has no place in the arrow: give it one in this test", dir)
+			return
+		}
+		f, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.ImportsOnly)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, imported := range f.Imports {
+			name := strings.Trim(imported.Path.Value, `"`)
+			if (name == "syscall/js" || strings.HasSuffix(name, "/safejs")) && dir != "wasm" {
+				t.Errorf("%s imports %s: the browser lives in wasm/ alone", path, name)
+			}
+			inner, ours := strings.CutPrefix(name, "nibble/")
+			if to, _ := rank(inner); ours && to >= from {
+				t.Errorf("%s imports %s, against the arrow", path, name)
+			}
+		}
+	})
+}
+
+func TestWasmFilesAreTagged(t *testing.T) {
+	sources(t, func(dir, path string) {
+		if dir != "wasm" {
+			return
+		}
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.HasPrefix(string(text), "//go:build js && wasm\n") {
+			t.Errorf("%s does not begin with //go:build js && wasm", path)
+		}
+	})
+}
+
+// The two halves of the protocol carry one number.
+func TestProtocolTwins(t *testing.T) {
+	for path, want := range map[string]string{
+		"../wasm/protocol.go":     "\nconst Protocol = 1\n",
+		"../site/src/protocol.ts": "\nexport const PROTOCOL = 1\n",
+	} {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(string(text), want) {
+			t.Errorf("%s lacks %q", path, want)
+		}
+	}
+}

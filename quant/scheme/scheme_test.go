@@ -1,0 +1,83 @@
+package scheme
+
+import (
+	"reflect"
+	"strings"
+	"testing"
+)
+
+// The ranges of coremltools' get_quant_range_by_dtype.
+func TestRanges(t *testing.T) {
+	for _, c := range []struct {
+		d        WeightDType
+		m        Mode
+		min, max int
+		zero     int
+		stored   bool
+	}{
+		{Int4, Symmetric, -7, 7, 0, false}, {Int4, Affine, -8, 7, 0, true}, {Uint4, Symmetric, 0, 14, 7, true}, {Uint4, Affine, 0, 15, 7, true},
+		{Int8, Symmetric, -127, 127, 0, false}, {Int8, Affine, -128, 127, 0, true}, {Uint8, Symmetric, 0, 254, 127, true}, {Uint8, Affine, 0, 255, 127, true},
+	} {
+		s := Scheme{WeightDType: c.d, Mode: c.m}
+		if min, max := s.Range(); min != c.min || max != c.max || s.HasZeroPoint() != c.stored {
+			t.Errorf("%s %s: [%d, %d], zero point %v", c.d, c.m, min, max, s.HasZeroPoint())
+		}
+		if c.m == Symmetric && s.FixedZeroPoint() != c.zero {
+			t.Errorf("%s: zero point %d", c.d, s.FixedZeroPoint())
+		}
+	}
+}
+
+// Each row was observed of coremltools 9.0: the scale shape, or that the layer is skipped.
+func TestBlocks(t *testing.T) {
+	for _, c := range []struct {
+		name       string
+		grain      Granularity
+		block      []int64
+		shape      []int64
+		transposed bool
+		scales     []int64 // nil: skipped
+		why        string
+	}{
+		{"linear block", PerBlock, []int64{32}, []int64{32, 64}, false, []int64{32, 2}, ""},
+		{"linear channel", PerChannel, nil, []int64{32, 64}, false, []int64{32, 1}, ""},
+		{"linear tensor", PerTensor, nil, []int64{32, 64}, false, []int64{1, 1}, ""},
+		{"conv block", PerBlock, []int64{16}, []int64{8, 64, 3, 3}, false, []int64{8, 4, 1, 1}, ""},
+		{"conv1d channel", PerChannel, nil, []int64{8, 6, 5}, false, []int64{8, 1, 1}, ""},
+		{"convtranspose channel", PerChannel, nil, []int64{8, 4, 2, 2}, true, []int64{1, 4, 1, 1}, ""},
+		{"convtranspose block", PerBlock, []int64{4}, []int64{8, 16, 2, 2}, true, []int64{2, 16, 1, 1}, ""},
+		{"convtranspose wrongly skipped", PerBlock, []int64{4}, []int64{8, 4, 2, 2}, true, nil, "not smaller than its 4 input channels"},
+		{"convtranspose true axis", PerBlock, []int64{4}, []int64{6, 8, 2, 2}, true, nil, "do not fit"},
+		{"pair", PerBlock, []int64{2, 4}, []int64{8, 16}, false, []int64{4, 4}, ""},
+		{"pair of kernels", PerBlock, []int64{2, 4, 0, 3}, []int64{8, 16, 3, 3}, false, []int64{4, 4, 1, 1}, ""},
+		{"kernel split", PerBlock, []int64{2, 4, 1}, []int64{8, 16, 3, 3}, false, nil, "never split"},
+		{"too long", PerBlock, []int64{1, 4, 0}, []int64{8, 16}, false, nil, "3 entries"},
+		{"whole row as int", PerBlock, []int64{64}, []int64{32, 64}, false, nil, "not smaller"},
+		{"whole row as pair", PerBlock, []int64{1, 64}, []int64{32, 64}, false, []int64{32, 1}, ""},
+		{"zero and block", PerBlock, []int64{0, 32}, []int64{32, 64}, false, []int64{32, 2}, ""},
+		{"large and block", PerBlock, []int64{99999, 32}, []int64{32, 64}, false, []int64{32, 2}, ""},
+		{"block and whole", PerBlock, []int64{2, 0}, []int64{32, 64}, false, []int64{16, 1}, ""},
+		{"block and too large", PerBlock, []int64{2, 99999}, []int64{32, 64}, false, nil, "do not fit"},
+		{"zero", PerBlock, []int64{0}, []int64{32, 64}, false, nil, "cuts no axis"},
+		{"negative", PerBlock, []int64{-4}, []int64{32, 64}, false, nil, "cuts no axis"},
+		{"input not divisible", PerBlock, []int64{32}, []int64{32, 70}, false, nil, "70 input channels"},
+		{"output not divisible", PerBlock, []int64{5, 32}, []int64{32, 64}, false, nil, "32 output channels"},
+		{"depthwise", PerBlock, []int64{32}, []int64{64, 1, 3, 3}, false, nil, "1 input channels"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			g, why := Scheme{Granularity: c.grain, BlockSize: c.block}.Blocks(c.shape, c.transposed)
+			if c.scales == nil {
+				if why == "" || !strings.Contains(why, c.why) {
+					t.Errorf("why is %q, want %q", why, c.why)
+				}
+				return
+			}
+			if got := g.ScaleShape(len(c.shape)); why != "" || !reflect.DeepEqual(got, c.scales) {
+				t.Errorf("%v %q, want %v", got, why, c.scales)
+			}
+			if g.Scales()*g.BlockRows*g.Run() != g.Rows*g.Row() {
+				t.Errorf("%+v does not cover the weight", g)
+			}
+		})
+	}
+}
