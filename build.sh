@@ -92,7 +92,7 @@ test_wasm() {
 test_page() {
   local browser
   browser=$(find_browser "$1")
-  NIBBLE_BROWSER=$browser NIBBLE_BROWSER_KIND=${1%-esr} node --test --test-reporter=spec site/test/*.test.mjs
+  NIBBLE_BROWSER=$browser NIBBLE_BROWSER_KIND=${1%-esr} node --test --test-timeout=120000 --test-reporter=spec site/test/*.test.mjs
 }
 
 oracle() {

@@ -71,6 +71,8 @@ var brokenFiles = []broken{
 	{"st: data cut short", header(`{"a":{"dtype":"U8","shape":[9],"data_offsets":[0,9]}}`, 3), fault.Format, "cut short"},
 	{"st: missing field", header(`{"a":{"dtype":"U8","shape":[1]}}`, 1), fault.Format, "lacks"},
 	{"st: metadata number", header(`{"__metadata__":{"a":1}}`, 0), fault.Format, "not a string"},
+	{"st: broken null", header(`{"__metadata__":nul}`, 0), fault.Format, "not valid JSON"}, // found by fuzzing
+	{"st: broken list", header(`{"a":{"dtype":"U8","shape":[1,}}`, 0), fault.Format, "not valid JSON"},
 	{"st: no tensors", header("{}", 0), fault.Unsupported, "no tensors"}, // found by fuzzing
 	{"st: goes on", header(`{} {}`, 0), fault.Format, "goes on"},
 

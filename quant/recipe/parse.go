@@ -133,17 +133,15 @@ func (p *parser) oneMode(r *Recipe) error {
 // entry reads one module config, or null, which keeps the module.
 func (p *parser) entry(at string) (e Entry, null bool, err error) {
 	if p.dec.PeekKind() == 'n' {
-		_, err := p.dec.ReadToken()
-		return Entry{}, true, err
+		return Entry{}, true, p.null()
 	}
 	s, keep := defaultScheme(), false
 	err = p.object(at, func(key string) error {
 		switch key {
 		case "weight_dtype":
 			if p.dec.PeekKind() == 'n' {
-				_, err := p.dec.ReadToken()
 				keep = true
-				return err
+				return p.null()
 			}
 			v, err := p.oneOf(at, key, "int4", "uint4", "int8", "uint8", "float32")
 			keep = v == "float32"
@@ -181,8 +179,7 @@ func (p *parser) entry(at string) (e Entry, null bool, err error) {
 func (p *parser) blockSize(at string) ([]int64, error) {
 	switch p.dec.PeekKind() {
 	case 'n':
-		_, err := p.dec.ReadToken()
-		return nil, err
+		return nil, p.null()
 	case '0':
 		n, err := p.int_(at)
 		return []int64{n}, err
@@ -259,10 +256,17 @@ func (p *parser) unknown(at, key string, known ...string) error {
 // map_ reads an object with keys of the user's choice, or null.
 func (p *parser) map_(at string, each func(key string) error) error {
 	if p.dec.PeekKind() == 'n' {
-		_, err := p.dec.ReadToken()
-		return err
+		return p.null()
 	}
 	return p.object(at, each)
+}
+
+// null reads what begins like null.
+func (p *parser) null() error {
+	if _, err := p.dec.ReadToken(); err != nil {
+		return p.syntax(err)
+	}
+	return nil
 }
 
 // object reads an object; each consumes the value of one key.

@@ -89,6 +89,8 @@ var refused = []struct {
 	{`{"module_name_configs":{"(":{}}}`, fault.Unsupported, "pattern"},
 	{`{"module_name_configs":{"(?=a)":{}}}`, fault.Unsupported, "look-around"},
 	{`{"module_name_configs":{"a":5}}`, fault.Unsupported, "not an object"},
+	{`{"global_config":nu`, fault.Format, "not valid JSON"}, // found by fuzzing
+	{`{"global_config":{"block_size":nul}}`, fault.Format, "not valid JSON"},
 	{strings.Repeat("[", 100000), fault.Unsupported, "not an object"},
 }
 

@@ -25,7 +25,8 @@ export class Core {
   private next = 1
   private readonly tab = Math.random().toString(36).slice(2) // randomUUID is not there on plain http
 
-  constructor() {
+  /** crashed is told when the worker dies on its own, whether or not a call was pending. */
+  constructor(private crashed: (err: CoreError) => void) {
     // Held for as long as the tab lives; see sink.ts.
     void navigator.locks?.request(lockName(this.tab), () => new Promise(() => undefined))
   }
@@ -60,6 +61,7 @@ export class Core {
         const err = new CoreError(f.kind, f.message)
         reject(err)
         this.stop(err)
+        this.crashed(err)
       }
       worker.onerror = e => fail({ kind: 'internal', message: e.message || 'The core could not be started. Reload the page.' })
       worker.onmessage = ({ data }: MessageEvent<Response>) => {

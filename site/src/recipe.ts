@@ -31,9 +31,12 @@ export const extension: Record<string, string> = { packed: '.safetensors', int8:
 /** The config in JSON that the options stand for. */
 export function configOf(o: Options): string {
   if (o.config.trim()) return o.config
-  const global: Record<string, unknown> = { weight_dtype: o.weightDtype, granularity: o.granularity, quantization_scheme: o.scheme }
+  const global: Record<string, unknown> = { weight_dtype: o.weightDtype, granularity: o.granularity }
   // What is no number is passed on as it is, so that the core says what is wrong with it.
   if (o.granularity === 'per_block') global.block_size = /^-?\d+$/.test(o.blockSize) ? Number(o.blockSize) : o.blockSize
+  // Left out where it is coremltools' default, so that the page's first recipe is, to the
+  // letter, the command's.
+  if (o.scheme !== 'symmetric') global.quantization_scheme = o.scheme
   return JSON.stringify({ global_config: global })
 }
 

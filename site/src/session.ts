@@ -25,13 +25,28 @@ const empty: State = {
 
 export class Session {
   state = empty
-  private core = new Core()
+  private core = new Core(err => this.fail(err, 'empty'))
   private inputs: Input[] = []
+  /** The worker's answer about inputs; whatever needs the file waits for it. */
+  private opened: Promise<Inspection> = Promise.reject(new Error('no file is open'))
   /** Counts what the user asked for, so that a late answer to an old question is dropped. */
   private turn = 0
   private timer: ReturnType<typeof setTimeout> | undefined
 
-  constructor(private changed: () => void) {}
+  constructor(private changed: () => void) {
+    this.opened.catch(() => undefined)
+  }
+
+  private inspect(): Promise<Inspection> {
+    this.opened = this.core.call('inspect', [this.inputs])
+    return this.opened
+  }
+
+  private async decide(): Promise<Report> {
+    await this.opened
+    const { options } = this.state
+    return this.core.call('plan', [configOf(options), options.container, options.container === 'int8' ? options.highNibble : ''])
+  }
 
   private set(change: Partial<State>) {
     this.state = { ...this.state, ...change }
@@ -47,7 +62,7 @@ export class Session {
     this.dropResult()
     this.set({ ...empty, options: this.state.options, phase: 'opening' })
     try {
-      const model = await this.core.call('inspect', [inputs])
+      const model = await this.inspect()
       if (turn !== this.turn) return
       this.set({ model })
     } catch (err) {
@@ -76,8 +91,7 @@ export class Session {
   }
 
   private async plan(turn: number) {
-    const { options } = this.state
-    const report = await this.core.call('plan', [configOf(options), options.container, options.container === 'int8' ? options.highNibble : ''])
+    const report = await this.decide()
     if (turn !== this.turn) return
     this.dropResult()
     this.set({ phase: 'ready', report, result: null, verification: null, error: null })
@@ -94,7 +108,7 @@ export class Session {
     const began = performance.now()
     try {
       // Planned once more, so that what is converted is what the controls say.
-      const plan = await this.core.call('plan', [configOf(options), options.container, options.container === 'int8' ? options.highNibble : ''])
+      const plan = await this.decide()
       if (turn !== this.turn) return
       this.set({ report: plan })
       const { report, output } = await this.core.call('convert', [name, options.hash], (done, total) => {
@@ -113,19 +127,10 @@ export class Session {
     this.core.stop()
     this.set({ phase: 'ready', progress: null, verification: null, error: { kind: 'cancelled', message: text.cancelled } })
     try {
-      await this.reopen(turn)
+      await this.inspect() // the new worker knows no file yet
     } catch (err) {
       if (turn === this.turn) this.fail(err, 'empty')
     }
-  }
-
-  /** A new worker knows no file yet. */
-  private async reopen(turn: number) {
-    const model = await this.core.call('inspect', [this.inputs])
-    if (turn !== this.turn) return
-    const { error } = this.state
-    await this.plan(turn)
-    if (turn === this.turn) this.set({ model, error })
   }
 
   async verify() {

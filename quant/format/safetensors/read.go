@@ -113,8 +113,10 @@ func (h *header) read() error {
 
 func (h *header) metadata() error {
 	if h.dec.PeekKind() == 'n' { // MLX writes null when it has none
-		_, err := h.dec.ReadToken()
-		return err
+		if _, err := h.dec.ReadToken(); err != nil {
+			return h.syntax(err)
+		}
+		return nil
 	}
 	h.out.Metadata = map[string]string{}
 	return h.object(func(key string) error {
@@ -210,8 +212,10 @@ func (h *header) ints(name string) ([]int64, error) {
 		}
 		list = append(list, int64(n))
 	}
-	_, err = h.dec.ReadToken()
-	return list, err
+	if _, err = h.dec.ReadToken(); err != nil {
+		return nil, h.syntax(err)
+	}
+	return list, nil
 }
 
 // object reads an object; each consumes the value of one key.

@@ -1,0 +1,112 @@
+// What the page's tests share: the browser that build.sh found, the site on localhost,
+// the native command, and files to drop.
+
+import { execFile } from 'node:child_process'
+import { mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import puppeteer from 'puppeteer-core'
+import { serve } from '../serve.mjs'
+
+export const root = fileURLToPath(new URL('../../', import.meta.url))
+export const fixture = name => join(root, 'quant/testkit/fixtures', name)
+export const kind = process.env.NIBBLE_BROWSER_KIND
+const executablePath = process.env.NIBBLE_BROWSER
+if (!kind || !executablePath) throw new Error('run these tests with ./build.sh test page')
+
+/** Runs the native command; resolves to its standard output. */
+export async function nibble(...args) {
+  return (await promisify(execFile)(join(root, 'build/nibble'), args, { maxBuffer: 1 << 28 })).stdout
+}
+
+/** The error line of a native command that must fail, without its "nibble: ". */
+export async function nibbleError(...args) {
+  try {
+    await nibble(...args)
+  } catch (err) {
+    return err.stderr.trim().replace(/^nibble: /, '')
+  }
+  throw new Error(`nibble ${args.join(' ')} did not fail`)
+}
+
+/** One browser, one site, one scratch folder. */
+export async function start() {
+  const folder = mkdtempSync(join(tmpdir(), 'nibble-test-'))
+  const downloads = mkdtempSync(join(folder, 'downloads-'))
+  // From a sub-path, as on many static hosts.
+  const server = await serve(join(root, 'dist'), 0)
+  const address = `http://localhost:${server.address().port}/`
+  const browser = await puppeteer.launch(kind === 'firefox'
+    ? {
+        browser: 'firefox', executablePath, headless: true,
+        extraPrefsFirefox: { 'browser.download.dir': downloads, 'browser.download.folderList': 2, 'browser.download.useDownloadDir': true },
+      }
+    : {
+        executablePath, headless: true,
+        args: ['--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage', '--disable-background-networking', '--disable-component-update', '--disable-sync', '--no-first-run'],
+      })
+  if (kind !== 'firefox') {
+    const session = await browser.target().createCDPSession()
+    await session.send('Browser.setDownloadBehavior', { behavior: 'allow', downloadPath: downloads })
+  }
+  return {
+    address, browser, folder, downloads,
+    async stop() {
+      await browser.close()
+      server.close()
+      rmSync(folder, { recursive: true, force: true })
+    },
+  }
+}
+
+/** A fresh page, with what it logged and asked for. */
+export async function openPage(site) {
+  const page = await site.browser.newPage()
+  const requests = [], problems = []
+  page.on('request', r => requests.push(r.url()))
+  page.on('pageerror', err => problems.push(err.message))
+  await page.goto(site.address)
+  await page.waitForSelector(id('file-input'))
+  return { page, requests, problems }
+}
+
+export const id = name => `[data-testid="${name}"]`
+
+/** Chooses a file and waits for its plan. */
+export async function choose(page, path) {
+  const input = await page.waitForSelector(id('file-input'))
+  await input.uploadFile(path)
+  await page.waitForSelector(`${id('convert')}:not(:disabled)`)
+}
+
+/** Converts and waits for the result. */
+export async function convert(page) {
+  await page.click(id('convert'))
+  await page.waitForSelector(id('download'))
+}
+
+/** Clicks a download link; resolves to the bytes that arrived on the disk. */
+export async function download(site, page, link = 'download') {
+  const name = await page.$eval(id(link), a => a.download)
+  for (const old of readdirSync(site.downloads)) rmSync(join(site.downloads, old))
+  await page.click(id(link))
+  for (let size = -1, tries = 0; tries < 300; tries++) {
+    await sleep(50)
+    const names = readdirSync(site.downloads)
+    if (names.length !== 1 || names[0] !== name) continue
+    const bytes = readFileSync(join(site.downloads, name))
+    if (bytes.length > 0 && bytes.length === size) return bytes
+    size = bytes.length
+  }
+  throw new Error(`the download of ${name} did not arrive: ${readdirSync(site.downloads)}`)
+}
+
+export const textOf = (page, name) => page.$eval(id(name), e => e.textContent)
+
+/** Waits until the text of an element satisfies a test. */
+export async function waitForText(page, name, part) {
+  await page.waitForFunction((q, p) => document.querySelector(q)?.textContent.includes(p), {}, id(name), part)
+}

@@ -1,0 +1,287 @@
+// The page in a real browser, as a user meets it.
+
+import assert from 'node:assert/strict'
+import { openSync, readFileSync, writeFileSync, writeSync, closeSync } from 'node:fs'
+import { createServer } from 'node:http'
+import { join } from 'node:path'
+import { after, before, test } from 'node:test'
+import { choose, convert, download, fixture, id, kind, nibble, nibbleError, openPage, start, textOf, waitForText } from './browser.mjs'
+
+let site
+before(async () => { site = await start() })
+after(async () => { await site?.stop() })
+
+/** A safetensors file of a few matrices, large enough to take a while. */
+function bigFile(megabytes) {
+  const path = join(site.folder, `big-${megabytes}.safetensors`)
+  const rows = megabytes * 256 / 4 // four matrices of rows x 1024 float32
+  const header = {}
+  for (let i = 0; i < 4; i++) header[`layers.${i}.weight`] = { dtype: 'F32', shape: [rows, 1024], data_offsets: [i * rows * 4096, (i + 1) * rows * 4096] }
+  const text = Buffer.from(JSON.stringify(header))
+  const size = Buffer.alloc(8)
+  size.writeBigUInt64LE(BigInt(text.length))
+  const piece = new Float32Array(1 << 18)
+  for (let i = 0; i < piece.length; i++) piece[i] = Math.sin(i * i) / 30
+  const f = openSync(path, 'w')
+  writeSync(f, size)
+  writeSync(f, text)
+  for (let n = 0; n < megabytes; n++) writeSync(f, Buffer.from(piece.buffer))
+  closeSync(f)
+  return path
+}
+
+const containers = [
+  { to: 'packed', extension: 'safetensors', more: [] },
+  { to: 'int8', extension: 'safetensors', more: [] },
+  { to: 'int8', highNibble: 'zero', extension: 'safetensors', more: ['--high-nibble', 'zero'] },
+  { to: 'coremltools', extension: 'pt', more: [] },
+]
+
+test('the first screen loads nothing heavy', async () => {
+  const { page, requests, problems } = await openPage(site)
+  const paths = requests.map(r => new URL(r).pathname.split('/').pop())
+  assert.ok(paths.includes('app.js'))
+  assert.deepEqual(paths.filter(p => /wasm|worker|sample/.test(p)), [])
+  assert.match(await page.evaluate(() => document.body.innerText), /Your weights never leave this machine/)
+  assert.deepEqual(problems, [])
+  await page.close()
+})
+
+for (const file of ['ptq-in.pt', 'views.pt', 'small.safetensors']) {
+  for (const c of containers) {
+    test(`${file} to ${c.to} ${c.highNibble ?? ''}: the same bytes and report as the native command`, async () => {
+      const { page, problems } = await openPage(site)
+      await choose(page, fixture(file))
+      await page.select(id('granularity'), 'per_channel')
+      await page.select(id('container'), c.to)
+      if (c.highNibble) await page.select(id('high-nibble'), c.highNibble)
+      await convert(page)
+      assert.match(await textOf(page, 'status'), /done$/)
+      const name = file.replace(/\.\w+$/, `-int4.${c.extension}`)
+      assert.equal(await page.$eval(id('download'), a => a.download), name)
+      const got = await download(site, page)
+      const report = JSON.parse(await download(site, page, 'report-download'))
+
+      const config = join(site.folder, 'config.json'), out = join(site.folder, 'native'), native = join(site.folder, 'native.json')
+      writeFileSync(config, JSON.stringify({ global_config: { weight_dtype: 'int4', granularity: 'per_channel' } }))
+      await nibble('convert', fixture(file), '--config', config, '--to', c.to, ...c.more, '-o', out, '--report', native)
+      assert.ok(got.equals(readFileSync(out)), 'the bytes differ')
+      const want = JSON.parse(readFileSync(native, 'utf8'))
+      want.inputs[0].name = file
+      want.output.name = name
+      assert.deepEqual(report, want)
+      assert.deepEqual(problems, [])
+      await page.close()
+    })
+  }
+}
+
+test('the plan is there before any weight is read, and follows the controls', async () => {
+  const { page } = await openPage(site)
+  await choose(page, fixture('ptq-in.pt'))
+  const row = name => page.$eval(`tr[data-name="${name}"]`, e => `${e.dataset.verdict}: ${e.innerText.replace(/\s+/g, ' ')}`)
+  // 32 inputs are one block of 32: coremltools keeps such a layer.
+  assert.match(await row('0.weight'), /^keep: .*8 × 32 F16.*Linear.*not smaller than its 32 input channels/)
+  await page.$eval(id('block-size'), e => { e.value = '8'; e.dispatchEvent(new Event('input', { bubbles: true })) })
+  await page.waitForSelector('tr[data-name="0.weight"][data-verdict="quantize"]')
+  assert.match(await row('0.weight'), /int4 block 8.*512 B → 192 B/)
+  assert.match(await row('attn.in_proj_weight'), /MultiheadAttention/)
+  assert.match(await row('0.bias'), /^keep: .*bias/)
+  await page.select(id('quantization-scheme'), 'affine')
+  await page.select(id('weight-dtype'), 'uint8')
+  await page.waitForFunction(() => document.querySelector('tr[data-name="0.weight"]').innerText.includes('uint8'))
+  assert.match(await row('0.weight'), /uint8 block 8, affine/)
+
+  // A config takes the place of the controls; a wrong one says so and the page goes on.
+  const config = text => page.$eval(id('config-input'), (e, t) => { e.value = t; e.dispatchEvent(new Event('input', { bubbles: true })) }, text)
+  await config('{"global_config": {"weight_dtype": "int5"}}')
+  await waitForText(page, 'error', 'weight_dtype is "int5"; did you mean "int4"?')
+  assert.equal(await page.$eval(id('convert'), b => b.disabled), true)
+  await config('{"module_name_configs": {"attn": {"weight_dtype": "int8"}}}')
+  await page.waitForSelector('tr[data-name="attn.in_proj_weight"][data-verdict="quantize"]')
+  assert.match(await row('0.weight'), /^keep: .*no rule of the recipe names it/)
+  assert.equal(await page.$(id('error')), null)
+  await page.close()
+})
+
+test('the sample converts, verifies and says what it cost', async () => {
+  const { page, problems } = await openPage(site)
+  await page.click(id('sample'))
+  await page.waitForSelector(`${id('convert')}:not(:disabled)`)
+  await convert(page)
+  assert.match(await page.$eval('tr[data-name="lm_head.weight"]', e => e.innerText), /\d+\.\d dB/)
+  await page.click(id('verify'))
+  await waitForText(page, 'verification', 'Verified: 29 quantized within their allowed error, 10 kept byte for byte.')
+  assert.deepEqual(problems, [])
+  await page.close()
+})
+
+test('a file is dropped anywhere, and two are converted in a row', async () => {
+  const { page } = await openPage(site)
+  const drop = (name, bytes) => page.evaluate((n, b) => {
+    const data = new DataTransfer()
+    data.items.add(new File([new Uint8Array(b)], n))
+    for (const type of ['dragenter', 'dragover', 'drop']) {
+      document.querySelector('header').dispatchEvent(new DragEvent(type, { dataTransfer: data, bubbles: true, cancelable: true }))
+    }
+  }, name, [...bytes])
+  const model = readFileSync(fixture('ptq-in.pt'))
+  await drop('first.pt', model)
+  await page.waitForSelector(`${id('convert')}:not(:disabled)`)
+  await page.select(id('granularity'), 'per_tensor')
+  await page.waitForSelector('tr[data-name="0.weight"][data-verdict="quantize"]')
+  await convert(page)
+  const first = await download(site, page)
+  await page.click(id('convert')) // again: the same bytes
+  await page.waitForFunction(q => document.querySelector(q), {}, id('download'))
+  assert.ok((await download(site, page)).equals(first))
+  await drop('second.pt', model)
+  await page.waitForFunction(() => document.querySelector('h2')?.textContent === 'second.pt')
+  await page.waitForSelector(`${id('convert')}:not(:disabled)`)
+  await convert(page)
+  assert.equal(await page.$eval(id('download'), a => a.download), 'second-int4.safetensors')
+  assert.ok((await download(site, page)).equals(first))
+  await drop('config.json', Buffer.from('{"global_config": {"weight_dtype": "uint8"}}'))
+  await page.waitForFunction(() => document.querySelector('tr[data-name="0.weight"]')?.innerText.includes('uint8'))
+  await page.close()
+})
+
+test('cancel works at once, and the page goes on', async () => {
+  const path = bigFile(256)
+  const { page } = await openPage(site)
+  await choose(page, path)
+  await page.click(id('convert'))
+  await page.waitForSelector(id('progress'))
+  await page.waitForFunction(q => document.querySelector(q)?.value > 0, {}, id('progress'))
+  const began = Date.now()
+  await page.click(id('cancel'))
+  await page.waitForFunction(q => !document.querySelector(q), {}, id('progress'))
+  assert.ok(Date.now() - began < 2000, 'cancelling took longer than reading on would have')
+  await waitForText(page, 'error', 'Cancelled')
+  assert.equal(await page.$(id('download')), null)
+  // The page is alive all along, and the same file converts afterwards.
+  await page.click(id('convert'))
+  await page.waitForSelector(id('cancel'))
+  let slowest = 0
+  while (await page.$(id('cancel')) !== null) {
+    const t = Date.now()
+    await page.evaluate(() => new Promise(requestAnimationFrame))
+    slowest = Math.max(slowest, Date.now() - t)
+  }
+  assert.ok(slowest < 2000, `the page froze for ${slowest} ms`)
+  await page.waitForSelector(id('download'))
+  const out = join(site.folder, 'big-native')
+  await nibble('convert', path, '-o', out)
+  assert.ok((await download(site, page)).equals(readFileSync(out)), 'the default recipe gives other bytes than the command')
+  await page.close()
+})
+
+test('broken and foreign files say what the command says, and the page goes on', async () => {
+  const { page } = await openPage(site)
+  const model = readFileSync(fixture('ptq-in.pt')), tensors = readFileSync(fixture('small.safetensors'))
+  const files = {
+    'cut.pt': model.subarray(0, 3000), 'cut.safetensors': tensors.subarray(0, 200), 'empty.pt': Buffer.alloc(0),
+    'words.bin': Buffer.from('these are words, not weights'), 'model.gguf': Buffer.from('GGUF\x03\0\0\0'),
+    'page.pt': Buffer.from('<!DOCTYPE html><title>Sign in</title>'),
+  }
+  for (const [name, bytes] of Object.entries(files)) {
+    const path = join(site.folder, name)
+    writeFileSync(path, bytes)
+    await (await page.waitForSelector(id('file-input'))).uploadFile(path)
+    await waitForText(page, 'error', name)
+    assert.equal(await textOf(page, 'error'), (await nibbleError('inspect', path)).replace(path, name))
+  }
+  await choose(page, fixture('ptq-in.pt'))
+  assert.equal(await page.$(id('error')), null)
+  await page.close()
+})
+
+test('a weight that is not a number stops the conversion by name, and leaves no result', async () => {
+  const { page } = await openPage(site)
+  const path = join(site.folder, 'nan.safetensors')
+  const header = Buffer.from(JSON.stringify({ 'fc.weight': { dtype: 'F32', shape: [2, 64], data_offsets: [0, 512] } }))
+  const size = Buffer.alloc(8)
+  size.writeBigUInt64LE(BigInt(header.length))
+  writeFileSync(path, Buffer.concat([size, header, Buffer.from(new Float32Array(128).fill(NaN).buffer)]))
+  await choose(page, path)
+  await page.click(id('convert'))
+  await waitForText(page, 'error', 'nan.safetensors: tensor "fc.weight": its weights hold a value that is not a number (NaN)')
+  assert.equal(await page.$(id('download')), null)
+  assert.equal(await page.$eval(id('convert'), b => b.disabled), false)
+  await page.close()
+})
+
+test('neither the page nor its worker can reach another origin', async () => {
+  const hits = []
+  const outside = createServer((request, response) => {
+    hits.push(request.url)
+    response.writeHead(200, { 'Access-Control-Allow-Origin': '*' }).end('hello')
+  })
+  await new Promise(resolve => outside.listen(0, 'localhost', resolve))
+  const url = `http://localhost:${outside.address().port}/`
+  const { page } = await openPage(site)
+  await choose(page, fixture('ptq-in.pt'))
+  const attempt = async u => {
+    const tries = {
+      fetch: () => fetch(u + 'fetch').then(() => 'sent'),
+      post: () => fetch(u + 'post', { method: 'POST', mode: 'no-cors', body: 'weights' }).then(() => 'sent'),
+      xhr: () => new Promise((resolve, reject) => {
+        const x = new XMLHttpRequest()
+        x.onload = () => resolve('sent')
+        x.onerror = reject
+        x.open('GET', u + 'xhr')
+        x.send()
+      }),
+      script: () => new Promise((resolve, reject) => {
+        if (typeof document === 'undefined') { importScripts(u + 'script'); resolve('sent'); return }
+        const s = document.createElement('script')
+        s.src = u + 'script'
+        s.onload = () => resolve('sent')
+        s.onerror = reject
+        document.head.append(s)
+      }),
+      image: () => new Promise((resolve, reject) => {
+        if (typeof document === 'undefined') { reject(new Error('no images here')); return }
+        const i = new Image()
+        i.onload = () => resolve('sent')
+        i.onerror = reject
+        i.src = u + 'image'
+      }),
+      beacon: async () => { navigator.sendBeacon?.(u + 'beacon', 'weights') }, // answers true even when it is blocked
+    }
+    const sent = []
+    for (const [name, go] of Object.entries(tries)) if (await go().catch(() => '') === 'sent') sent.push(name)
+    return sent
+  }
+  assert.deepEqual(await page.evaluate(attempt, url), [])
+  if (kind === 'firefox') {
+    // Its driver cannot run code in the page's own worker; one started the same way can.
+    assert.deepEqual(await page.evaluate((code, u) => new Promise((resolve, reject) => {
+      const w = new Worker(URL.createObjectURL(new Blob([`(${code})(${JSON.stringify(u)}).then(postMessage)`])))
+      w.onmessage = e => resolve(e.data)
+      w.onerror = reject
+    }), attempt.toString(), url), [])
+  } else {
+    const [worker] = page.workers()
+    assert.ok(worker.url().startsWith('blob:'), worker.url())
+    assert.deepEqual(await worker.evaluate(attempt, url), [])
+  }
+  await new Promise(resolve => setTimeout(resolve, 300))
+  assert.deepEqual(hits, [])
+  outside.close()
+  await page.close()
+})
+
+test('a core that dies is said, and the page starts again', { skip: kind === 'firefox' ? 'its driver cannot reach into the worker' : false }, async () => {
+  const { page } = await openPage(site)
+  await choose(page, fixture('ptq-in.pt'))
+  const [worker] = page.workers()
+  // A call with arguments missing panics in Go; the panic is an error message.
+  const said = await worker.evaluate(() => self.nibble.plan().then(() => '', err => `${err.kind}: ${err.message}`))
+  assert.match(said, /^internal: .*index out of range/)
+  await worker.evaluate(() => { self.nibble.stop() })
+  await waitForText(page, 'error', 'Nibble stopped on an error of its own')
+  await choose(page, fixture('small.safetensors'))
+  assert.equal(await page.$(id('error')), null)
+  await page.close()
+})
