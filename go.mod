@@ -6,8 +6,11 @@ go 1.27.0
 toolchain go1.27.3
 
 require (
+	// safejs: syscall/js that returns errors instead of panicking; only in wasm/.
 	github.com/hack-pad/safejs v0.1.0
+	// gopickle: Python's pickle machine; run behind our own scan and allow-list.
 	github.com/nlpodyssey/gopickle v0.2.0
+	// go-internal: testscript, the sessions of the command as readable scripts; only in tests.
 	github.com/rogpeppe/go-internal v1.16.0
 )
 

@@ -3,6 +3,7 @@
 
 import type { CallName, Calls, Failure, Response } from './protocol'
 import { lockName } from './sink'
+import { text } from './text'
 
 /** Thrown by call; kind 'cancelled' means that stop was called. */
 export class CoreError extends Error {
@@ -63,7 +64,7 @@ export class Core {
         this.stop(err)
         this.crashed(err)
       }
-      worker.onerror = e => fail({ kind: 'internal', message: e.message || 'The core could not be started. Reload the page.' })
+      worker.onerror = e => fail({ kind: 'internal', message: e.message || text.errors.start })
       worker.onmessage = ({ data }: MessageEvent<Response>) => {
         if ('ready' in data) {
           URL.revokeObjectURL(url)

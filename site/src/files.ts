@@ -1,6 +1,7 @@
 // Files out of a drop, a picker or the sample. A folder gives the files in it.
 
 import type { Input } from './protocol'
+import { text } from './text'
 
 /** More than any model has; a dropped home folder must not be walked to its end. */
 const maxFiles = 2000
@@ -35,6 +36,6 @@ async function walk(entry: FileSystemEntry, found: Input[]): Promise<void> {
 export async function sample(): Promise<Input[]> {
   const name = 'sample-tiny-transformer.safetensors'
   const response = await fetch(new URL(name, document.baseURI))
-  if (!response.ok) throw new Error(`The sample could not be loaded (${response.status}).`)
+  if (!response.ok) throw new Error(text.errors.sample(response.status))
   return [{ name, blob: await response.blob() }]
 }

@@ -45,8 +45,8 @@ export function Picture({ state, open }: { state: State, open(files: Input[]): v
   )
 }
 
-/** How many tensors get a part of their own; the rest share one per kind. */
-const parts = 240
+/** How many parts a bar of full width may have; smaller tensors share one. */
+const parts = 160
 
 interface Part { name: string, bytes: number, on: boolean }
 
@@ -56,7 +56,7 @@ function Bar({ label, bytes, width, rows, of }: { label: string, bytes: number, 
       <span class="bar-label">{label}</span>
       <div class="track">
         <div class="bar" style={{ width: `${width * 100}%` }}>
-          {split(rows, of).map(p => (
+          {split(rows, of, Math.max(12, parts * width)).map(p => (
             <i class={p.on ? 'on' : ''} style={{ flexGrow: p.bytes }} title={`${p.name}: ${format.bytes(p.bytes)}`} />
           ))}
         </div>
@@ -67,7 +67,7 @@ function Bar({ label, bytes, width, rows, of }: { label: string, bytes: number, 
 }
 
 /** The tensors in file order; runs of small ones of the same verdict become one part. */
-function split(rows: TensorRow[], of: 'bytes_in' | 'bytes_out'): Part[] {
+function split(rows: TensorRow[], of: 'bytes_in' | 'bytes_out', parts: number): Part[] {
   const total = rows.reduce((n, r) => n + r[of], 0)
   const out: Part[] = []
   for (const r of rows) {

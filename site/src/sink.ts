@@ -4,6 +4,8 @@
 // Files are named nibble-TAB-NUMBER. A tab holds the Web Lock nibble-TAB while it
 // lives, so whatever has no lock was left by a tab that is gone, and is removed.
 
+import { text } from './text'
+
 export interface Sink {
   write(b: Uint8Array): void
   finish(): Promise<Blob>
@@ -43,7 +45,7 @@ async function fileSink(root: FileSystemDirectoryHandle, tab: string): Promise<S
     write(b) {
       for (let n = 0; n < b.length;) {
         const wrote = access.write(b.subarray(n), { at })
-        if (wrote === 0) throw new Error('the disk took nothing more')
+        if (wrote === 0) throw new Error(text.errors.disk)
         n += wrote
         at += wrote
       }
@@ -66,7 +68,7 @@ function memorySink(): Sink {
   return {
     write(b) {
       size += b.length
-      if (size > memoryLimit) throw new Error('this browser gives the page no private files, and the result is too large for memory')
+      if (size > memoryLimit) throw new Error(text.errors.memory)
       parts.push(new Blob([b.slice()])) // a copy: b is reused
     },
     async finish() { return new Blob(parts) },

@@ -80,6 +80,15 @@ export const en = {
   rule: 'rule',
   more: (n: number) => `Show ${n.toLocaleString('en')} more`,
   crashed: 'Nibble stopped on an error of its own. Open the file again; if it comes back, please report it.',
+  errors: {
+    versions: 'This page and its core are of different versions. Reload the page, past the browser’s cache.',
+    core: (status: number) => `The core could not be loaded (${status}). Are you offline?`,
+    start: 'The core could not be started. Reload the page.',
+    stopped: 'the core stopped',
+    sample: (status: number) => `The sample could not be loaded (${status}).`,
+    disk: 'the disk took nothing more',
+    memory: 'this browser gives the page no private files, and the result is too large for memory',
+  },
   status: { empty: 'ready for a file', opening: 'reading', ready: 'plan ready', converting: 'converting', done: 'done' },
 }
 

@@ -4,6 +4,7 @@
 
 import { PROTOCOL, type Failure, type Input, type Request, type Response, type Start } from './protocol'
 import { openSink, sweep } from './sink'
+import { text } from './text'
 
 /** What wasm/main.go sets; its twin is wasm/protocol.go. */
 interface Core {
@@ -41,9 +42,9 @@ async function start({ base, version, tab: id }: Start['start']) {
   const said = captureStderr()
   const instance = await instantiate(`${base}nibble.wasm?v=${version}`, go.importObject)
   // Go sets self.nibble before it first waits; it returns only when it dies.
-  go.run(instance).then(() => self.postMessage({ fatal: { kind: 'internal', message: said() || 'the core stopped' } }))
+  go.run(instance).then(() => self.postMessage({ fatal: { kind: 'internal', message: said() || text.errors.stopped } }))
   if (!self.nibble || self.nibble.protocol !== PROTOCOL) {
-    throw new Error('This page and its core are of different versions. Reload the page, past the browser’s cache.')
+    throw new Error(text.errors.versions)
   }
   core = self.nibble
   void sweep()
@@ -53,7 +54,7 @@ async function start({ base, version, tab: id }: Start['start']) {
 /** Streams where the host sends application/wasm, else takes the long way. */
 async function instantiate(url: string, imports: WebAssembly.Imports) {
   const response = await fetch(url)
-  if (!response.ok) throw new Error(`The core could not be loaded (${response.status}). Are you offline?`)
+  if (!response.ok) throw new Error(text.errors.core(response.status))
   if (response.headers.get('Content-Type')?.startsWith('application/wasm')) {
     return (await WebAssembly.instantiateStreaming(response, imports)).instance
   }
@@ -62,13 +63,13 @@ async function instantiate(url: string, imports: WebAssembly.Imports) {
 
 /** Keeps the last lines Go writes, which is where a panic tells its reason. */
 function captureStderr() {
-  let text = ''
+  let tail = ''
   const decoder = new TextDecoder()
   self.fs.writeSync = (_fd, b) => {
-    text = (text + decoder.decode(b)).slice(-4000)
+    tail = (tail + decoder.decode(b)).slice(-4000)
     return b.length
   }
-  return () => text.trim().split('\n')[0] ?? ''
+  return () => tail.trim().split('\n')[0] ?? ''
 }
 
 async function serve(m: Request) {

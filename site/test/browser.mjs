@@ -37,8 +37,8 @@ export async function start() {
   const folder = mkdtempSync(join(tmpdir(), 'nibble-test-'))
   const downloads = mkdtempSync(join(folder, 'downloads-'))
   // From a sub-path, as on many static hosts.
-  const server = await serve(join(root, 'dist'), 0)
-  const address = `http://localhost:${server.address().port}/`
+  const server = await serve(root, 0)
+  const address = `http://localhost:${server.address().port}/dist/`
   const browser = await puppeteer.launch(kind === 'firefox'
     ? {
         browser: 'firefox', executablePath, headless: true,

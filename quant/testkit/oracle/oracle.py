@@ -27,6 +27,8 @@ import models
 
 logging.disable(logging.WARNING)  # PostTrainingQuantizer warns of each layer it skips
 
+MODELS = ["mlp", "conv", "attention"]
+WEIGHTS = [torch.float32, torch.float16, torch.float64, torch.bfloat16]
 DTYPES = ["int4", "uint4", "int8", "uint8"]
 SCHEMES = ["symmetric", "affine"]
 GRAINS = [
@@ -167,8 +169,14 @@ def check(exe, folder, name, dtype, config):
     source = {k: v.clone() for k, v in model.state_dict().items()}
     torch.save(model.state_dict(), folder / "in.pt")
     (folder / "config.json").write_text(json.dumps(config))
-    ptq = Recorder(model, python_config(config))
+    # coremltools refuses bfloat16; Nibble computes it in float32 and stores the
+    # dequantized floats in bfloat16 again.
+    ptq = Recorder(model.float() if dtype == torch.bfloat16 else model, python_config(config))
     want = ptq.compress().state_dict()
+    if dtype == torch.bfloat16:
+        for key in source:
+            if source[key].dtype == dtype:
+                want[key] = want[key].bfloat16()
 
     def bits_of(key):
         head, _, param = key.rpartition(".")
@@ -193,14 +201,14 @@ def check(exe, folder, name, dtype, config):
 def main():
     exe, failed, ran, weights = sys.argv[1], 0, 0, 0
     with tempfile.TemporaryDirectory() as d:
-        for name, dtype, config in itertools.product(["mlp", "conv", "attention"], [torch.float32, torch.float16], list(recipes())):
+        for name, dtype, config in itertools.product(MODELS, WEIGHTS, list(recipes())):
             ran += 1
             try:
                 weights += check(exe, pathlib.Path(d), name, dtype, config)
             except AssertionError as e:
                 failed += 1
                 print(f"FAIL {name} {dtype} {json.dumps(config)}: {e}")
-    want = 3 * 2 * (len(DTYPES) * len(SCHEMES) * len(GRAINS) + 3)
+    want = len(MODELS) * len(WEIGHTS) * (len(DTYPES) * len(SCHEMES) * len(GRAINS) + 3)
     print(f"oracle: {ran} of {want} combinations ran, {weights} weights compared, {failed} failed")
     return 1 if failed or ran != want or weights == 0 else 0
 
