@@ -60,6 +60,7 @@ var brokenFiles = []broken{
 	{"st: unknown dtype", header(`{"a":{"dtype":"F99","shape":[1],"data_offsets":[0,1]}}`, 1), fault.Format, `"F99"`},
 	{"st: rare dtype", header(`{"a":{"dtype":"F4","shape":[2],"data_offsets":[0,1]}}`, 1), fault.Unsupported, "F4"},
 	{"st: negative size", header(`{"a":{"dtype":"U8","shape":[-1],"data_offsets":[0,1]}}`, 1), fault.Format, "-1"},
+	{"st: rank", header(`{"a":{"dtype":"U8","shape":[1`+strings.Repeat(",1", 64)+`],"data_offsets":[0,1]}}`, 1), fault.Format, "more than 64"},
 	{"st: fraction", header(`{"a":{"dtype":"U8","shape":[1.0],"data_offsets":[0,1]}}`, 1), fault.Format, "1.0"},
 	{"st: huge size", header(`{"a":{"dtype":"U8","shape":[99999999999999999999],"data_offsets":[0,1]}}`, 1), fault.Format, "not a size"},
 	{"st: overflow", header(`{"a":{"dtype":"F32","shape":[1000000000000,1000000000000],"data_offsets":[0,1]}}`, 1), fault.Format, "overflows"},
@@ -80,6 +81,7 @@ var brokenFiles = []broken{
 	{"zip: torchscript", func(testing.TB) []byte { return testkit.Zip("m/data.pkl", "\x80\x02}.", "m/constants.pkl", "") }, fault.Unsupported, "TorchScript"},
 	{"zip: big endian", func(testing.TB) []byte { return testkit.Zip("m/data.pkl", "\x80\x02}.", "m/byteorder", "big") }, fault.Unsupported, "big"},
 	{"zip: two pickles", func(testing.TB) []byte { return testkit.Zip("a/data.pkl", "\x80\x02}.", "b/data.pkl", "\x80\x02}.") }, fault.Format, "two pickles"},
+	{"zip: two pickles, one at the root", func(testing.TB) []byte { return testkit.Zip("data.pkl", "\x80\x02}.", "b/data.pkl", "\x80\x02}.") }, fault.Format, "two pickles"},
 	{"zip: doubled entry", func(testing.TB) []byte { return testkit.Zip("a/data.pkl", "\x80\x02}.", "a/data.pkl", "\x80\x02}.") }, fault.Format, "two entries"},
 
 	{"pickle: os.system", pickled("\x80\x02cos\nsystem\nX\x02\x00\x00\x00ls\x85R."), fault.Unsupported, "os.system"},
@@ -96,6 +98,13 @@ var brokenFiles = []broken{
 	{"pickle: many dicts", pickled("\x80\x02" + strings.Repeat("}", 3000000) + "."), fault.Format, "allocates"},
 	{"pickle: unhashable key", pickled("\x80\x02ccollections\nOrderedDict\n)R](K\x01es."), fault.Format, "broken"},
 	{"pickle: list called", pickled("\x80\x02]q\x00h\x00ah\x00)R."), fault.Format, "broken"},
+	// Each of the next rows once took gigabytes or minutes.
+	{"pickle: a text printed many times", pickled("\x80\x02X\x00\x00\x10\x00" + strings.Repeat("x", 1<<20) + "q\x000](" + strings.Repeat("h\x00", 1000) + "e)R."), fault.Format, "allocates"},
+	{"pickle: many pairs", pickled("\x80\x02}(" + strings.Repeat("K\x00N", 600000) + "u."), fault.Format, "allocates"},
+	{"pickle: many values", pickled("\x80\x02" + strings.Repeat("N", 2000000) + "."), fault.Format, "allocates"},
+	{"pickle: a big dict in many places", pickled("\x80\x02}(" + strings.Repeat("I7\n", 2*100000) + "uq\x000}(" + manyKeys(20000, "h\x00") + "u."), fault.Unsupported, "no tensors"},
+	{"pickle: a dict in itself", pickled("\x80\x02}q\x00X\x05\x00\x00\x00modelh\x00s."), fault.Unsupported, "no tensors"},
+	{"pickle: memo never written", pickled("\x80\x02}X\x01\x00\x00\x00ah\x05s."), fault.Format, "memo entry 5"},
 	{"pickle: a number", pickled("\x80\x02K\x05."), fault.Unsupported, "an integer"},
 	{"pickle: no tensors", pickled("\x80\x02}X\x01\x00\x00\x00aK\x01s."), fault.Unsupported, "no tensors"},
 	{"pickle: odd items", pickled("\x80\x02}(K\x01u."), fault.Format, "broken"},
@@ -107,8 +116,18 @@ var brokenFiles = []broken{
 	{"tensor: negative stride", pickled(stateDict(storage4, "K\x00K\x02K\x02\x86J\xff\xff\xff\xffK\x01\x86")), fault.Format, "no sound offset"},
 	{"tensor: ranks differ", pickled(stateDict(storage4, "K\x00K\x02K\x02\x86K\x01\x85")), fault.Format, "no sound offset"},
 	{"tensor: huge shape", pickled(stateDict(storage4, "K\x00\x8a\x08\xff\xff\xff\xff\xff\xff\xff\x7f\x85K\x01\x85")), fault.Format, "reaches beyond"},
-	{"tensor: expanded to petabytes", pickled(stateDict(storage4, "K\x00\x8a\x07\xff\xff\xff\xff\xff\xff\x03\x85K\x00\x85")), fault.Unsupported, "repeats"},
+	{"tensor: expanded to petabytes", pickled(stateDict(storage4, "K\x00\x8a\x07\xff\xff\xff\xff\xff\xff\x03\x85K\x00\x85")), fault.Unsupported, "repeat the same values"},
+	{"tensor: negated", pickled(strings.Replace(stateDict(storage4, dense22), ")RtR", ")R}X\x03\x00\x00\x00neg\x88stR", 1)), fault.Unsupported, "pending operation (neg)"},
 	{"tensor: no storage", pickled(stateDict("K\x01", dense22)), fault.Format, "typed storage"},
+}
+
+// manyKeys makes pairs of a key of its own each and one value.
+func manyKeys(n int, value string) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, "I%d\n%s", i, value)
+	}
+	return b.String()
 }
 
 func TestBrokenFiles(t *testing.T) {

@@ -15,6 +15,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
 	"hash"
 	"io"
 
@@ -84,7 +85,7 @@ func Convert(ctx context.Context, j *Job, w io.Writer, o Options) (*report.Repor
 		return nil, err
 	}
 	if out.n != j.Layout.Bytes {
-		panic("nibble: internal error: the output is not as long as it was laid out")
+		return nil, fmt.Errorf("internal error: %d bytes were laid out and %d written; please report it", j.Layout.Bytes, out.n)
 	}
 	r.Fill(errs)
 	if o.Hash {

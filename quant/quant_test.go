@@ -249,6 +249,32 @@ func TestRefusesWhatFloat16CannotSpan(t *testing.T) {
 	}
 }
 
+// coremltools' zero points overflow float16 long before the weights do, and float64
+// weights pass through float32.
+func TestRefusesWhatTheArithmeticCannotHold(t *testing.T) {
+	half, wide := make([]uint16, 64*64), make([]float64, 64*64)
+	for i := range half {
+		half[i], wide[i] = tensor.F32ToF16(-300), 1e200
+	}
+	f16 := testkit.Weight{Name: "w.weight", DType: tensor.F16, Shape: []int64{64, 64}, Values: tensor.Bytes(half)}
+	f64 := testkit.Weight{Name: "w.weight", DType: tensor.F64, Shape: []int64{64, 64}, Values: tensor.Bytes(wide)}
+	for _, c := range []struct {
+		w       testkit.Weight
+		config  string
+		refused bool
+	}{
+		{f16, `{"global_config":{"weight_dtype":"uint8","quantization_scheme":"affine"}}`, true},
+		{f16, `{"global_config":{"weight_dtype":"uint8"}}`, false},
+		{f16, `{"global_config":{"weight_dtype":"uint4","quantization_scheme":"affine"}}`, false},
+		{f64, `{"global_config":{"weight_dtype":"int8"}}`, true},
+	} {
+		_, _, err := convert(t, testkit.Safetensors(c.w), c.config, container.Options{}, 1)
+		if c.refused != (fault.KindOf(err) == fault.Unsupported) || !c.refused && err != nil {
+			t.Errorf("%s with %s: %v", c.w.DType, c.config, err)
+		}
+	}
+}
+
 // Two outputs of one name would shadow each other.
 func TestRefusesNamesThatCollide(t *testing.T) {
 	in := testkit.Safetensors(testkit.F32("a.weight", []int64{64, 64}, 1, 2), testkit.F32("a.weight_scale", []int64{4}, 1))
@@ -323,5 +349,66 @@ func TestOutputsAreAligned(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// Outputs that lie about themselves; verify once believed each of them.
+func TestVerifySeesLies(t *testing.T) {
+	in := testkit.Safetensors(testkit.F32("a.weight", []int64{4, 64}, 0.1, -0.2, 0.3, 0.25))
+	source := []*tensor.File{testkit.File("in", in)}
+	config := `{"global_config":{"weight_dtype":"int4","granularity":"per_block","block_size":32}}`
+	// patch writes b over the values of one tensor of an output, again and again.
+	patch := func(out []byte, name string, b ...byte) []byte {
+		out = bytes.Clone(out)
+		tensors, err := open("out", out)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, x := range tensors {
+			if x.Name == name {
+				for i := range x.Bytes() {
+					out[x.Storage.Start+i] = b[i%int64(len(b))]
+				}
+				return out
+			}
+		}
+		t.Fatalf("no tensor %s", name)
+		return nil
+	}
+	inf, nan, large := []byte{0, 0, 0x80, 0x7f}, []byte{0, 0, 0xc0, 0x7f}, []byte{0, 0, 0, 0x71}
+	made := map[string][]byte{}
+	for _, o := range outputs {
+		out, _, err := convert(t, in, config, o, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		made[o.To+o.HighNibble] = out
+	}
+	coreml := "a._COREML_/weight/"
+	for name, out := range map[string][]byte{
+		"infinite scale":             patch(made["packed"], "a.weight_scale", inf...),
+		"NaN scale":                  patch(made["int8"], "a.weight_scale", nan...),
+		"scale that allows all":      patch(made["packed"], "a.weight_scale", large...),
+		"one NaN scale among others": patch(made["packed"], "a.weight_scale", append(bytes.Clone(nan), 0x25, 0x49, 0x2f, 0x3d, 0x25, 0x49, 0x2f, 0x3d)...),
+		"zero weights, large scale":  patch(patch(made["coremltools"], "a.weight", 0), coreml+"quantization_scale", large...),
+		"weights never quantized":    patch(made["coremltools"], "a.weight", tensor.Bytes([]float32{0.1, -0.2, 0.3, 0.25})...),
+		"high nibbles set":           patch(made["int8zero"], "a.weight", 0xf1),
+		"codes beyond int4":          patch(made["int8"], "a.weight", 100),
+		"compression type":           patch(made["coremltools"], coreml+"compression_type", 1, 0, 0, 0, 0, 0, 0, 0),
+		"another shape":              patch(made["packed"], "a.weight_shape", 8, 0, 0, 0, 0, 0, 0, 0),
+		"affine without zero points": bytes.Replace(made["packed"], []byte(`\"symmetric\"`), []byte(`\"affine\"   `), 1),
+	} {
+		v, err := quant.Verify([]*tensor.File{testkit.File("out", out)}, source)
+		if err == nil && v.OK {
+			t.Errorf("%s: verify says ok", name)
+		}
+	}
+	for name, out := range made {
+		if v, err := quant.Verify([]*tensor.File{testkit.File("out", out)}, source); err != nil || !v.OK {
+			t.Errorf("%s: %+v, %v", name, v, err)
+		}
+	}
+	if _, err := quant.Verify(source, source); fault.KindOf(err) != fault.Unsupported {
+		t.Errorf("the source itself passes for an output: %v", err)
 	}
 }

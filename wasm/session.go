@@ -55,7 +55,7 @@ func (s *session) inspect(args []safejs.Value) (any, error) {
 
 // describe sums a checkpoint up.
 func describe(c *checkpoint.Checkpoint) inspection {
-	out := inspection{Name: c.File.Name, Bytes: c.File.Size, Format: c.Format, Tensors: len(c.State.Tensors), Notes: c.State.Notes, DTypes: []string{}}
+	out := inspection{Name: c.File.Name, Bytes: c.File.Size, Format: c.Format, Tensors: len(c.State.Tensors), Notes: append([]string{}, c.State.Notes...), DTypes: []string{}}
 	bytes := map[string]int64{}
 	for i := range c.State.Tensors {
 		t := &c.State.Tensors[i]

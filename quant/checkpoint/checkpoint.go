@@ -25,6 +25,9 @@ type Checkpoint struct {
 	Metadata map[string]string // safetensors' __metadata__
 }
 
+// TorchZip is the Format of torch.save's zips.
+const TorchZip = "PyTorch zip"
+
 // formats is the literal table of what can be read. match looks at the first bytes
 // and must not read more.
 var formats = []struct {
@@ -32,7 +35,7 @@ var formats = []struct {
 	match func(head []byte, size int64) bool
 	open  func(f *tensor.File) (*Checkpoint, error)
 }{
-	{"PyTorch zip", torch.Match, openTorch},
+	{TorchZip, torch.Match, openTorch},
 	{"safetensors", safetensors.Match, openSafetensors},
 }
 
@@ -67,6 +70,9 @@ func Open(f *tensor.File) (*Checkpoint, error) {
 				return nil, fault.Not(f.Name, "the file holds no tensors").Hint("there is nothing in it to convert")
 			}
 			c.File, c.Format = f, row.name
+			if isShard(f.Name) {
+				c.State.Notes = append(c.State.Notes, "the name says that this is one part of a model; the other parts are not in it")
+			}
 			return c, nil
 		}
 	}

@@ -2,11 +2,20 @@ package checkpoint
 
 import (
 	"io"
+	"regexp"
 	"strings"
 
 	"nibble/quant/fault"
 	"nibble/quant/tensor"
 )
+
+var shardName = regexp.MustCompile(`-\d{5}-of-(\d{5})\.`)
+
+// isShard reports whether a name says that it is one part of several.
+func isShard(name string) bool {
+	m := shardName.FindStringSubmatch(name)
+	return m != nil && m[1] != "00001"
+}
 
 // OpenOne opens the one checkpoint among several files, such as a dropped folder.
 // Sharded models are not read yet and say so.
@@ -25,6 +34,12 @@ func OpenOne(files []*tensor.File) (*Checkpoint, error) {
 				models = append(models, f)
 				break
 			}
+		}
+	}
+	for _, f := range files {
+		if strings.HasSuffix(f.Name, ".index.json") || len(models) > 0 && isShard(f.Name) {
+			return nil, fault.Not(f.Name, "this is a model in several files (shards), which Nibble does not read yet").
+				Hint("merge the shards into one file first")
 		}
 	}
 	switch len(models) {

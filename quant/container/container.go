@@ -103,6 +103,9 @@ func Lay(p *plan.Plan, o Options) (*Layout, error) {
 	if o.To == "" {
 		o.To = Default
 	}
+	if o.HighNibble != "" && o.To != "int8" {
+		return nil, fault.Not("", "high nibble goes with the int8 container, not with %s", o.To).Hint("leave it out, or choose int8")
+	}
 	names := ""
 	for _, f := range Formats {
 		if f.Name == o.To {

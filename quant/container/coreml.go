@@ -1,6 +1,7 @@
 package container
 
 import (
+	"fmt"
 	"io"
 	"strings"
 
@@ -18,7 +19,7 @@ const (
 	FieldScale     = "quantization_scale"
 	FieldZeroPoint = "zero_point"
 	FieldType      = "compression_type"
-	typeQuantized  = 3
+	TypeQuantized  = 3
 )
 
 // layoutCoreml is what torch.save of PostTrainingQuantizer(...).compress().state_dict()
@@ -34,15 +35,16 @@ func layoutCoreml(p *plan.Plan, o Options) (*Layout, error) {
 	var items []torch.Item
 	var runs []Run
 	pending := map[string][]torch.Item{} // buffers that wait for their module's last tensor
-	twins := map[tensor.Storage][]int{}
+	twins := map[string]int{}            // view and verdict -> first entry that has them
 	keys := make([][]int, len(p.Entries))
 	next := 0
 	for i, e := range p.Entries {
 		pieces := coremlPieces(&p.Entries[i])
-		if twin, ok := sameAs(p, twins, i); ok {
+		view := viewAndVerdict(&p.Entries[i])
+		if twin, ok := twins[view]; ok {
 			keys[i] = keys[twin]
 		} else {
-			twins[e.Tensor.Storage] = append(twins[e.Tensor.Storage], i)
+			twins[view] = i
 			runs = append(runs, Run{i, pieces})
 			for range pieces {
 				keys[i] = append(keys[i], next)
@@ -89,16 +91,14 @@ func owner(name string) string {
 	return ""
 }
 
-// sameAs finds an earlier tensor that is the very same view with the same verdict.
-func sameAs(p *plan.Plan, twins map[tensor.Storage][]int, i int) (int, bool) {
-	e := &p.Entries[i]
-	for _, j := range twins[e.Tensor.Storage] {
-		o := &p.Entries[j]
-		if e.Tensor.SameView(o.Tensor) && e.Quantize == o.Quantize && e.Scheme.String() == o.Scheme.String() && e.Grid == o.Grid {
-			return j, true
-		}
+// viewAndVerdict tells tensors apart that are not the very same view with the same verdict.
+func viewAndVerdict(e *plan.Entry) string {
+	t := e.Tensor
+	strides := t.Strides
+	if t.Contiguous() {
+		strides = nil
 	}
-	return 0, false
+	return fmt.Sprint(t.Storage.Start, t.Storage.End, t.Offset, t.DType, t.Shape, strides, e.Quantize, e.Scheme, e.Grid)
 }
 
 func coremlPieces(e *plan.Entry) []Piece {
@@ -124,7 +124,7 @@ func coremlPieces(e *plan.Entry) []Piece {
 		}
 		pieces = append(pieces, Piece{Name: name(FieldZeroPoint), DType: d, Shape: shape, Content: ZeroPoint})
 	}
-	return append(pieces, number(FieldType, []int64{1}, typeQuantized))
+	return append(pieces, number(FieldType, []int64{1}, TypeQuantized))
 }
 
 // zipWriter takes pieces as the archive's storages.

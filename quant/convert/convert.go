@@ -10,6 +10,7 @@ package convert
 
 import (
 	"context"
+	"fmt"
 	"io"
 
 	"nibble/quant/container"
@@ -90,8 +91,9 @@ type job struct {
 // run is a container.Run with what its tiles share.
 type run struct {
 	*container.Run
-	entry  *plan.Entry // nil for a run of literals
-	params *params     // non-nil for blocks that reach over all rows; filled by the first worker
+	entry  *plan.Entry    // nil for a run of literals
+	source *tensor.Tensor // what the tiles are cut from: the entry's tensor, flat where nothing keeps rows together
+	params *params        // non-nil for blocks that reach over all rows; filled by the first worker
 }
 
 // work is how many source bytes a run accounts for in the progress.
@@ -110,8 +112,7 @@ func (x *executor) start(ctx context.Context, l *container.Layout, workers int) 
 		go func() {
 			var b buffers
 			for j := range todo {
-				j.err = b.run(ctx, j)
-				close(j.done)
+				b.guarded(ctx, j)
 			}
 		}()
 	}
@@ -136,6 +137,17 @@ func (x *executor) start(ctx context.Context, l *container.Layout, workers int) 
 	return order
 }
 
+// guarded turns a panic into an error: one in a goroutine would end the whole process.
+func (b *buffers) guarded(ctx context.Context, j *job) {
+	defer close(j.done)
+	defer func() {
+		if p := recover(); p != nil {
+			j.err = fmt.Errorf("internal error: %v; please report it", p)
+		}
+	}()
+	j.err = b.run(ctx, j)
+}
+
 // jobs cuts a run into tiles. A run without values is one job with an empty tile.
 func (x *executor) jobs(r *container.Run) []*job {
 	shared := &run{Run: r}
@@ -143,14 +155,18 @@ func (x *executor) jobs(r *container.Run) []*job {
 	if r.Entry >= 0 {
 		e := &x.plan.Entries[r.Entry]
 		shared.entry = e
+		shared.source = e.Tensor
 		block := int64(1)
-		if e.Quantize {
+		switch {
+		case e.Quantize:
 			block = e.Grid.BlockRows
 			if block == e.Grid.Rows && block > 1 {
 				shared.params, block = &params{}, 1
 			}
+		case e.Tensor.Contiguous():
+			shared.source = e.Tensor.Flat()
 		}
-		tiles = tile.Cut(e.Tensor, block)
+		tiles = tile.Cut(shared.source, block)
 	}
 	if len(tiles) == 0 {
 		tiles = []tile.Tile{{}}
@@ -185,7 +201,7 @@ func (x *executor) write(j *job) error {
 	j.parts = nil
 	if j.run.entry != nil && pieces[0].Content.Weights() {
 		x.errs[j.run.Entry].Add(j.errs)
-		x.done += j.tile.Size(j.run.entry.Tensor)
+		x.done += j.tile.Size(j.run.source)
 		if x.progress != nil {
 			x.progress(x.done, x.total)
 		}

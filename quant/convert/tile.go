@@ -47,14 +47,14 @@ func (b *buffers) run(ctx context.Context, j *job) error {
 			return r.params.err
 		}
 	}
-	t := r.entry.Tensor
+	t := r.source
+	if !r.entry.Quantize {
+		j.parts[0] = make([]byte, j.tile.Size(t))
+		return j.tile.Read(t, j.parts[0])
+	}
 	b.source = tensor.Buffer(b.source, int(j.tile.Size(t)))
 	if err := j.tile.Read(t, b.source); err != nil {
 		return err
-	}
-	if !r.entry.Quantize {
-		j.parts[0] = append([]byte(nil), b.source...)
-		return nil
 	}
 	if t.DType == tensor.F64 {
 		return quantizeTile(b, j, tensor.View[float64](b.source), &b.out64)
@@ -139,13 +139,31 @@ func blockParams[T kernel.Float](e *plan.Entry, lo, hi []T) (scale []T, zp []byt
 	if e.Scheme.HasZeroPoint() {
 		zp = make([]byte, len(lo))
 	}
-	kernel.Params(arith(e), lo, hi, scale, zp)
-	for _, s := range scale {
-		if math.IsInf(float64(s), 0) {
+	a := arith(e)
+	kernel.Params(a, lo, hi, scale, zp)
+	for i, s := range scale {
+		if math.IsInf(float64(s), 0) || overflows(a, e.Tensor.DType, float64(lo[i]), float64(hi[i])) {
 			return nil, nil, unfit(e, "its weights span more than "+e.Tensor.DType.Arithmetic().String()+" arithmetic can hold")
 		}
 	}
 	return scale, zp, nil
+}
+
+// overflows finds what an infinite scale does not show. The zero point of affine codes
+// comes from qmin*hi and qmax*lo, which overflow float16 long before the weights do;
+// coremltools then clips an infinity and writes codes that mean nothing. And it
+// dequantizes float64 weights through float32.
+func overflows(a kernel.Arith, d tensor.DType, lo, hi float64) bool {
+	most := math.MaxFloat32
+	if d == tensor.F16 {
+		most = 65504
+	}
+	reach := 1.0
+	if a.Scheme.Mode == scheme.Affine {
+		qmin, qmax := a.Scheme.Range()
+		reach = float64(max(-qmin, qmax))
+	}
+	return max(math.Abs(lo), math.Abs(hi))*reach > most
 }
 
 func unfit(e *plan.Entry, what string) error {

@@ -40,17 +40,26 @@ func (e *Error) Error() string {
 		fmt.Fprintf(&b, "%s: ", e.File)
 	}
 	if e.Tensor != "" {
-		fmt.Fprintf(&b, "tensor %q: ", e.Tensor)
+		fmt.Fprintf(&b, "tensor %q: ", short(e.Tensor))
 	}
 	if e.HasOffset {
 		fmt.Fprintf(&b, "at byte %d: ", e.Offset)
 	}
-	b.WriteString(e.What)
+	b.WriteString(short(e.What))
 	if e.Do != "" {
 		b.WriteString("; ")
 		b.WriteString(e.Do)
 	}
 	return b.String()
+}
+
+// short bounds what a hostile file can make us print.
+func short(s string) string {
+	const most = 400
+	if len(s) > most {
+		s = strings.ToValidUTF8(s[:most], "") + "..."
+	}
+	return s
 }
 
 // Bad makes a format error of a file.

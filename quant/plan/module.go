@@ -26,8 +26,8 @@ const (
 var (
 	attentionParam = regexp.MustCompile(`^(in_proj|q_proj|k_proj|v_proj)_weight$`)
 	recurrentParam = regexp.MustCompile(`^weight_(ih|hh|hr)_l\d+(_reverse)?$`)
-	embeddingName  = regexp.MustCompile(`embed|^(wte|wpe|emb|token_embd|shared|relative_attention_bias)$`)
-	outputName     = regexp.MustCompile(`unembed|embed_out`) // a Linear in spite of its name
+	embeddingName  = regexp.MustCompile(`embed|(^|_)emb$|^(wte|wpe|token_embd|shared|relative_attention_bias)$`)
+	outputName     = regexp.MustCompile(`unembed|embed_out|embed.*proj`) // a Linear in spite of its name
 	transposeName  = regexp.MustCompile(`deconv|transpose`)
 )
 

@@ -23,7 +23,7 @@ func TestModuleTypes(t *testing.T) {
 	s := state(
 		f32("fc.weight", 64, 64), f32("fc.bias", 64), f32("weight", 8, 8),
 		f32("model.embed_tokens.weight", 100, 64), f32("wte.weight", 100, 64), f32("tok_embeddings.weight", 9, 9), f32("pos_embedding.weight", 9, 9),
-		f32("time_embedding.weight", 64, 64), f32("time_embedding.bias", 64), f32("embed_out.weight", 64, 64),
+		f32("time_embedding.weight", 64, 64), f32("time_embedding.bias", 64), f32("embed_out.weight", 64, 64), f32("tok_emb.weight", 64, 64), f32("embed_proj.weight", 64, 64),
 		f32("patch_embed.proj.weight", 64, 3, 16, 16), f32("patch_embed.proj.bias", 64),
 		f32("c1.weight", 8, 4, 3), f32("c3.weight", 8, 4, 3, 3, 3),
 		f32("up.weight", 8, 4, 2, 2), f32("up.bias", 4), f32("down.weight", 8, 4, 2, 2), f32("down.bias", 8),
@@ -37,7 +37,7 @@ func TestModuleTypes(t *testing.T) {
 	want := []string{
 		"Linear fc", " fc", "Linear ",
 		"Embedding model.embed_tokens", "Embedding wte", "Embedding tok_embeddings", "Embedding pos_embedding",
-		"Linear time_embedding", " time_embedding", "Linear embed_out",
+		"Linear time_embedding", " time_embedding", "Linear embed_out", "Embedding tok_emb", "Linear embed_proj",
 		"Conv2d patch_embed.proj", " patch_embed.proj",
 		"Conv1d c1", "Conv3d c3",
 		"ConvTranspose2d up", " up", "Conv2d down", " down",

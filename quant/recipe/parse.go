@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json/jsontext"
 	"math"
-	"regexp"
 	"strconv"
 	"strings"
 
@@ -19,6 +18,9 @@ const maxBytes = 1 << 20
 func Parse(file string, text []byte) (*Recipe, error) {
 	if len(text) > maxBytes {
 		return nil, fault.Not(file, "the config has %d bytes, more than %d", len(text), maxBytes)
+	}
+	if len(bytes.TrimSpace(text)) == 0 {
+		return nil, fault.Bad(file, "the config is empty").Hint("write {} for coremltools' defaults")
 	}
 	p := &parser{file: file, dec: jsontext.NewDecoder(bytes.NewReader(text))}
 	r, err := p.recipe()
@@ -39,7 +41,11 @@ type parser struct {
 }
 
 func (p *parser) syntax(err error) error {
-	return fault.Bad(p.file, "the config is not valid JSON: %s", strings.TrimPrefix(err.Error(), "jsontext: ")).At(p.dec.InputOffset())
+	e := fault.Bad(p.file, "the config is not valid JSON: %s", strings.TrimPrefix(err.Error(), "jsontext: ")).At(p.dec.InputOffset())
+	if p.dec.InputOffset() == 0 {
+		return e.Hint("YAML is not read yet: write it as JSON")
+	}
+	return e
 }
 
 func (p *parser) refuse(what string, args ...any) *fault.Error {
@@ -69,7 +75,7 @@ func (p *parser) recipe() (*Recipe, error) {
 			})
 		case "module_name_configs":
 			return p.map_(key, func(pattern string) error {
-				match, err := regexp.Compile(`^(?:` + pattern + `)$`)
+				match, err := compile(pattern)
 				if err != nil {
 					return p.refuse("module_name_configs: %q is not a pattern Nibble can match: %v", pattern, err).
 						Hint("look-around and back-references are not supported")

@@ -12,6 +12,7 @@
 package recipe
 
 import (
+	"fmt"
 	"regexp"
 
 	"nibble/quant/scheme"
@@ -63,6 +64,21 @@ func (r *Recipe) Rule(module, class string) (e Entry, rule string, ok bool) {
 		return *r.Global, "global_config", true
 	}
 	return Entry{}, "", false
+}
+
+// foreign finds what Go's patterns and Python's read differently, so that no pattern
+// means something else in silence: {,n}, POSIX classes, \z, \Q, \p and the flag U.
+var foreign = regexp.MustCompile(`\{,|\[\[:|\\[zQpPC]|\(\?[a-zA-Z]*U`)
+
+// compile makes a matcher of a pattern that Python's re.fullmatch would take.
+func compile(pattern string) (*regexp.Regexp, error) {
+	if _, err := regexp.Compile(pattern); err != nil {
+		return nil, err
+	}
+	if odd := foreign.FindString(pattern); odd != "" {
+		return nil, fmt.Errorf("%s means something else in Python", odd)
+	}
+	return regexp.Compile(`^(?:` + pattern + `)$`)
 }
 
 func quote(s string) string { return `"` + s + `"` }

@@ -61,7 +61,8 @@ var refused = []struct {
 	kind fault.Kind
 	says string
 }{
-	{``, fault.Format, "not valid JSON"},
+	{` `, fault.Format, "empty"},
+	{`global_config:`, fault.Format, "YAML"},
 	{`{"global_config":`, fault.Format, "not valid JSON"},
 	{`{"global_config":{}} x`, fault.Format, "not valid JSON"},
 	{`{} {}`, fault.Format, "goes on"},
@@ -88,6 +89,8 @@ var refused = []struct {
 	{`{"module_type_configs":{"Linear":{"bits":4}}}`, fault.Unsupported, `unknown key "bits"`},
 	{`{"module_name_configs":{"(":{}}}`, fault.Unsupported, "pattern"},
 	{`{"module_name_configs":{"(?=a)":{}}}`, fault.Unsupported, "look-around"},
+	{`{"module_name_configs":{"a)|(b":{}}}`, fault.Unsupported, "pattern"},
+	{`{"module_name_configs":{"a{,3}":{}}}`, fault.Unsupported, "in Python"},
 	{`{"module_name_configs":{"a":5}}`, fault.Unsupported, "not an object"},
 	{`{"global_config":nu`, fault.Format, "not valid JSON"}, // found by fuzzing
 	{`{"global_config":{"block_size":nul}}`, fault.Format, "not valid JSON"},

@@ -129,7 +129,7 @@ func figures(e kernel.Errors) (rmse, sqnr, cosine, most *float64) {
 	} else if e.Signal > 0 {
 		cos = 0
 	}
-	if e.Noise > 0 && e.Signal > 0 {
+	if e.Noise > 0 && e.Signal > 0 && !math.IsInf(e.Signal, 0) {
 		db := 10 * math.Log10(e.Signal/e.Noise)
 		sqnr = &db
 	}

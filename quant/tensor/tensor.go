@@ -53,22 +53,12 @@ func (t *Tensor) Contiguous() bool {
 	return true
 }
 
-// SameView reports whether two tensors read the very same bytes in the same way.
-func (t *Tensor) SameView(o *Tensor) bool {
-	return t.Storage == o.Storage && t.Offset == o.Offset && t.DType == o.DType &&
-		equal(t.Shape, o.Shape) && (equal(t.Strides, o.Strides) || t.Contiguous() && o.Contiguous())
-}
-
-func equal(a, b []int64) bool {
-	if len(a) != len(b) {
-		return false
-	}
-	for i := range a {
-		if a[i] != b[i] {
-			return false
-		}
-	}
-	return true
+// Flat is a dense tensor seen as one row after the other of a single value, so that it
+// can be cut anywhere.
+func (t *Tensor) Flat() *Tensor {
+	f := *t
+	f.Shape, f.Strides = []int64{t.Elements()}, []int64{1}
+	return &f
 }
 
 // Elements multiplies a shape; false when a size is negative or the product

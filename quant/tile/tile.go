@@ -78,8 +78,9 @@ func readAt(t *tensor.Tensor, dst []byte, at int64) error {
 const window = 1 << 20
 
 // gather reads a strided view. It walks the view's axes from the largest stride to
-// the smallest, so that the storage is passed over almost in order, through a
-// sliding window.
+// the smallest, so that the storage is passed over almost in order, through a sliding
+// window. The window is as wide as the innermost axes that lie close together: where
+// an outer axis jumps far, only what is wanted is read.
 func (x Tile) gather(t *tensor.Tensor, dst []byte, base int64) error {
 	size := t.DType.Size()
 	shape := append([]int64{x.Rows}, t.Shape[1:]...)
@@ -92,12 +93,25 @@ func (x Tile) gather(t *tensor.Tensor, dst []byte, base int64) error {
 	first := base + x.Row*t.Strides[0]*size
 	extent, _ := tensor.Extent(shape, t.Strides)
 	end := first + extent*size
+	reach := size
+	inner, strides := []int64{}, []int64{}
+	for k := len(axes) - 1; k >= 0; k-- {
+		inner, strides = append(inner, shape[axes[k]]), append(strides, t.Strides[axes[k]])
+		if n, _ := tensor.Extent(inner, strides); n*size <= window {
+			reach = n * size
+			continue
+		}
+		if t.Strides[axes[k]]*size <= 2*reach { // the next axis is dense enough to read through
+			reach = window
+		}
+		break
+	}
 
 	var buf []byte
 	from, until := int64(0), int64(0) // what buf covers
 	at := func(off int64) ([]byte, error) {
 		if off < from || off+size > until {
-			n := min(window, end-off)
+			n := min(reach, end-off)
 			buf = tensor.Buffer(buf, int(n))
 			if err := readAt(t, buf, off); err != nil {
 				return nil, err

@@ -13,6 +13,8 @@ func (q *quantized) compare(src *tensor.Tensor, row *Row) error {
 	tight := q.tolerance()
 	worst, allowed := 0.0, 0.0
 	margin := math.Inf(-1) // how far the worst weight is beyond what is allowed
+	low, high := q.scheme.Range()
+	largest := make([]float64, len(q.scale)) // weight of each block
 	codes := make([]float64, q.row)
 	var a, b []byte
 	for _, t := range tile.Cut(src, 1) {
@@ -39,15 +41,24 @@ func (q *quantized) compare(src *tensor.Tensor, row *Row) error {
 				if q.zp != nil {
 					z = q.zp[k]
 				}
+				largest[k] = max(largest[k], math.Abs(w))
 				d := codes[i]
-				if q.decode != nil {
-					d = s * (codes[i] - z)
-				} else if problem := q.offGrid(d, s, z); problem != "" {
-					row.Problem = problem
+				if q.decode == nil {
+					if row.Problem = q.offGrid(d, s, z); row.Problem != "" {
+						return nil
+					}
+				} else if c := codes[i]; c >= float64(low) && c <= float64(high) {
+					d = s * (c - z)
+				} else {
+					row.Problem = "holds a code outside the range of its scheme"
 					return nil
 				}
 				e, limit := math.Abs(w-d), tight(w, s)
-				if !(e-limit <= margin) {
+				if math.IsNaN(e) {
+					row.Problem = "is not a number"
+					return nil
+				}
+				if e-limit > margin {
 					margin, allowed = e-limit, limit
 				}
 				worst = max(worst, e)
@@ -55,7 +66,8 @@ func (q *quantized) compare(src *tensor.Tensor, row *Row) error {
 		}
 	}
 	row.MaxAbsError, row.Allowed = &worst, &allowed
-	if !(margin <= 0) {
+	row.Problem = q.wideScale(largest)
+	if margin > 0 {
 		row.Problem = fmt.Sprintf("is off by up to %.3g, more than its scheme allows", worst)
 	}
 	return nil
@@ -66,8 +78,7 @@ func (q *quantized) compare(src *tensor.Tensor, row *Row) error {
 // units in the last place of the codes' span, and where scales are subnormal numbers,
 // half the smallest one per code.
 func (q *quantized) tolerance() func(w, s float64) float64 {
-	digits := map[tensor.DType]float64{tensor.F16: 0x1p-11, tensor.F32: 0x1p-24, tensor.F64: 0x1p-24}[q.arithmetic]
-	tiny := map[tensor.DType]float64{tensor.F16: 0x1p-24, tensor.F32: 0x1p-149, tensor.F64: 0x1p-149}[q.arithmetic]
+	digits, tiny := q.precision()
 	span := float64(int(1) << q.scheme.Bits())
 	stored := digits
 	if q.stored == tensor.BF16 && q.decode == nil {
@@ -78,6 +89,43 @@ func (q *quantized) tolerance() func(w, s float64) float64 {
 	}
 }
 
+// wideScale finds a scale that is larger than the weights of its block need: half a
+// step of it would allow any error. The packed container repeats the scale of a block
+// of rows for each row, so rows below each other with one scale count as one block.
+func (q *quantized) wideScale(largest []float64) string {
+	low, high := q.scheme.Range()
+	span := float64(high - low)
+	if q.decode == nil {
+		span-- // the buffers do not tell affine from symmetric, which has one code less
+	}
+	digits, tiny := q.precision()
+	for c := range q.across {
+		most := 0.0
+		for r := range q.scaleRows {
+			k := r*q.across + c
+			s := q.scale[k]
+			most = max(most, largest[k])
+			if r+1 < q.scaleRows && q.scale[k+q.across] == s {
+				continue
+			}
+			if s*span > 2*most*(1+8*digits)+span*tiny {
+				return fmt.Sprintf("has a scale of %.3g where the largest weight is %.3g", s, most)
+			}
+			most = 0
+		}
+	}
+	return ""
+}
+
+// precision is half a unit in the last place of 1, and the smallest number, of the
+// dtype the arithmetic ran in.
+func (q *quantized) precision() (digits, tiny float64) {
+	if q.arithmetic == tensor.F16 {
+		return 0x1p-11, 0x1p-24
+	}
+	return 0x1p-24, 0x1p-149
+}
+
 // offGrid checks that a stored float is a code times its scale.
 func (q *quantized) offGrid(d, s, z float64) string {
 	if s == 0 {
@@ -86,13 +134,17 @@ func (q *quantized) offGrid(d, s, z float64) string {
 		}
 		return ""
 	}
-	code := math.RoundToEven(d/s) + z
-	low, high := -float64(int(1)<<(q.scheme.Bits()-1)), float64(int(1)<<(q.scheme.Bits()-1)-1)
-	if !q.scheme.Signed() {
-		low, high = 0, high*2+1
-	}
-	if !(code >= low && code <= high) {
+	steps := math.RoundToEven(d / s)
+	low, high := q.scheme.Range()
+	if code := steps + z; !(code >= float64(low) && code <= float64(high)) {
 		return fmt.Sprintf("holds %g, which is code %g at scale %g", d, code, s)
+	}
+	digits, tiny := q.precision()
+	if q.stored == tensor.BF16 {
+		digits = 0x1p-8
+	}
+	if math.Abs(d-steps*s) > 2*digits*math.Abs(d)+tiny {
+		return fmt.Sprintf("holds %g, which is no multiple of its scale %g", d, s)
 	}
 	return ""
 }

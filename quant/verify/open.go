@@ -3,6 +3,7 @@ package verify
 import (
 	"encoding/json"
 	"fmt"
+	"math"
 
 	"nibble/quant/checkpoint"
 	"nibble/quant/container"
@@ -26,6 +27,8 @@ type quantized struct {
 	decode     func(raw []byte, codes []float64) // one row; nil when weights are floats
 	arithmetic tensor.DType
 	stored     tensor.DType
+
+	zeroPointsLater bool // they are packed and unpacked after geometry
 }
 
 func broken(format string, args ...any) *quantized {
@@ -34,8 +37,12 @@ func broken(format string, args ...any) *quantized {
 
 // geometry fills the shape of the weight and its scales, and checks that they fit.
 func (q *quantized) geometry(src *tensor.Tensor, scale, zp *tensor.Tensor) error {
-	if len(src.Shape) < 2 || src.Elements() == 0 {
-		q.problem = "was quantized although it is no matrix"
+	if len(src.Shape) < 2 || src.Elements() == 0 || !src.DType.Weight() {
+		q.problem = "was quantized although it is no matrix of weights"
+		return nil
+	}
+	if (zp != nil) != q.scheme.HasZeroPoint() && !q.zeroPointsLater {
+		q.problem = fmt.Sprintf("its scheme is %s %s, and zero points are there: %v", q.scheme.WeightDType, q.scheme.Mode, zp != nil)
 		return nil
 	}
 	q.rows, q.row = src.Shape[0], src.Elements()/src.Shape[0]
@@ -54,14 +61,35 @@ func (q *quantized) geometry(src *tensor.Tensor, scale, zp *tensor.Tensor) error
 		return nil
 	}
 	var err error
-	if q.scale, err = floats(scale); err != nil || zp == nil {
+	if q.scale, err = floats(scale); err != nil {
 		return err
+	}
+	for _, s := range q.scale {
+		if !(s >= 0) || math.IsInf(s, 0) {
+			q.problem = fmt.Sprintf("a scale is %g", s)
+			return nil
+		}
+	}
+	if zp == nil {
+		return nil
+	}
+	if want := codeType(q.scheme, false); zp.DType != want {
+		q.problem = fmt.Sprintf("its zero points are %s, not %s", zp.DType, want)
+		return nil
 	}
 	q.zp, err = floats(zp)
 	if err == nil && len(q.zp) != len(q.scale) {
 		q.problem = fmt.Sprintf("%d zero points for %d scales", len(q.zp), len(q.scale))
 	}
 	return err
+}
+
+// codeType is the dtype of codes and zero points, one a byte.
+func codeType(s scheme.Scheme, nibble bool) tensor.DType {
+	if s.Signed() && !nibble {
+		return tensor.I8
+	}
+	return tensor.U8
 }
 
 // floats reads a small tensor whole.
@@ -117,13 +145,18 @@ func (v *verifier) int8(src *tensor.Tensor, notes map[string]container.SchemeNot
 	if codes == nil || scale == nil || len(scale.Shape) == 0 {
 		return broken("its codes or scales are missing"), nil
 	}
-	if codes.DType != tensor.I8 && codes.DType != tensor.U8 || fmt.Sprint(codes.Shape) != fmt.Sprint(src.Shape) {
+	scheme, nibble := note.Parse(), note.HighNibble == "zero"
+	if codes.DType != codeType(scheme, nibble) || fmt.Sprint(codes.Shape) != fmt.Sprint(src.Shape) {
 		return broken("its codes are %s %v", codes.DType, codes.Shape), nil
 	}
-	q := &quantized{scheme: note.Parse(), weights: codes}
+	q := &quantized{scheme: scheme, weights: codes}
 	q.decode = func(raw []byte, out []float64) {
 		for i, c := range raw {
-			if note.HighNibble == "zero" && q.scheme.Signed() {
+			if nibble && c > 15 {
+				out[i] = math.NaN() // no code: the high 4 bits are to be zero
+				continue
+			}
+			if nibble && q.scheme.Signed() {
 				c = byte(int8(c<<4) >> 4)
 			}
 			if q.scheme.Signed() {
@@ -147,7 +180,10 @@ func (v *verifier) packed(src *tensor.Tensor, notes map[string]container.SchemeN
 	if words == nil || scale == nil || shape == nil || len(scale.Shape) != 2 || len(words.Shape) != 2 {
 		return broken("its packed codes, scales or shape are missing"), nil
 	}
-	q := &quantized{scheme: note.Parse(), weights: words}
+	if shape.DType != tensor.I64 || len(shape.Shape) != 1 || shape.Shape[0] != int64(len(src.Shape)) {
+		return broken("its shape is recorded as %s %v", shape.DType, shape.Shape), nil
+	}
+	q := &quantized{scheme: note.Parse(), weights: words, zeroPointsLater: true}
 	raw := tensor.Buffer(nil, int(shape.Bytes()))
 	if err := (tile.Tile{Rows: shape.Elements()}).Read(shape, raw); err != nil {
 		return nil, err
@@ -176,6 +212,9 @@ func (v *verifier) packed(src *tensor.Tensor, notes map[string]container.SchemeN
 		for i := range out {
 			out[i] = float64(codes[i]) - shift
 		}
+	}
+	if (zp != nil) != q.scheme.HasZeroPoint() {
+		return broken("its scheme is %s %s, and zero points are there: %v", q.scheme.WeightDType, q.scheme.Mode, zp != nil), nil
 	}
 	if zp != nil {
 		return q, q.unpackZeroPoints(zp, shift)
@@ -222,17 +261,28 @@ func (v *verifier) coreml(src *tensor.Tensor) (*quantized, error) {
 		return nil, nil
 	}
 	weights := v.find(src.Name)
-	if bits == nil || kind == nil || scale == nil || weights == nil || len(scale.Shape) != len(src.Shape) || bits.DType != tensor.I64 || bits.Elements() != 1 {
+	if bits == nil || kind == nil || scale == nil || weights == nil || len(scale.Shape) != len(src.Shape) ||
+		bits.DType != tensor.I64 || bits.Elements() != 1 || kind.DType != tensor.I64 || kind.Elements() != 1 {
 		return broken("its %s buffers are incomplete", container.Prefix), nil
 	}
 	if weights.DType != src.DType || fmt.Sprint(weights.Shape) != fmt.Sprint(src.Shape) {
 		return broken("it is %s %v in the output, %s %v in the source", weights.DType, weights.Shape, src.DType, src.Shape), nil
 	}
 	raw := tensor.Buffer(nil, 8)
+	if err := (tile.Tile{Rows: 1}).Read(kind, raw); err != nil {
+		return nil, err
+	}
+	if n := tensor.View[int64](raw)[0]; n != container.TypeQuantized {
+		return broken("its compression type is %d, not %d", n, container.TypeQuantized), nil
+	}
 	if err := (tile.Tile{Rows: 1}).Read(bits, raw); err != nil {
 		return nil, err
 	}
-	q := &quantized{weights: weights}
+	// The buffers do not tell symmetric from affine; the wider range of affine codes holds.
+	q := &quantized{weights: weights, scheme: scheme.Scheme{Mode: scheme.Affine}}
+	if zp == nil {
+		q.scheme.Mode = scheme.Symmetric
+	}
 	switch n, signed := tensor.View[int64](raw)[0], zp == nil || zp.DType == tensor.I8; {
 	case n == 4 && signed:
 		q.scheme.WeightDType = scheme.Int4

@@ -10,7 +10,6 @@ package verify
 import (
 	"bytes"
 	"fmt"
-	"strings"
 
 	"nibble/quant/checkpoint"
 	"nibble/quant/container"
@@ -86,13 +85,8 @@ func (v *verifier) detect(out *checkpoint.Checkpoint) (func(*tensor.Tensor) (*qu
 		}
 		return func(t *tensor.Tensor) (*quantized, error) { return v.int8(t, notes) }, name, nil
 	}
-	for name := range v.byName {
-		if strings.Contains(name, container.Prefix) {
-			return v.coreml, "coremltools", nil
-		}
-	}
-	if out.Metadata == nil {
-		return v.coreml, "coremltools", nil // nothing was quantized
+	if out.Format == checkpoint.TorchZip {
+		return v.coreml, "coremltools", nil
 	}
 	return nil, "", fault.Not(out.File.Name, "this file does not say that Nibble wrote it").
 		Hint("verify takes the output of nibble convert")
@@ -126,6 +120,9 @@ func (v *verifier) kept(src *tensor.Tensor) (Row, error) {
 		row.Problem = fmt.Sprintf("is %s %v in the output, %s %v in the source", got.DType, got.Shape, src.DType, src.Shape)
 	default:
 		var a, b []byte
+		if src.Contiguous() && got.Contiguous() {
+			src, got = src.Flat(), got.Flat()
+		}
 		for _, t := range tile.Cut(src, 1) {
 			a, b = tensor.Buffer(a, int(t.Size(src))), tensor.Buffer(b, int(t.Size(src)))
 			if err := t.Read(src, a); err != nil {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"path/filepath"
 	"runtime"
 	"time"
 
@@ -38,7 +39,7 @@ func inspect(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
-	out := inspection{Name: m.File.Name, Bytes: m.File.Size, Format: m.Format, Tensors: []tensorLine{}, Notes: m.State.Notes}
+	out := inspection{Name: m.File.Name, Bytes: m.File.Size, Format: m.Format, Tensors: []tensorLine{}, Notes: append([]string{}, m.State.Notes...)}
 	for i := range m.State.Tensors {
 		t := &m.State.Tensors[i]
 		out.Tensors = append(out.Tensors, tensorLine{t.Name, t.DType.String(), t.Shape, t.Bytes()})
@@ -93,6 +94,14 @@ func convertCommand(ctx context.Context, c *call) error {
 	}
 	defer os.Remove(f.Name()) // nothing is left of it once it is committed
 	defer f.Close()
+	if c.report != "" {
+		if filepath.Clean(c.report) == filepath.Clean(c.out) {
+			return fmt.Errorf("%wthe output and the report have one name", errUsage)
+		}
+		if err := c.writable(c.report); err != nil {
+			return err
+		}
+	}
 	r, err := quant.Convert(ctx, j, f, quant.Options{
 		Name: c.out, Workers: runtime.NumCPU(), Hash: c.hash, Progress: c.progress(),
 	})
@@ -100,7 +109,7 @@ func convertCommand(ctx context.Context, c *call) error {
 		return err
 	}
 	if c.report != "" {
-		if err := writeReport(c.report, r); err != nil {
+		if err := c.writeReport(c.report, r); err != nil {
 			return err
 		}
 	}
@@ -111,12 +120,21 @@ func convertCommand(ctx context.Context, c *call) error {
 	return nil
 }
 
-func writeReport(path string, r *report.Report) error {
+func (c *call) writeReport(path string, r *report.Report) error {
 	text, err := json.MarshalIndent(r, "", "  ")
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(path, append(text, '\n'), 0o644)
+	f, commit, err := c.create(path)
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name())
+	defer f.Close()
+	if _, err := f.Write(append(text, '\n')); err != nil {
+		return err
+	}
+	return commit()
 }
 
 // progress shows how far the conversion is, on a terminal only.

@@ -37,9 +37,10 @@ func (c *call) files(paths []string) ([]*tensor.File, error) {
 			if err != nil {
 				return nil, err
 			}
-			if info.Mode().IsRegular() {
-				out = append(out, &tensor.File{Name: filepath.ToSlash(n), Size: info.Size(), R: f})
+			if !info.Mode().IsRegular() {
+				return nil, fmt.Errorf("%s is not a regular file; name one", n)
 			}
+			out = append(out, &tensor.File{Name: filepath.ToSlash(n), Size: info.Size(), R: f})
 		}
 	}
 	if len(out) == 0 {
@@ -56,8 +57,10 @@ func inFolder(dir string) ([]string, error) {
 	}
 	var names []string
 	for _, e := range entries {
-		if e.Type().IsRegular() {
-			names = append(names, filepath.Join(dir, e.Name()))
+		// Stat, for model folders are often full of links.
+		path := filepath.Join(dir, e.Name())
+		if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() {
+			names = append(names, path)
 		}
 	}
 	return names, nil
@@ -81,18 +84,31 @@ func (c *call) recipe() (*recipe.Recipe, error) {
 	return recipe.Parse(c.config, text)
 }
 
-// create makes the output under a temporary name beside it; commit gives it its real
+// writable refuses a path that is an input, a folder or a device.
+func (c *call) writable(path string) error {
+	if folder, err := os.Stat(filepath.Dir(path)); err != nil || !folder.IsDir() {
+		return fmt.Errorf("there is no folder %s; make it first", filepath.Dir(path))
+	}
+	to, err := os.Stat(path)
+	if err != nil {
+		return nil // it is made
+	}
+	for _, in := range c.opened {
+		if from, err := in.Stat(); err == nil && os.SameFile(to, from) {
+			return fmt.Errorf("%s is the input; choose another name for the output", path)
+		}
+	}
+	if !to.Mode().IsRegular() {
+		return fmt.Errorf("%s is not a file that can be replaced; choose another name", path)
+	}
+	return nil
+}
+
+// create makes an output under a temporary name beside it; commit gives it its real
 // one, so that a half-written file never carries it.
 func (c *call) create(path string) (f *os.File, commit func() error, err error) {
-	if to, err := os.Stat(path); err == nil {
-		for _, in := range c.opened {
-			if from, err := in.Stat(); err == nil && os.SameFile(to, from) {
-				return nil, nil, fmt.Errorf("%s is the input; choose another name for the output", path)
-			}
-		}
-		if to.IsDir() {
-			return nil, nil, fmt.Errorf("%s is a folder; name a file", path)
-		}
+	if err := c.writable(path); err != nil {
+		return nil, nil, err
 	}
 	if f, err = os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*.partial"); err != nil {
 		return nil, nil, err

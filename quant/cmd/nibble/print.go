@@ -3,8 +3,10 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"strconv"
 	"strings"
 	"text/tabwriter"
+	"unicode"
 
 	"nibble/quant/report"
 	"nibble/quant/verify"
@@ -37,6 +39,14 @@ func shape(s []int64) string {
 	return strings.ReplaceAll(strings.Trim(fmt.Sprint(s), "[]"), " ", " x ")
 }
 
+// printable is a tensor's name, quoted when it would not print as one word.
+func printable(name string) string {
+	if strings.IndexFunc(name, func(r rune) bool { return !unicode.IsPrint(r) }) >= 0 || len(name) > 300 {
+		return strconv.Quote(name[:min(len(name), 300)])
+	}
+	return name
+}
+
 func (c *call) table(rows func(w *tabwriter.Writer)) {
 	w := tabwriter.NewWriter(c.stdout, 0, 8, 2, ' ', 0)
 	rows(w)
@@ -45,7 +55,7 @@ func (c *call) table(rows func(w *tabwriter.Writer)) {
 
 func (c *call) notes(notes []string) {
 	for _, n := range notes {
-		fmt.Fprintln(c.stdout, "note:", n)
+		fmt.Fprintln(c.stdout, "note:", printable(n))
 	}
 }
 
@@ -53,7 +63,7 @@ func (c *call) printInspection(x inspection) {
 	fmt.Fprintf(c.stdout, "%s: %s, %d tensors, %s\n", x.Name, x.Format, len(x.Tensors), size(x.Bytes))
 	c.table(func(w *tabwriter.Writer) {
 		for _, t := range x.Tensors {
-			fmt.Fprintf(w, "  %s\t%s\t%s\t%s\n", t.Name, t.DType, shape(t.Shape), size(t.Bytes))
+			fmt.Fprintf(w, "  %s\t%s\t%s\t%s\n", printable(t.Name), t.DType, shape(t.Shape), size(t.Bytes))
 		}
 	})
 	c.notes(x.Notes)
@@ -69,7 +79,7 @@ func (c *call) printPlan(r *report.Report) {
 				verdict = schemeText(t.Scheme)
 				why = fmt.Sprintf("%s (%s), %s", t.ModuleType, t.TypeSource, t.Rule)
 			}
-			fmt.Fprintf(w, "  %s\t%s\t%s\t%s\t%s -> %s\t%s\n", t.Name, t.DType, shape(t.Shape), verdict, size(t.BytesIn), size(t.BytesOut), why)
+			fmt.Fprintf(w, "  %s\t%s\t%s\t%s\t%s -> %s\t%s\n", printable(t.Name), t.DType, shape(t.Shape), verdict, size(t.BytesIn), size(t.BytesOut), why)
 		}
 	})
 	c.notes(r.Notes)
@@ -100,7 +110,7 @@ func (c *call) printVerify(r *verify.Report) {
 		for _, t := range r.Tensors {
 			switch {
 			case !t.OK:
-				fmt.Fprintf(w, "  %s\twrong: %s\n", t.Name, t.Problem)
+				fmt.Fprintf(w, "  %s\twrong: %s\n", printable(t.Name), t.Problem)
 			case t.Verdict == "keep":
 				kept++
 			default:

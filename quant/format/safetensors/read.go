@@ -14,6 +14,7 @@
 package safetensors
 
 import (
+	"bytes"
 	"encoding/binary"
 	"encoding/json/jsontext"
 	"fmt"
@@ -29,6 +30,9 @@ import (
 
 // maxHeader is the reference reader's limit, inclusive.
 const maxHeader = 100_000_000
+
+// maxRank is torch's limit, too.
+const maxRank = 64
 
 // Match reports whether a file begins like a safetensors file: head is its first
 // bytes (16 at least, or the whole file).
@@ -72,7 +76,7 @@ func Read(f *tensor.File) (*Contents, error) {
 	if !utf8.Valid(text) {
 		return nil, fault.Bad(f.Name, "the header is not UTF-8 text").At(8)
 	}
-	h := &header{file: f, data: 8 + int64(n), dec: jsontext.NewDecoder(strings.NewReader(string(text)))}
+	h := &header{file: f, data: 8 + int64(n), dec: jsontext.NewDecoder(bytes.NewBuffer(text))}
 	if err := h.read(); err != nil {
 		return nil, err
 	}
@@ -210,7 +214,9 @@ func (h *header) ints(name string) ([]int64, error) {
 		if err != nil {
 			return nil, h.bad("%s is not a size", v).In(name)
 		}
-		list = append(list, int64(n))
+		if list = append(list, int64(n)); len(list) > maxRank {
+			return nil, h.bad("its shape has more than %d sizes", maxRank).In(name)
+		}
 	}
 	if _, err = h.dec.ReadToken(); err != nil {
 		return nil, h.syntax(err)

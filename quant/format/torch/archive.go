@@ -27,6 +27,7 @@ func open(f *tensor.File) (*archive, error) {
 		return nil, fault.Bad(f.Name, "the file begins like a zip but its directory cannot be read (%v)", err).
 			Hint("the file is cut short: copy or download it again")
 	}
+	found := false
 	a := &archive{file: f, entries: make(map[string]*zip.File, len(z.File))}
 	for _, e := range z.File {
 		if a.entries[e.Name] != nil {
@@ -35,10 +36,10 @@ func open(f *tensor.File) (*archive, error) {
 		a.entries[e.Name] = e
 		root, ok := strings.CutSuffix(e.Name, "data.pkl")
 		if ok && (root == "" || strings.Count(root, "/") == 1 && strings.HasSuffix(root, "/")) {
-			if a.root != "" {
+			if found {
 				return nil, fault.Bad(f.Name, "the zip holds two pickles, %sdata.pkl and %s", a.root, e.Name)
 			}
-			a.root = root
+			a.root, found = root, true
 		}
 	}
 	switch {

@@ -41,7 +41,10 @@ func LayArchive(pickle []byte, sizes []int64) *Archive {
 
 // zipSize adds up what archive/zip writes (APPNOTE 6.3: 4.3.7 local header, 4.3.9 data
 // descriptor, 4.3.12 directory, 4.3.14 to 4.3.16 end records).
-type zipSize struct{ at, directory, count int64 }
+type zipSize struct {
+	at, directory, count int64
+	big                  bool // some entry has zip64 fields, so the end has them too
+}
 
 // zip64 is where 32-bit sizes and offsets end.
 const zip64 = 1<<32 - 1
@@ -52,10 +55,17 @@ func (s *zipSize) place(name string, size int64) []byte {
 	head := int64(len(name) + len(extra))
 	s.directory += 46 + head
 	if size >= zip64 || s.at >= zip64 {
-		s.directory += 28
+		s.big = true
+		s.directory += 4
+		if size >= zip64 {
+			s.directory += 16
+		}
+		if s.at >= zip64 {
+			s.directory += 8
+		}
 	}
 	s.at += 30 + head + size + 16
-	if size >= zip64 {
+	if size > zip64 { // archive/zip decides this one field by >, the others by >=
 		s.at += 8
 	}
 	s.count++
@@ -64,7 +74,7 @@ func (s *zipSize) place(name string, size int64) []byte {
 
 func (s *zipSize) total() int64 {
 	end := int64(22)
-	if s.count >= 1<<16-1 || s.directory >= zip64 || s.at >= zip64 {
+	if s.big || s.count >= 1<<16-1 || s.directory >= zip64 || s.at >= zip64 {
 		end += 56 + 20
 	}
 	return s.at + s.directory + end

@@ -92,7 +92,7 @@ func (r *reader) rebuildV2(args []any) (any, error) {
 	if !ok || s.dtype == tensor.Invalid {
 		return nil, fmt.Errorf("_rebuild_tensor_v2 without a typed storage")
 	}
-	return r.rebuild(s, s.dtype, args[1:4])
+	return r.rebuild(s, s.dtype, args[1:4], args[min(len(args), 6):])
 }
 
 // rebuildV3 is (storage, offset, size, stride, requires_grad, hooks, dtype[, metadata]).
@@ -105,14 +105,21 @@ func (r *reader) rebuildV3(args []any) (any, error) {
 	if !ok || !ok2 {
 		return nil, fmt.Errorf("_rebuild_tensor_v3 without a storage or a dtype")
 	}
-	return r.rebuild(s, d.dtype, args[1:4])
+	return r.rebuild(s, d.dtype, args[1:4], args[7:])
 }
 
-// maxExpanded bounds the dense bytes of a tensor that has more values than its storage.
-const maxExpanded = 1 << 30
-
 // rebuild checks offset (elements), size and stride against the storage.
-func (r *reader) rebuild(s *storage, d tensor.DType, args []any) (any, error) {
+// metadata is empty or holds a dict of the view's flags.
+func (r *reader) rebuild(s *storage, d tensor.DType, args, metadata []any) (any, error) {
+	if len(metadata) > 0 {
+		flags, _ := entries(metadata[0])
+		for _, f := range flags {
+			if on, isBool := f.value.(bool); f.key != "conj" && f.key != "neg" || !isBool || on {
+				return nil, fault.Not(r.file.Name, "a tensor is stored with a pending operation (%s)", short(f.key)).
+					Hint("save it after .resolve_conj().resolve_neg()")
+			}
+		}
+	}
 	offset, ok := args[0].(int)
 	shape, ok2 := sizes(args[1])
 	strides, ok3 := sizes(args[2])
@@ -125,9 +132,9 @@ func (r *reader) rebuild(s *storage, d tensor.DType, args []any) (any, error) {
 	if !fits || !fits2 || int64(offset) > have || extent > have-int64(offset) {
 		return nil, fault.Bad(r.file.Name, "a tensor of shape %v, strides %v, offset %d reaches beyond storage %q of %d values", shape, strides, offset, s.key, have).At(s.Start)
 	}
-	if count > have && count > maxExpanded/d.Size() {
-		return nil, fault.Not(r.file.Name, "a tensor of shape %v repeats the %d values of storage %q many times over", shape, have, s.key).
-			Hint("save it with .contiguous() if you mean it")
+	if r.dense += float64(count) * float64(d.Size()); r.dense > 16*float64(r.file.Size)+256<<20 {
+		return nil, fault.Not(r.file.Name, "its tensors repeat the same values until they are far larger than the file (a shape of %v over %d values)", shape, have).
+			Hint("save expanded tensors without .expand()")
 	}
 	return &value{tensor.Tensor{DType: d, Shape: shape, Strides: strides, Storage: s.Storage, Offset: int64(offset) * d.Size()}}, nil
 }

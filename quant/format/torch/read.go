@@ -19,6 +19,7 @@ type reader struct {
 	file     *tensor.File
 	archive  *archive
 	storages map[string]*storage
+	dense    float64 // bytes of all tensors so far, were each laid out densely
 }
 
 // Read opens a torch.save zip and returns its state dict. It reads the directory,
@@ -67,6 +68,9 @@ func (r *reader) run(text []byte, base int64) (root any, err error) {
 }
 
 func (r *reader) broken(why string, base int64) error {
+	if strings.HasPrefix(why, "runtime error: hash of unhashable") {
+		why = "a dict has a key that cannot be one"
+	}
 	why, _, _ = strings.Cut(why, "\n")
 	if len(why) > 200 {
 		why = why[:200]
@@ -85,19 +89,23 @@ type pair struct {
 	value any
 }
 
+// maxNotes bounds what is said about entries that are left out.
+const maxNotes = 100
+
 // stateDict unwraps the usual wrappers and names the tensors.
 func (r *reader) stateDict(root any) (*tensor.StateDict, error) {
 	out := &tensor.StateDict{}
+	var left []string
 	items, ok := entries(root)
 	path := ""
-	for depth := 0; ok && depth < 4; depth++ {
+	for depth := 0; ok && depth < maxWraps; depth++ {
 		key, inner := wrapped(items)
 		if inner == nil {
 			break
 		}
 		for _, it := range items {
 			if it.key != key {
-				out.Notes = append(out.Notes, r.leftOut(path, it))
+				left = append(left, leftOut(path, it))
 			}
 		}
 		path += key + "."
@@ -112,7 +120,7 @@ func (r *reader) stateDict(root any) (*tensor.StateDict, error) {
 		name, isName := it.key.(string)
 		v, isTensor := it.value.(*value)
 		if !isName || !isTensor {
-			out.Notes = append(out.Notes, r.leftOut(path, it))
+			left = append(left, leftOut(path, it))
 			continue
 		}
 		if !utf8.ValidString(name) {
@@ -126,17 +134,28 @@ func (r *reader) stateDict(root any) (*tensor.StateDict, error) {
 		return nil, fault.Not(r.file.Name, "the file holds no tensors by name").
 			Hint("save the weights with torch.save(model.state_dict(), ...)")
 	}
-	out.Versions = versions(root)
+	if len(left) > maxNotes {
+		left = append(left[:maxNotes], fmt.Sprintf("and %d more entries that are left out", len(left)-maxNotes))
+	}
+	out.Notes, out.Versions = left, versions(root)
 	return out, nil
 }
 
 // wrapped finds the entry that holds the real state dict. In a state dict itself no
-// value is a dict, so the names cannot be mistaken.
-func wrapped(items []pair) (string, any) {
+// value is a dict with tensors in it, so the names cannot be mistaken.
+func wrapped(items []pair) (string, any) { return wrappedIn(items, maxWraps) }
+
+// maxWraps bounds wrappers in wrappers; a dict can hold itself.
+const maxWraps = 3
+
+func wrappedIn(items []pair, depth int) (string, any) {
+	if depth == 0 {
+		return "", nil
+	}
 	for _, w := range wrappers {
 		for _, it := range items {
 			if it.key == w {
-				if _, ok := entries(it.value); ok {
+				if inner, ok := entries(it.value); ok && holdsTensors(inner, depth-1) {
 					return w, it.value
 				}
 			}
@@ -145,8 +164,19 @@ func wrapped(items []pair) (string, any) {
 	return "", nil
 }
 
+// holdsTensors looks for tensors in a dict and in the wrappers in it.
+func holdsTensors(items []pair, depth int) bool {
+	for _, it := range items {
+		if _, ok := it.value.(*value); ok {
+			return true
+		}
+	}
+	_, inner := wrappedIn(items, depth)
+	return inner != nil
+}
+
 // leftOut says what an entry is and that it is not carried over.
-func (r *reader) leftOut(path string, it pair) string {
+func leftOut(path string, it pair) string {
 	return fmt.Sprintf("%s%s (%s) is not part of the state dict and is left out", path, short(it.key), describe(it.value))
 }
 
@@ -180,13 +210,14 @@ func describe(v any) string {
 		return fmt.Sprintf("a list of %d", len(*v))
 	case *types.Tuple:
 		return fmt.Sprintf("a tuple of %d", len(*v))
+	case *types.Dict:
+		return fmt.Sprintf("a dict of %d", len(*v))
+	case *types.OrderedDict:
+		return fmt.Sprintf("a dict of %d", v.Len())
 	case *value:
 		return "a tensor"
 	case *storage:
 		return "a storage"
-	}
-	if items, ok := entries(v); ok {
-		return fmt.Sprintf("a dict of %d", len(items))
 	}
 	return "a Python object"
 }
@@ -230,9 +261,12 @@ func versions(root any) []tensor.ModuleVersion {
 	var out []tensor.ModuleVersion
 	for _, it := range items {
 		module, ok := it.key.(string)
-		fields, _ := entries(it.value)
-		for _, f := range fields {
-			if n, isInt := f.value.(int); ok && isInt && f.key == "version" && utf8.ValidString(module) {
+		fields, small := it.value.(*types.Dict)
+		if !ok || !small || len(*fields) > 8 || !utf8.ValidString(module) {
+			continue
+		}
+		for _, f := range *fields {
+			if n, isInt := f.Value.(int); isInt && f.Key == "version" {
 				out = append(out, tensor.ModuleVersion{Module: module, Version: int64(n)})
 			}
 		}

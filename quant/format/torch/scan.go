@@ -3,24 +3,26 @@ package torch
 import (
 	"bytes"
 	"encoding/binary"
+	"strconv"
 
 	"nibble/quant/fault"
 )
 
-// Limits on a pickle. A state dict of 100,000 tensors pickles to about 15 MB.
+// Limits on a pickle. A state dict of 50,000 tensors pickles to about 8 MB.
 const (
 	maxPickle = 64 << 20
+	maxStack  = 1 << 20   // values on the stack; CPython's pickler keeps it below 3,000
 	maxMarks  = 256       // nested MARKs, each a stack of its own
-	maxMemory = 384 << 20 // bytes that running the pickle may hold, roughly
+	maxMemory = 192 << 20 // bytes that running the pickle may hold, roughly
+	maxInt    = 64        // bytes of an integer
 )
 
 // operand says what follows an opcode.
 type operand uint8
 
 const (
-	illegal operand = iota
-	none
-	one // that many bytes
+	none operand = iota
+	one          // that many bytes
 	two
 	four
 	eight
@@ -29,72 +31,168 @@ const (
 	len1 // a length of so many bytes, then that much
 	len4
 	len8
-	frame // an 8-byte length of what follows, which is scanned in turn
 )
 
 // opcodes is the literal table of what Nibble lets a pickle do (protocols 2 to 5;
-// names in CPython's Lib/pickletools.py), with the bytes each may make the
-// unpickler hold. Text persistent ids, INST, OBJ, NEWOBJ_EX, extension codes and
-// out-of-band buffers have no place in a torch file.
-var opcodes = map[byte]struct {
-	operand operand
-	cost    int
-}{
-	'(': {none, 280}, '.': {none, 0}, '0': {none, 0}, '1': {none, 0}, '2': {none, 16},
-	'F': {line, 24}, 'I': {line, 24}, 'L': {line, 24},
-	'J': {four, 24}, 'K': {one, 16}, 'M': {two, 24}, 'N': {none, 16}, 'G': {eight, 24},
-	'Q': {none, 64}, 'R': {none, 400}, 'b': {none, 64}, 'c': {lines, 64}, 0x81: {none, 400}, 0x93: {none, 64},
-	'U': {len1, 40}, 'T': {len4, 40}, 'X': {len4, 40}, 'V': {line, 40}, 'S': {line, 40},
-	0x8c: {len1, 40}, 0x8d: {len8, 40}, 'C': {len1, 40}, 'B': {len4, 40}, 0x8e: {len8, 40}, 0x96: {len8, 40},
-	'a': {none, 32}, 'e': {none, 0}, 's': {none, 160}, 'u': {none, 0}, 'd': {none, 160}, 0x90: {none, 0},
-	']': {none, 64}, '}': {none, 200}, ')': {none, 64}, 0x8f: {none, 160}, 'l': {none, 64}, 't': {none, 64}, 0x91: {none, 160},
-	0x85: {none, 64}, 0x86: {none, 80}, 0x87: {none, 96},
-	'g': {line, 16}, 'h': {one, 16}, 'j': {four, 16},
-	'p': {line, 80}, 'q': {one, 80}, 'r': {four, 80}, 0x94: {none, 80},
-	0x80: {one, 0}, 0x88: {none, 16}, 0x89: {none, 16}, 0x8a: {len1, 40}, 0x8b: {len4, 40}, 0x95: {frame, 0},
+// names in CPython's Lib/pickletools.py): what follows, how many values it takes off
+// the stack (toMark: all since the last MARK) and puts there, and roughly how many
+// bytes the unpickler then holds, per instruction and per value taken. Text persistent
+// ids, INST, OBJ, NEWOBJ_EX, extension codes and out-of-band buffers have no place in
+// a torch file.
+var opcodes = map[byte]opcode{
+	'(': {none, 0, 0, 300, 0}, '.': {none, 1, 0, 0, 0}, '0': {none, 1, 0, 0, 0}, '1': {none, toMark, 0, 0, 0}, '2': {none, 0, 1, 40, 0},
+	'N': {none, 0, 1, 40, 0}, 0x88: {none, 0, 1, 40, 0}, 0x89: {none, 0, 1, 40, 0},
+	'F': {line, 0, 1, 48, 0}, 'I': {line, 0, 1, 48, 0}, 'L': {line, 0, 1, 48, 0}, 'G': {eight, 0, 1, 48, 0},
+	'J': {four, 0, 1, 48, 0}, 'K': {one, 0, 1, 40, 0}, 'M': {two, 0, 1, 48, 0}, 0x8a: {len1, 0, 1, 64, 0}, 0x8b: {len4, 0, 1, 64, 0},
+	'U': {len1, 0, 1, 56, 0}, 'T': {len4, 0, 1, 56, 0}, 'X': {len4, 0, 1, 56, 0}, 'V': {line, 0, 1, 56, 0}, 'S': {line, 0, 1, 56, 0},
+	0x8c: {len1, 0, 1, 56, 0}, 0x8d: {len8, 0, 1, 56, 0},
+	'C': {len1, 0, 1, 64, 0}, 'B': {len4, 0, 1, 64, 0}, 0x8e: {len8, 0, 1, 64, 0}, 0x96: {len8, 0, 1, 64, 0},
+	']': {none, 0, 1, 80, 0}, '}': {none, 0, 1, 230, 0}, ')': {none, 0, 1, 64, 0}, 0x8f: {none, 0, 1, 200, 0},
+	'l': {none, toMark, 1, 80, 32}, 't': {none, toMark, 1, 80, 32}, 'd': {none, toMark, 1, 230, 130}, 0x91: {none, toMark, 1, 200, 90},
+	0x85: {none, 1, 1, 80, 0}, 0x86: {none, 2, 1, 96, 0}, 0x87: {none, 3, 1, 112, 0},
+	'a': {none, 1, 0, 40, 0}, 's': {none, 2, 0, 260, 0}, 'e': {none, toMark, 0, 0, 40}, 'u': {none, toMark, 0, 0, 130}, 0x90: {none, toMark, 0, 0, 90},
+	'c': {lines, 0, 1, 64, 0}, 0x93: {none, 2, 1, 64, 0}, 'Q': {none, 1, 1, 64, 0}, 'R': {none, 2, 1, 420, 0}, 0x81: {none, 2, 1, 420, 0}, 'b': {none, 1, 0, 64, 0},
+	'g': {line, 0, 1, 40, 0}, 'h': {one, 0, 1, 40, 0}, 'j': {four, 0, 1, 40, 0},
+	'p': {line, 0, 0, 90, 0}, 'q': {one, 0, 0, 90, 0}, 'r': {four, 0, 0, 90, 0}, 0x94: {none, 0, 0, 90, 0},
+	0x80: {one, 0, 0, 0, 0}, 0x95: {eight, 0, 0, 0, 0},
 }
 
-// scan walks the opcodes of a pickle without running it. It refuses lengths that
-// reach beyond the pickle, opcodes outside the table, integers of more than 64
-// bytes, and a pickle that would make the unpickler hold too much. base is the
-// pickle's offset in the file.
+type opcode struct {
+	operand      operand
+	takes, gives int
+	cost, each   int
+}
+
+const toMark = -1
+
+// scanner walks a pickle's opcodes without running them. It keeps the stack as the
+// length of each text on it, and the memo likewise: a text fetched from the memo is
+// charged again, because the unpickler prints values in its errors, and a list of
+// 200,000 references to one long text would print as 200,000 of them.
+type scanner struct {
+	file   string
+	p      []byte
+	base   int64 // the pickle's offset in the file
+	stack  []int32
+	marks  []int // stack heights
+	memo   map[uint64]int32
+	memory int
+}
+
+// scan refuses lengths that reach beyond the pickle, opcodes outside the table, memo
+// entries that were never written, and a pickle that would make the unpickler hold too
+// much. base is the pickle's offset in the file.
 func scan(file string, p []byte, base int64) error {
-	marks, memory, frames := 0, len(p), 0
+	s := &scanner{file: file, p: p, base: base, memo: map[uint64]int32{}, memory: len(p)}
 	for at := 0; at < len(p); {
 		op, ok := opcodes[p[at]]
 		if !ok {
 			return fault.Not(file, "the pickle uses opcode 0x%02x, which no state dict needs", p[at]).At(base + int64(at)).
 				Hint("save the state dict with torch.save(model.state_dict(), ...)")
 		}
-		code, n := p[at], operandBytes(op.operand, p[at+1:])
+		n := operandBytes(op.operand, p[at+1:])
 		if n < 0 {
-			return fault.Bad(file, "the pickle ends inside an instruction").At(base + int64(at)).
-				Hint("the file is damaged: copy or download it again")
+			return s.bad(at, "the pickle ends inside an instruction").Hint("the file is damaged: copy or download it again")
 		}
-		switch code {
-		case '.':
+		if p[at] == '.' {
 			return nil
-		case '(':
-			marks++
-		case '1', 'e', 'u', 'd', 'l', 't', 0x90, 0x91:
-			marks = max(marks-1, 0)
-		case 0x95:
-			frames++
-			n = 8
-			// gopickle copies each frame once.
-			memory += int(binary.LittleEndian.Uint64(p[at+1:]))
-		case 0x8a, 0x8b, 'L':
-			if n > 64+4 || n == 1 && p[at+1] == 0 {
-				return fault.Bad(file, "the pickle holds an integer of %d bytes", n).At(base + int64(at))
-			}
 		}
-		memory += op.cost
-		if marks > maxMarks || memory > maxMemory {
-			return fault.Bad(file, "the pickle nests or allocates more than a state dict does").At(base + int64(at))
+		if err := s.step(at, op, p[at+1:at+1+n]); err != nil {
+			return err
+		}
+		if len(s.marks) > maxMarks || len(s.stack) > maxStack || s.memory > maxMemory {
+			return s.bad(at, "the pickle nests or allocates more than a state dict does")
 		}
 		at += 1 + n
 	}
-	return fault.Bad(file, "the pickle has no end").At(base + int64(len(p))).Hint("the file is damaged: copy or download it again")
+	return s.bad(len(p), "the pickle has no end").Hint("the file is damaged: copy or download it again")
+}
+
+func (s *scanner) bad(at int, what string, args ...any) *fault.Error {
+	return fault.Bad(s.file, what, args...).At(s.base + int64(at))
+}
+
+// step accounts for one instruction.
+func (s *scanner) step(at int, op opcode, arg []byte) error {
+	s.memory += op.cost
+	size := int32(0)
+	switch code := s.p[at]; code {
+	case '(':
+		s.marks = append(s.marks, len(s.stack))
+	case 0x95: // the unpickler copies each frame
+		frame := binary.LittleEndian.Uint64(arg)
+		if frame > uint64(len(s.p)-at-9) {
+			return s.bad(at, "the pickle ends inside an instruction").Hint("the file is damaged: copy or download it again")
+		}
+		s.memory += int(frame)
+	case 'I', 'L', 0x8a, 0x8b:
+		if len(arg) > maxInt+4 || code == 0x8a && len(arg) == 1 || code == 0x8b && len(arg) == 4 {
+			return s.bad(at, "the pickle holds an integer of %d bytes", len(arg))
+		}
+	case 'p', 'q', 'r', 0x94:
+		if len(s.stack) == 0 {
+			return s.bad(at, "the pickle is broken (it memoizes nothing)")
+		}
+		key, ok := uint64(len(s.memo)), true
+		if code != 0x94 {
+			key, ok = memoKey(code, arg)
+		}
+		if !ok {
+			return s.bad(at, "the pickle is broken (%q is no memo index)", arg)
+		}
+		s.memo[key] = s.stack[len(s.stack)-1]
+	case 'g', 'h', 'j':
+		key, ok := memoKey(code, arg)
+		held, known := s.memo[key]
+		if !ok || !known {
+			return s.bad(at, "the pickle is broken (it fetches memo entry %d, which it never wrote)", key).
+				Hint("the file is damaged: copy or download it again")
+		}
+		size = held
+		s.memory += int(size)
+	case '2':
+		if n := len(s.stack); n > 0 {
+			size = s.stack[n-1]
+			s.memory += int(size)
+		}
+	default:
+		size = int32(len(arg))
+	}
+	return s.move(at, op, size)
+}
+
+// move takes values off the stack and puts one of the given size there.
+func (s *scanner) move(at int, op opcode, size int32) error {
+	floor, takes := 0, op.takes
+	if n := len(s.marks); n > 0 {
+		floor = s.marks[n-1]
+	}
+	if takes == toMark {
+		if len(s.marks) == 0 {
+			return s.bad(at, "the pickle is broken (a MARK is missing)")
+		}
+		takes = len(s.stack) - floor
+		s.marks = s.marks[:len(s.marks)-1]
+		s.memory += takes * op.each
+	} else if len(s.stack)-takes < floor {
+		return s.bad(at, "the pickle is broken (it takes a value from an empty stack)")
+	}
+	s.stack = s.stack[:len(s.stack)-takes]
+	if op.gives == 1 {
+		s.stack = append(s.stack, size)
+	}
+	return nil
+}
+
+func memoKey(code byte, arg []byte) (uint64, bool) {
+	switch code {
+	case 'g', 'p':
+		n, err := strconv.ParseUint(string(arg[:len(arg)-1]), 10, 31)
+		return n, err == nil
+	case 'h', 'q':
+		return uint64(arg[0]), true
+	}
+	return uint64(binary.LittleEndian.Uint32(arg)), true
 }
 
 // operandBytes is how many bytes of rest an operand takes, or -1 when it reaches beyond.
@@ -117,8 +215,8 @@ func operandBytes(o operand, rest []byte) int {
 			}
 			n += end + 1
 		}
-	case len1, len4, len8, frame:
-		width := map[operand]int{len1: 1, len4: 4, len8: 8, frame: 8}[o]
+	case len1, len4, len8:
+		width := map[operand]int{len1: 1, len4: 4, len8: 8}[o]
 		if len(rest) < width {
 			return -1
 		}

@@ -23,7 +23,10 @@ func Pickle(items []Item, versions []tensor.ModuleVersion) ([]byte, error) {
 	w := &pickler{b: []byte{0x80, 2}}
 	w.global("collections", "OrderedDict")
 	w.b = append(w.b, ")R("...)
-	for _, it := range items {
+	for i, it := range items {
+		if i%batch == 0 && i > 0 {
+			w.b = append(w.b, "u("...)
+		}
 		w.text(it.Name)
 		if err := w.tensor(it); err != nil {
 			return nil, err
@@ -36,6 +39,9 @@ func Pickle(items []Item, versions []tensor.ModuleVersion) ([]byte, error) {
 	w.b = append(w.b, '.')
 	return w.b, nil
 }
+
+// batch is how many entries a dict takes at a time, as in CPython's pickler.
+const batch = 1000
 
 type pickler struct {
 	b    []byte
@@ -87,7 +93,10 @@ func (w *pickler) versions(versions []tensor.ModuleVersion) {
 	w.text("_metadata")
 	w.global("collections", "OrderedDict")
 	w.b = append(w.b, ")R("...)
-	for _, v := range versions {
+	for i, v := range versions {
+		if i%batch == 0 && i > 0 {
+			w.b = append(w.b, "u("...)
+		}
 		w.text(v.Module)
 		w.b = append(w.b, '}')
 		w.text("version")
