@@ -282,8 +282,12 @@ func TestRefusesNamesThatCollide(t *testing.T) {
 	if fault.KindOf(err) != fault.Unsupported || !strings.Contains(err.Error(), `"a.weight_scale"`) {
 		t.Errorf("error %v", err)
 	}
-	if _, _, err := convert(t, in, recipe.Default, container.Options{To: "coremltools"}, 1); err != nil {
-		t.Error(err)
+	out, _, err := convert(t, in, recipe.Default, container.Options{To: "coremltools"}, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err = convert(t, out, recipe.Default, container.Options{To: "coremltools"}, 1); err == nil || !strings.Contains(err.Error(), "quantized already") {
+		t.Errorf("error %v", err)
 	}
 }
 

@@ -11,6 +11,7 @@ package container
 
 import (
 	"io"
+	"strings"
 
 	"nibble/quant/fault"
 	"nibble/quant/plan"
@@ -145,6 +146,9 @@ func unique(file string, runs []Run) error {
 	seen := map[string]bool{}
 	for _, r := range runs {
 		for _, p := range r.Pieces {
+			if seen[p.Name] && strings.Contains(p.Name, Prefix) {
+				return fault.Not(file, "this checkpoint is quantized already").In(p.Name).Hint("open the one it was made from")
+			}
 			if seen[p.Name] {
 				return fault.Not(file, "the output would hold two tensors of this name").In(p.Name).
 					Hint("rename it in the source or choose another container")

@@ -8,12 +8,13 @@ import (
 	"nibble/quant/fault"
 )
 
-// Limits on a pickle. A state dict of 50,000 tensors pickles to about 8 MB.
+// Limits on a pickle. Running that of a state dict takes about 4 kB a tensor, so they
+// leave room for 60,000 of them.
 const (
 	maxPickle = 64 << 20
 	maxStack  = 1 << 20   // values on the stack; CPython's pickler keeps it below 3,000
 	maxMarks  = 256       // nested MARKs, each a stack of its own
-	maxMemory = 192 << 20 // bytes that running the pickle may hold, roughly
+	maxMemory = 256 << 20 // bytes that running the pickle may hold, roughly
 	maxInt    = 64        // bytes of an integer
 )
 
