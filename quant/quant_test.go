@@ -11,7 +11,6 @@ import (
 
 	"nibble/quant"
 	"nibble/quant/container"
-	"nibble/quant/fault"
 	"nibble/quant/recipe"
 	"nibble/quant/report"
 	"nibble/quant/tensor"
@@ -188,109 +187,6 @@ func TestSameForAnyNumberOfWorkers(t *testing.T) {
 	}
 }
 
-// Verify must see a single wrong code, scale or kept byte.
-func TestVerifySeesDamage(t *testing.T) {
-	in := testkit.Fixture(t, ".", "ptq-in.pt")
-	for _, o := range outputs {
-		good, _, err := convert(t, in, `{"global_config":{"weight_dtype":"int4","granularity":"per_channel"}}`, o, 1)
-		if err != nil {
-			t.Fatal(err)
-		}
-		tensors, err := open("out", good)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, x := range tensors {
-			if strings.HasSuffix(x.Name, "n_bits") || strings.HasSuffix(x.Name, "compression_type") {
-				continue
-			}
-			bad := bytes.Clone(good)
-			// The highest byte of the first value: always a large change. For packed
-			// nibbles and codes any byte is.
-			at := x.Storage.Start + x.Offset + x.DType.Size() - 1
-			bad[at] ^= 0x34
-			v, err := quant.Verify([]*tensor.File{testkit.File("out", bad)}, []*tensor.File{testkit.File("in", in)})
-			if err == nil && v.OK {
-				t.Errorf("%+v: verify does not see that %s was changed", o, x.Name)
-			}
-		}
-	}
-}
-
-// A weight that holds NaN or infinity is an error that names it.
-func TestRefusesNaNAndInfinity(t *testing.T) {
-	for _, v := range []float32{float32(math.NaN()), float32(math.Inf(1)), float32(math.Inf(-1))} {
-		for _, config := range recipes {
-			in := testkit.Safetensors(testkit.F32("good.weight", []int64{64, 64}, 1, 2), testkit.F32("bad.weight", []int64{64, 64}, 1, 2, v))
-			_, _, err := convert(t, in, config, container.Options{}, 2)
-			var f *fault.Error
-			if !errors.As(err, &f) || f.Kind != fault.Unsupported || f.Tensor != "bad.weight" || f.File != "in" {
-				t.Errorf("%v with %s: error %v", v, config, err)
-			}
-		}
-	}
-	// Kept tensors may hold anything.
-	in := testkit.Safetensors(testkit.F32("norm.weight", []int64{64}, float32(math.NaN())))
-	if _, _, err := convert(t, in, recipe.Default, container.Options{}, 1); err != nil {
-		t.Error(err)
-	}
-}
-
-// float16 arithmetic overflows where the values themselves do not.
-func TestRefusesWhatFloat16CannotSpan(t *testing.T) {
-	half := make([]uint16, 64*64)
-	for i := range half {
-		half[i] = tensor.F32ToF16(40000)
-	}
-	in := testkit.Safetensors(testkit.Weight{Name: "w.weight", DType: tensor.F16, Shape: []int64{64, 64}, Values: tensor.Bytes(half)})
-	_, _, err := convert(t, in, recipe.Default, container.Options{}, 1)
-	if fault.KindOf(err) != fault.Unsupported || !strings.Contains(err.Error(), "F16 arithmetic") {
-		t.Errorf("error %v", err)
-	}
-}
-
-// coremltools' zero points overflow float16 long before the weights do, and float64
-// weights pass through float32.
-func TestRefusesWhatTheArithmeticCannotHold(t *testing.T) {
-	half, wide := make([]uint16, 64*64), make([]float64, 64*64)
-	for i := range half {
-		half[i], wide[i] = tensor.F32ToF16(-300), 1e200
-	}
-	f16 := testkit.Weight{Name: "w.weight", DType: tensor.F16, Shape: []int64{64, 64}, Values: tensor.Bytes(half)}
-	f64 := testkit.Weight{Name: "w.weight", DType: tensor.F64, Shape: []int64{64, 64}, Values: tensor.Bytes(wide)}
-	for _, c := range []struct {
-		w       testkit.Weight
-		config  string
-		refused bool
-	}{
-		{f16, `{"global_config":{"weight_dtype":"uint8","quantization_scheme":"affine"}}`, true},
-		{f16, `{"global_config":{"weight_dtype":"uint8"}}`, false},
-		{f16, `{"global_config":{"weight_dtype":"uint4","quantization_scheme":"affine"}}`, false},
-		{f64, `{"global_config":{"weight_dtype":"int8"}}`, true},
-	} {
-		_, _, err := convert(t, testkit.Safetensors(c.w), c.config, container.Options{}, 1)
-		if c.refused != (fault.KindOf(err) == fault.Unsupported) || !c.refused && err != nil {
-			t.Errorf("%s with %s: %v", c.w.DType, c.config, err)
-		}
-	}
-}
-
-// Two outputs of one name would shadow each other.
-func TestRefusesNamesThatCollide(t *testing.T) {
-	in := testkit.Safetensors(testkit.F32("a.weight", []int64{64, 64}, 1, 2), testkit.F32("a.weight_scale", []int64{4}, 1))
-	_, _, err := convert(t, in, recipe.Default, container.Options{To: "packed"}, 1)
-	if fault.KindOf(err) != fault.Unsupported || !strings.Contains(err.Error(), `"a.weight_scale"`) {
-		t.Errorf("error %v", err)
-	}
-	out, _, err := convert(t, in, recipe.Default, container.Options{To: "coremltools"}, 1)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, _, err = convert(t, out, recipe.Default, container.Options{To: "coremltools"}, 1); err == nil || !strings.Contains(err.Error(), "quantized already") {
-		t.Errorf("error %v", err)
-	}
-}
-
 // Tensors that were one view of one storage stay one in a .pt.
 func TestTiedTensorsAreWrittenOnce(t *testing.T) {
 	out, _, err := convert(t, testkit.Fixture(t, ".", "views.pt"), recipe.Default, container.Options{To: "coremltools"}, 1)
@@ -353,66 +249,5 @@ func TestOutputsAreAligned(t *testing.T) {
 				}
 			}
 		}
-	}
-}
-
-// Outputs that lie about themselves; verify once believed each of them.
-func TestVerifySeesLies(t *testing.T) {
-	in := testkit.Safetensors(testkit.F32("a.weight", []int64{4, 64}, 0.1, -0.2, 0.3, 0.25))
-	source := []*tensor.File{testkit.File("in", in)}
-	config := `{"global_config":{"weight_dtype":"int4","granularity":"per_block","block_size":32}}`
-	// patch writes b over the values of one tensor of an output, again and again.
-	patch := func(out []byte, name string, b ...byte) []byte {
-		out = bytes.Clone(out)
-		tensors, err := open("out", out)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, x := range tensors {
-			if x.Name == name {
-				for i := range x.Bytes() {
-					out[x.Storage.Start+i] = b[i%int64(len(b))]
-				}
-				return out
-			}
-		}
-		t.Fatalf("no tensor %s", name)
-		return nil
-	}
-	inf, nan, large := []byte{0, 0, 0x80, 0x7f}, []byte{0, 0, 0xc0, 0x7f}, []byte{0, 0, 0, 0x71}
-	made := map[string][]byte{}
-	for _, o := range outputs {
-		out, _, err := convert(t, in, config, o, 1)
-		if err != nil {
-			t.Fatal(err)
-		}
-		made[o.To+o.HighNibble] = out
-	}
-	coreml := "a._COREML_/weight/"
-	for name, out := range map[string][]byte{
-		"infinite scale":             patch(made["packed"], "a.weight_scale", inf...),
-		"NaN scale":                  patch(made["int8"], "a.weight_scale", nan...),
-		"scale that allows all":      patch(made["packed"], "a.weight_scale", large...),
-		"one NaN scale among others": patch(made["packed"], "a.weight_scale", append(bytes.Clone(nan), 0x25, 0x49, 0x2f, 0x3d, 0x25, 0x49, 0x2f, 0x3d)...),
-		"zero weights, large scale":  patch(patch(made["coremltools"], "a.weight", 0), coreml+"quantization_scale", large...),
-		"weights never quantized":    patch(made["coremltools"], "a.weight", tensor.Bytes([]float32{0.1, -0.2, 0.3, 0.25})...),
-		"high nibbles set":           patch(made["int8zero"], "a.weight", 0xf1),
-		"codes beyond int4":          patch(made["int8"], "a.weight", 100),
-		"compression type":           patch(made["coremltools"], coreml+"compression_type", 1, 0, 0, 0, 0, 0, 0, 0),
-		"another shape":              patch(made["packed"], "a.weight_shape", 8, 0, 0, 0, 0, 0, 0, 0),
-		"affine without zero points": bytes.Replace(made["packed"], []byte(`\"symmetric\"`), []byte(`\"affine\"   `), 1),
-	} {
-		v, err := quant.Verify([]*tensor.File{testkit.File("out", out)}, source)
-		if err == nil && v.OK {
-			t.Errorf("%s: verify says ok", name)
-		}
-	}
-	for name, out := range made {
-		if v, err := quant.Verify([]*tensor.File{testkit.File("out", out)}, source); err != nil || !v.OK {
-			t.Errorf("%s: %+v, %v", name, v, err)
-		}
-	}
-	if _, err := quant.Verify(source, source); fault.KindOf(err) != fault.Unsupported {
-		t.Errorf("the source itself passes for an output: %v", err)
 	}
 }

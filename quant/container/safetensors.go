@@ -18,13 +18,8 @@ func layoutInt8(p *plan.Plan, o Options) (*Layout, error) {
 	if o.HighNibble != "" && o.HighNibble != "sign" && o.HighNibble != "zero" {
 		return nil, fault.Not("", "high nibble is %q", o.HighNibble).Hint("use sign or zero")
 	}
-	groups := make([][]Piece, len(p.Entries))
-	for i, e := range p.Entries {
+	groups := groupsOf(p, func(e *plan.Entry) []Piece {
 		t := e.Tensor
-		if !e.Quantize {
-			groups[i] = kept(t)
-			continue
-		}
 		code, content := tensor.U8, Codes
 		if e.Scheme.Signed() {
 			code = tensor.I8
@@ -34,14 +29,15 @@ func layoutInt8(p *plan.Plan, o Options) (*Layout, error) {
 			code, content = tensor.U8, NibbleCodes
 		}
 		shape := e.Grid.ScaleShape(len(t.Shape))
-		groups[i] = []Piece{
+		pieces := []Piece{
 			{Name: t.Name, DType: code, Shape: t.Shape, Content: content},
 			{Name: t.Name + "_scale", DType: t.DType.Arithmetic(), Shape: shape, Content: Scale},
 		}
 		if e.Scheme.HasZeroPoint() {
-			groups[i] = append(groups[i], Piece{Name: t.Name + "_zero_point", DType: zp, Shape: shape, Content: ZeroPoint})
+			pieces = append(pieces, Piece{Name: t.Name + "_zero_point", DType: zp, Shape: shape, Content: ZeroPoint})
 		}
-	}
+		return pieces
+	})
 	o.To = "int8"
 	return layoutSafetensors(p, o, groups)
 }
@@ -51,29 +47,37 @@ func layoutInt8(p *plan.Plan, o Options) (*Layout, error) {
 // NAME_scale, NAME_shape, NAME_zero_point. 8-bit codes pack four a word, + 128.
 // A weight of rank above 2 is packed as its [out, rest] view.
 func layoutPacked(p *plan.Plan, o Options) (*Layout, error) {
-	groups := make([][]Piece, len(p.Entries))
-	for i, e := range p.Entries {
+	groups := groupsOf(p, func(e *plan.Entry) []Piece {
 		t := e.Tensor
-		if !e.Quantize {
-			groups[i] = kept(t)
-			continue
-		}
 		per := int64(32 / e.Scheme.Bits()) // codes a word
 		g := e.Grid
-		groups[i] = []Piece{
+		pieces := []Piece{
 			{Name: t.Name + "_packed", DType: tensor.I32, Shape: []int64{g.Rows, (g.Row() + per - 1) / per}, Content: Packed},
 			{Name: t.Name + "_scale", DType: t.DType.Arithmetic(), Shape: []int64{g.Rows, g.Across()}, Content: RowScale},
 		}
 		if e.Scheme.HasZeroPoint() {
-			groups[i] = append(groups[i], Piece{Name: t.Name + "_zero_point", DType: tensor.I32,
+			pieces = append(pieces, Piece{Name: t.Name + "_zero_point", DType: tensor.I32,
 				Shape: []int64{(g.Rows + per - 1) / per, g.Across()}, Content: PackedZeroPoint})
 		}
 		shape := Piece{Name: t.Name + "_shape", DType: tensor.I64, Shape: []int64{int64(len(t.Shape))}, Content: Literal,
 			Literal: tensor.Bytes(append([]int64(nil), t.Shape...))}
-		groups[i] = append(groups[i], shape)
-	}
+		return append(pieces, shape)
+	})
 	o.To = "packed"
 	return layoutSafetensors(p, o, groups)
+}
+
+// groupsOf makes the pieces of every entry: the tensor itself where it is kept.
+func groupsOf(p *plan.Plan, quantized func(e *plan.Entry) []Piece) [][]Piece {
+	groups := make([][]Piece, len(p.Entries))
+	for i := range p.Entries {
+		if e := &p.Entries[i]; e.Quantize {
+			groups[i] = quantized(e)
+		} else {
+			groups[i] = kept(e.Tensor)
+		}
+	}
+	return groups
 }
 
 // layoutSafetensors orders the pieces. safetensors has no room for padding, yet real
@@ -191,7 +195,7 @@ func metadata(p *plan.Plan, o Options) (map[string]string, error) {
 	}, nil
 }
 
-// Mode parses a note's scheme back, for verify.
+// Parse reads a note back, for verify.
 func (n SchemeNote) Parse() scheme.Scheme {
 	return scheme.Scheme{WeightDType: scheme.WeightDType(n.WeightDType), Mode: scheme.Mode(n.Mode)}
 }

@@ -35,18 +35,24 @@ type File struct {
 // Tensor is one row. The errors are null for what is kept and before converting;
 // sqnr_db is null where there is no error at all.
 type Tensor struct {
-	Name        string   `json:"name"`
-	Shape       []int64  `json:"shape"`
-	DType       string   `json:"dtype"`
-	Module      string   `json:"module"`
-	ModuleType  string   `json:"module_type"`
-	TypeSource  string   `json:"module_type_source"`
-	Verdict     string   `json:"verdict"` // "quantize" or "keep"
-	Rule        string   `json:"rule"`
-	Reason      string   `json:"reason"`
-	Scheme      *Scheme  `json:"scheme"` // null when kept
-	BytesIn     int64    `json:"bytes_in"`
-	BytesOut    int64    `json:"bytes_out"`
+	Name       string  `json:"name"`
+	Shape      []int64 `json:"shape"`
+	DType      string  `json:"dtype"`
+	Module     string  `json:"module"`
+	ModuleType string  `json:"module_type"`
+	TypeSource string  `json:"module_type_source"`
+	Verdict    string  `json:"verdict"` // "quantize" or "keep"
+	Rule       string  `json:"rule"`
+	Reason     string  `json:"reason"`
+	Scheme     *Scheme `json:"scheme"` // null when kept
+	BytesIn    int64   `json:"bytes_in"`
+	BytesOut   int64   `json:"bytes_out"`
+	Figures
+}
+
+// Figures are what quantizing cost: root mean square error, signal to quantization
+// noise in dB, cosine similarity, and the largest error.
+type Figures struct {
 	RMSE        *float64 `json:"rmse"`
 	SQNR        *float64 `json:"sqnr_db"`
 	Cosine      *float64 `json:"cosine"`
@@ -64,15 +70,12 @@ type Scheme struct {
 
 // Totals are sums over all tensors; the errors are over the quantized ones.
 type Totals struct {
-	Tensors     int      `json:"tensors"`
-	Quantized   int      `json:"quantized"`
-	Parameters  int64    `json:"parameters"`
-	BytesIn     int64    `json:"bytes_in"`
-	BytesOut    int64    `json:"bytes_out"`
-	RMSE        *float64 `json:"rmse"`
-	SQNR        *float64 `json:"sqnr_db"`
-	Cosine      *float64 `json:"cosine"`
-	MaxAbsError *float64 `json:"max_abs_error"`
+	Tensors    int   `json:"tensors"`
+	Quantized  int   `json:"quantized"`
+	Parameters int64 `json:"parameters"`
+	BytesIn    int64 `json:"bytes_in"`
+	BytesOut   int64 `json:"bytes_out"`
+	Figures
 }
 
 // Build makes the rows from a plan and its layout, without errors.
@@ -108,30 +111,28 @@ func Build(p *plan.Plan, l *container.Layout) *Report {
 func (r *Report) Fill(errs []kernel.Errors) {
 	var all kernel.Errors
 	for i := range errs {
-		t := &r.Tensors[i]
-		if errs[i].Count == 0 {
-			continue
+		if errs[i].Count > 0 {
+			r.Tensors[i].Figures = figures(errs[i])
+			all.Add(errs[i])
 		}
-		t.RMSE, t.SQNR, t.Cosine, t.MaxAbsError = figures(errs[i])
-		all.Add(errs[i])
 	}
 	if all.Count > 0 {
-		r.Totals.RMSE, r.Totals.SQNR, r.Totals.Cosine, r.Totals.MaxAbsError = figures(all)
+		r.Totals.Figures = figures(all)
 	}
 }
 
-// figures turns sums into RMSE, signal to quantization noise in dB, cosine similarity
-// and the largest error. A weight of zeros has cosine 1 and no SQNR.
-func figures(e kernel.Errors) (rmse, sqnr, cosine, most *float64) {
-	rm, cos, mx := math.Sqrt(e.Noise/float64(e.Count)), 1.0, e.Max
+// figures turns sums into figures. A weight of zeros has cosine 1 and no SQNR.
+func figures(e kernel.Errors) Figures {
+	rmse, cosine := math.Sqrt(e.Noise/float64(e.Count)), 1.0
 	if norm := math.Sqrt(e.Signal) * math.Sqrt(e.Approximated); norm > 0 {
-		cos = e.Cross / norm
+		cosine = e.Cross / norm
 	} else if e.Signal > 0 {
-		cos = 0
+		cosine = 0
 	}
+	f := Figures{RMSE: &rmse, Cosine: &cosine, MaxAbsError: &e.Max}
 	if e.Noise > 0 && e.Signal > 0 && !math.IsInf(e.Signal, 0) {
 		db := 10 * math.Log10(e.Signal/e.Noise)
-		sqnr = &db
+		f.SQNR = &db
 	}
-	return &rm, sqnr, &cos, &mx
+	return f
 }

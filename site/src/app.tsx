@@ -3,6 +3,7 @@
 import { useEffect, useState } from 'preact/hooks'
 import { DropZone } from './dropzone'
 import { fromDrop, sample } from './files'
+import { percent } from './format'
 import { Mark } from './mark'
 import { Picture } from './picture'
 import { Recipe } from './recipe-panel'
@@ -44,8 +45,6 @@ export function App() {
     </div>
   )
 }
-
-export const percent = (p: { done: number, total: number }) => Math.floor(100 * p.done / Math.max(p.total, 1))
 
 /** The whole page takes drops, at any time. A dropped .json is a config when a model is open. */
 function useDropAnywhere(session: Session): boolean {

@@ -24,3 +24,5 @@ export const ratio = (n: number) => n >= 10 ? n.toFixed(0) : n.toFixed(n >= 1.99
 export const shape = (s: number[]) => s.length ? s.join(' × ') : 'scalar'
 
 export const small = (n: number) => n === 0 ? '0' : n.toPrecision(3)
+
+export const percent = (p: { done: number, total: number }) => Math.floor(100 * p.done / Math.max(p.total, 1))

@@ -1,4 +1,3 @@
-import { percent } from './app'
 import { ErrorBox } from './dropzone'
 import * as format from './format'
 import type { Report, Verification } from './protocol'
@@ -34,7 +33,7 @@ function Progress({ state, cancel }: { state: State, cancel(): void }) {
   const rate = p.seconds > 0 ? p.done / p.seconds : 0
   return (
     <div class="strip">
-      <p class="figure fixed"><b>{percent(p)} %</b></p>
+      <p class="figure fixed"><b>{format.percent(p)} %</b></p>
       <div class="running">
         <progress data-testid="progress" max={p.total} value={p.done} aria-label={text.converting} />
         <p class="rate">
