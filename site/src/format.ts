@@ -23,6 +23,6 @@ export const ratio = (n: number) => n >= 10 ? n.toFixed(0) : n.toFixed(n >= 1.99
 
 export const shape = (s: number[]) => s.length ? s.join(' × ') : 'scalar'
 
-export const small = (n: number) => n === 0 ? '0' : n.toPrecision(3)
+export const small = (n: number) => n === 0 ? '0' : n >= 0.001 && n < 1000 ? n.toPrecision(3) : n.toExponential(2)
 
 export const percent = (p: { done: number, total: number }) => Math.floor(100 * p.done / Math.max(p.total, 1))

@@ -22,6 +22,7 @@ export function Table({ report, done }: { report: Report, done: boolean }) {
             <tr>
               <th>{text.columns.name}</th><th>{text.columns.shape}</th><th>{text.columns.layer}</th>
               <th>{text.columns.verdict}</th><th class="size">{text.columns.size}</th>
+              {done && <th class="number rmse" title={text.rmseHint}>{text.columns.rmse}</th>}
               {done && <th class="number" title={text.signalHint}>{text.columns.error}</th>}
             </tr>
           </thead>
@@ -53,8 +54,9 @@ function Row({ t, most, done }: { t: TensorRow, most: number, done: boolean }) {
         <span class="weigh"><i style={{ width: `${100 * t.bytes_in / most}%` }}><i style={{ width: `${Math.min(100, 100 * t.bytes_out / Math.max(t.bytes_in, 1))}%` }} /></i></span>
         <span>{format.bytes(t.bytes_in)}{on && <> → <b>{format.bytes(t.bytes_out)}</b></>}</span>
       </td>
+      {done && <td class="number rmse">{t.rmse === null ? '' : format.small(t.rmse)}</td>}
       {done && (
-        <td class="number" title={t.rmse === null ? '' : `${text.rmse} ${format.small(t.rmse)}, ${text.maxError} ${format.small(t.max_abs_error ?? 0)}, ${text.cosine} ${(t.cosine ?? 1).toFixed(6)}`}>
+        <td class="number" title={t.rmse === null ? '' : `${text.maxError} ${format.small(t.max_abs_error ?? 0)}, ${text.cosine} ${(t.cosine ?? 1).toFixed(6)}`}>
           {t.rmse !== null && <span class="weigh"><i class="on" style={{ width: `${Math.max(0, Math.min(100, 2 * (t.sqnr_db ?? 50)))}%` }} /></span>}
           {t.rmse === null ? '' : t.sqnr_db === null ? '∞' : `${t.sqnr_db.toFixed(1)} dB`}
         </td>

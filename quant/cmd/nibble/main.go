@@ -47,9 +47,13 @@ var commands = map[string]func(ctx context.Context, c *call) error{
 }
 
 func run(args []string, stdout, stderr io.Writer) int {
-	if len(args) == 0 || args[0] == "-h" || args[0] == "--help" || args[0] == "help" {
+	if len(args) == 0 {
 		fmt.Fprint(stderr, usage)
 		return 2
+	}
+	if args[0] == "-h" || args[0] == "--help" || args[0] == "help" {
+		fmt.Fprint(stdout, usage)
+		return 0
 	}
 	command, ok := commands[args[0]]
 	if !ok {
@@ -59,10 +63,10 @@ func run(args []string, stdout, stderr io.Writer) int {
 	c := &call{stdout: stdout, stderr: stderr}
 	if err := c.parse(args[0], args[1:]); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
-			fmt.Fprint(stderr, usage)
-		} else {
-			fmt.Fprintf(stderr, "nibble: %v; nibble --help lists the options\n", err)
+			fmt.Fprint(stdout, usage)
+			return 0
 		}
+		fmt.Fprintf(stderr, "nibble: %v; nibble --help lists the options\n", err)
 		return 2
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)

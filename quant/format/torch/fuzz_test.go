@@ -1,0 +1,46 @@
+package torch_test
+
+import (
+	"strings"
+	"testing"
+
+	"nibble/quant/fault"
+	"nibble/quant/format/torch"
+	"nibble/quant/tensor"
+	"nibble/quant/testkit"
+)
+
+// FuzzRead runs any bytes as the pickle of a sound zip (a zip's checksums would stop
+// nearly all mutations before they reach it). Whatever is accepted must lie within its
+// storage.
+func FuzzRead(f *testing.F) {
+	for _, seed := range []string{
+		"\x80\x02}.", "\x80\x04\x95\x02\x00\x00\x00\x00\x00\x00\x00}.",
+		"\x80\x02}X\x01\x00\x00\x00wctorch._utils\n_rebuild_tensor_v2\n((X\x07\x00\x00\x00storagectorch\nFloatStorage\nX\x01\x00\x00\x000X\x03\x00\x00\x00cpuK\x04tQK\x00K\x02K\x02\x86K\x02K\x01\x86\x89ccollections\nOrderedDict\n)RtRs.",
+		"\x80\x02ccollections\nOrderedDict\n)Rq\x00}X\x09\x00\x00\x00_metadatah\x00sb.",
+	} {
+		f.Add([]byte(seed))
+	}
+	if p, err := torch.Pickle([]torch.Item{{Name: "a.weight", DType: tensor.F32, Shape: []int64{2, 2}}}, nil); err == nil {
+		f.Add(p)
+	}
+	f.Fuzz(func(t *testing.T, pickle []byte) {
+		file := testkit.File("x", testkit.Zip("archive/data.pkl", string(pickle), "archive/data/0", strings.Repeat("\x00", 16)))
+		state, err := torch.Read(file)
+		if err != nil {
+			if fault.KindOf(err) == "" {
+				t.Errorf("error is no fault: %v", err)
+			}
+			return
+		}
+		for i := range state.Tensors {
+			x := &state.Tensors[i]
+			if x.Elements() > 0 && (x.Storage.Start+x.Offset < 0 || x.Storage.End > file.Size || x.Offset > x.Storage.End-x.Storage.Start) {
+				t.Errorf("%s lies at %d in %v", x.Name, x.Offset, x.Storage)
+			}
+			if x.Bytes() < 1<<20 {
+				testkit.Rows(t, state.Tensors[i:i+1])
+			}
+		}
+	})
+}
