@@ -80,7 +80,19 @@ func Convert(ctx context.Context, j *Job, w io.Writer, o Options) (*report.Repor
 	if o.Hash {
 		out.sum = sha256.New()
 	}
-	errs, err := convert.Run(ctx, j.Plan, j.Layout, out, convert.Options{Workers: o.Workers, Progress: o.Progress})
+	// Hashing reads the input once more; the progress counts both.
+	f, again := j.Checkpoint.File, int64(0)
+	if o.Hash {
+		again = f.Size
+	}
+	converted := int64(0)
+	progress := func(done, total int64) {
+		converted = total
+		if o.Progress != nil {
+			o.Progress(done, total+again)
+		}
+	}
+	errs, err := convert.Run(ctx, j.Plan, j.Layout, out, convert.Options{Workers: o.Workers, Progress: progress})
 	if err != nil {
 		return nil, err
 	}
@@ -89,9 +101,9 @@ func Convert(ctx context.Context, j *Job, w io.Writer, o Options) (*report.Repor
 	}
 	r.Fill(errs)
 	if o.Hash {
-		f := j.Checkpoint.File
 		in := sha256.New()
-		if _, err := io.Copy(in, io.NewSectionReader(f.R, 0, f.Size)); err != nil {
+		source := &counter{w: in, progress: func(n int64) { progress(converted+n, converted) }}
+		if _, err := io.CopyBuffer(struct{ io.Writer }{source}, io.NewSectionReader(f.R, 0, f.Size), make([]byte, 1<<20)); err != nil {
 			return nil, err
 		}
 		r.Inputs[0].SHA256, r.Output.SHA256 = digest(in), digest(out.sum)
@@ -106,9 +118,10 @@ func digest(h hash.Hash) *string {
 
 // counter counts and, when asked, hashes what passes.
 type counter struct {
-	w   io.Writer
-	n   int64
-	sum hash.Hash
+	w        io.Writer
+	n        int64
+	sum      hash.Hash
+	progress func(n int64) // may be nil
 }
 
 func (c *counter) Write(b []byte) (int, error) {
@@ -117,11 +130,14 @@ func (c *counter) Write(b []byte) (int, error) {
 	if c.sum != nil {
 		c.sum.Write(b[:n])
 	}
+	if c.progress != nil {
+		c.progress(c.n)
+	}
 	return n, err
 }
 
-// Verify holds an output against the source it was made from.
-func Verify(out, source []*tensor.File) (*verify.Report, error) {
+// Verify holds an output against the source it was made from. progress may be nil.
+func Verify(out, source []*tensor.File, progress func(done, total int64)) (*verify.Report, error) {
 	o, err := checkpoint.OpenOne(out)
 	if err != nil {
 		return nil, err
@@ -130,5 +146,5 @@ func Verify(out, source []*tensor.File) (*verify.Report, error) {
 	if err != nil {
 		return nil, err
 	}
-	return verify.Run(o, s)
+	return verify.Run(o, s, progress)
 }

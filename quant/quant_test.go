@@ -176,7 +176,7 @@ func TestSameForAnyNumberOfWorkers(t *testing.T) {
 			if report1.Totals.Quantized == 0 {
 				t.Errorf("%s: nothing was quantized", config)
 			}
-			v, err := quant.Verify([]*tensor.File{testkit.File("out", one)}, []*tensor.File{testkit.File("in", in)})
+			v, err := quant.Verify([]*tensor.File{testkit.File("out", one)}, []*tensor.File{testkit.File("in", in)}, nil)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -32,7 +32,7 @@ func TestVerifySeesDamage(t *testing.T) {
 			// nibbles and codes any byte is.
 			at := x.Storage.Start + x.Offset + x.DType.Size() - 1
 			bad[at] ^= 0x34
-			v, err := quant.Verify([]*tensor.File{testkit.File("out", bad)}, []*tensor.File{testkit.File("in", in)})
+			v, err := quant.Verify([]*tensor.File{testkit.File("out", bad)}, []*tensor.File{testkit.File("in", in)}, nil)
 			if err == nil && v.OK {
 				t.Errorf("%+v: verify does not see that %s was changed", o, x.Name)
 			}
@@ -86,17 +86,17 @@ func TestVerifySeesLies(t *testing.T) {
 		"another shape":              patch(made["packed"], "a.weight_shape", 8, 0, 0, 0, 0, 0, 0, 0),
 		"affine without zero points": bytes.Replace(made["packed"], []byte(`\"symmetric\"`), []byte(`\"affine\"   `), 1),
 	} {
-		v, err := quant.Verify([]*tensor.File{testkit.File("out", out)}, source)
+		v, err := quant.Verify([]*tensor.File{testkit.File("out", out)}, source, nil)
 		if err == nil && v.OK {
 			t.Errorf("%s: verify says ok", name)
 		}
 	}
 	for name, out := range made {
-		if v, err := quant.Verify([]*tensor.File{testkit.File("out", out)}, source); err != nil || !v.OK {
+		if v, err := quant.Verify([]*tensor.File{testkit.File("out", out)}, source, nil); err != nil || !v.OK {
 			t.Errorf("%s: %+v, %v", name, v, err)
 		}
 	}
-	if _, err := quant.Verify(source, source); fault.KindOf(err) != fault.Unsupported {
+	if _, err := quant.Verify(source, source, nil); fault.KindOf(err) != fault.Unsupported {
 		t.Errorf("the source itself passes for an output: %v", err)
 	}
 }

@@ -13,16 +13,21 @@ import (
 )
 
 // blob is a File or Blob of the page as an io.ReaderAt. Reads smaller than page are
-// served from one cached page, since each crossing and each slice cost far more than
-// the bytes.
+// served from a few cached pages, since each crossing and each slice cost far more than
+// the bytes; a few, because verify reads several places of a file in turn.
 type blob struct {
 	value safejs.Value
 	size  int64
 	array safejs.Value // the Uint8Array class
 
-	mu   sync.Mutex
-	from int64
-	page []byte
+	mu    sync.Mutex
+	pages [8]page
+	next  int // to be replaced
+}
+
+type page struct {
+	from  int64
+	bytes []byte
 }
 
 const pageSize = 128 << 10
@@ -68,20 +73,33 @@ func (b *blob) ReadAt(dst []byte, at int64) (int, error) {
 	defer b.mu.Unlock()
 	n := 0
 	for n < len(dst) && at < b.size {
-		if at < b.from || at >= b.from+int64(len(b.page)) {
-			page := make([]byte, min(pageSize, b.size-at))
-			if _, err := b.read(page, at); err != nil {
-				return n, err
-			}
-			b.from, b.page = at, page
+		p, err := b.pageOf(at)
+		if err != nil {
+			return n, err
 		}
-		k := copy(dst[n:], b.page[at-b.from:])
+		k := copy(dst[n:], p.bytes[at-p.from:])
 		n, at = n+k, at+int64(k)
 	}
 	if n < len(dst) {
 		return n, io.EOF
 	}
 	return n, nil
+}
+
+// pageOf finds or reads the page that holds a byte.
+func (b *blob) pageOf(at int64) (page, error) {
+	for _, p := range b.pages {
+		if at >= p.from && at < p.from+int64(len(p.bytes)) {
+			return p, nil
+		}
+	}
+	p := page{at, make([]byte, min(pageSize, b.size-at))}
+	if _, err := b.read(p.bytes, at); err != nil {
+		return page{}, err
+	}
+	b.pages[b.next] = p
+	b.next = (b.next + 1) % len(b.pages)
+	return p, nil
 }
 
 // read takes one slice of the blob.

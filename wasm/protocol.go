@@ -10,7 +10,7 @@ package main
 //	nibble.inspect(files: {name, blob}[])                  -> Promise<Inspection as JSON>
 //	nibble.plan(config, container, highNibble: string)     -> Promise<report.json's shape, errors null>
 //	nibble.convert(name, hash, write, progress)            -> Promise<report.json>
-//	nibble.verify(output: {name, blob})                    -> Promise<verify.Report as JSON>
+//	nibble.verify(output: {name, blob}, progress)          -> Promise<verify.Report as JSON>
 //	nibble.stop()
 //
 // inspect opens what the other calls work on; plan decides what convert does. write

@@ -19,6 +19,7 @@ import (
 
 // session is what one worker works on.
 type session struct {
+	turn       int // of inspect: a slow one that was overtaken must not have the last word
 	files      []*tensor.File
 	checkpoint *checkpoint.Checkpoint
 	job        *quant.Job
@@ -28,7 +29,8 @@ var errOrder = errors.New("the page called out of order: reload it")
 
 // inspect(files) opens the one checkpoint among them.
 func (s *session) inspect(args []safejs.Value) (any, error) {
-	*s = session{}
+	turn := s.turn + 1
+	*s = session{turn: turn}
 	n, err := args[0].Length()
 	if err != nil {
 		return nil, err
@@ -48,6 +50,9 @@ func (s *session) inspect(args []safejs.Value) (any, error) {
 	c, err := quant.Inspect(files)
 	if err != nil {
 		return nil, err
+	}
+	if s.turn != turn {
+		return nil, errOrder
 	}
 	s.files, s.checkpoint = []*tensor.File{c.File}, c
 	return describe(c), nil
@@ -108,22 +113,26 @@ func (s *session) convert(args []safejs.Value) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	shown := time.Time{}
-	progress := func(done, total int64) {
-		if now := time.Now(); done == total || now.Sub(shown) > 50*time.Millisecond {
-			shown = now
-			args[3].Invoke(float64(done), float64(total))
-		}
-	}
 	// Two goroutines share the one thread: one reads while the other computes.
-	r, err := quant.Convert(context.Background(), s.job, out, quant.Options{Name: name, Workers: 2, Hash: hash, Progress: progress})
+	r, err := quant.Convert(context.Background(), s.job, out, quant.Options{Name: name, Workers: 2, Hash: hash, Progress: progress(args[3])})
 	if err != nil {
 		return nil, err
 	}
 	return r, out.Flush()
 }
 
-// verify(output) holds a result against the source that inspect opened.
+// progress calls a JavaScript function, not too often.
+func progress(f safejs.Value) func(done, total int64) {
+	shown := time.Time{}
+	return func(done, total int64) {
+		if now := time.Now(); done == total || now.Sub(shown) > 50*time.Millisecond {
+			shown = now
+			f.Invoke(float64(done), float64(total))
+		}
+	}
+}
+
+// verify(output, progress) holds a result against the source that inspect opened.
 func (s *session) verify(args []safejs.Value) (any, error) {
 	if s.checkpoint == nil {
 		return nil, errOrder
@@ -132,5 +141,5 @@ func (s *session) verify(args []safejs.Value) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return quant.Verify([]*tensor.File{out}, s.files)
+	return quant.Verify([]*tensor.File{out}, s.files, progress(args[1]))
 }

@@ -9,7 +9,7 @@ import (
 )
 
 // compare dequantizes row by row in float64 and holds each weight against its source.
-func (q *quantized) compare(src *tensor.Tensor, row *Row) error {
+func (q *quantized) compare(src *tensor.Tensor, row *Row, step func(bytes int64)) error {
 	tight := q.tolerance()
 	worst, allowed := 0.0, 0.0
 	margin := math.Inf(-1) // how far the worst weight is beyond what is allowed
@@ -26,6 +26,7 @@ func (q *quantized) compare(src *tensor.Tensor, row *Row) error {
 		if err := t.Read(q.weights, b); err != nil {
 			return err
 		}
+		step(int64(len(a)))
 		want, width := widen(src.DType, a), len(b)/int(t.Rows)
 		for r := range int(t.Rows) {
 			raw := b[r*width : (r+1)*width]

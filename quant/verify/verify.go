@@ -38,7 +38,8 @@ type Row struct {
 
 // Run compares. It fails only when a file cannot be read or is no output of Nibble's;
 // differences are in the report.
-func Run(out, source *checkpoint.Checkpoint) (*Report, error) {
+// progress counts bytes of the source and may be nil.
+func Run(out, source *checkpoint.Checkpoint, progress func(done, total int64)) (*Report, error) {
 	v := &verifier{byName: map[string]*tensor.Tensor{}, used: map[string]bool{}}
 	for i := range out.State.Tensors {
 		v.byName[out.State.Tensors[i].Name] = &out.State.Tensors[i]
@@ -46,6 +47,15 @@ func Run(out, source *checkpoint.Checkpoint) (*Report, error) {
 	var err error
 	if v.open, v.container, err = v.detect(out); err != nil {
 		return nil, err
+	}
+	done, total := int64(0), int64(0)
+	for i := range source.State.Tensors {
+		total += source.State.Tensors[i].Bytes()
+	}
+	v.step = func(n int64) {
+		if done += n; progress != nil {
+			progress(done, total)
+		}
 	}
 	r := &Report{OK: true, Container: v.container}
 	for i := range source.State.Tensors {
@@ -70,6 +80,7 @@ type verifier struct {
 	byName    map[string]*tensor.Tensor
 	used      map[string]bool // names of the output that belong to a tensor of the source
 	open      func(src *tensor.Tensor) (*quantized, error)
+	step      func(bytes int64) // of the source, compared
 }
 
 // detect finds the container by what the output says of itself.
@@ -103,7 +114,7 @@ func (v *verifier) tensor(src *tensor.Tensor) (Row, error) {
 	}
 	row := Row{Name: src.Name, Verdict: "quantize", OK: true, Problem: q.problem}
 	if row.Problem == "" {
-		err = q.compare(src, &row)
+		err = q.compare(src, &row, v.step)
 	}
 	row.OK = row.Problem == ""
 	return row, err
@@ -131,6 +142,7 @@ func (v *verifier) kept(src *tensor.Tensor) (Row, error) {
 			if err := t.Read(got, b); err != nil {
 				return row, err
 			}
+			v.step(int64(len(a)))
 			if !bytes.Equal(a, b) {
 				row.Problem = "was to be kept byte for byte and differs"
 				break

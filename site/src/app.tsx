@@ -21,7 +21,12 @@ export function App() {
     document.title = state.phase === 'converting' && state.progress
       ? `${percent(state.progress)} % · Nibble` : state.model ? `${state.model.name} · Nibble` : 'Nibble'
   })
-  const trySample = () => void sample().then(f => session.open(f), err => session.fail(err, 'empty'))
+  useEffect(() => {
+    if (state.phase !== 'converting') return
+    const ask = (e: BeforeUnloadEvent) => e.preventDefault()
+    addEventListener('beforeunload', ask)
+    return () => removeEventListener('beforeunload', ask)
+  }, [state.phase])
   return (
     <div class={over ? 'page over' : 'page'} data-testid="drop-zone">
       <header>
@@ -30,14 +35,14 @@ export function App() {
       </header>
       <main>
         {state.phase === 'empty' || state.phase === 'opening'
-          ? <DropZone opening={state.phase === 'opening'} open={f => void session.open(f)} sample={trySample} error={state.error} />
+          ? <DropZone opening={state.phase === 'opening'} open={f => void session.open(f)} sample={() => void session.open(sample())} error={state.error} />
           : <>
               <Picture state={state} open={f => void session.open(f)} />
               <div class="bench">
                 <Recipe state={state} choose={c => session.choose(c)} />
                 <Work state={state} session={session} />
               </div>
-              {state.report && <Table report={state.report} done={state.phase === 'done'} />}
+              {state.report && <Table report={state.report} done={state.phase === 'done'} stale={state.stale} />}
             </>}
         <p class="status" data-testid="status" role="status" aria-live="polite">{text.status[state.phase]}</p>
       </main>
@@ -60,12 +65,10 @@ function useDropAnywhere(session: Session): boolean {
       e.preventDefault()
       depth = 0
       setOver(false)
-      fromDrop(e.dataTransfer).then(async inputs => {
-        const [first] = inputs
-        if (session.state.model && inputs.length === 1 && first && /\.json$/i.test(first.name)) {
-          session.choose({ config: await first.blob.text() })
-        } else await session.open(inputs)
-      }).catch((err: unknown) => session.fail(err, session.state.phase))
+      const [first, second] = e.dataTransfer.files
+      if (session.state.model && first && !second && /\.json$/i.test(first.name)) {
+        void first.text().then(config => session.choose({ config }))
+      } else void session.open(fromDrop(e.dataTransfer))
     }
     addEventListener('dragenter', enter)
     addEventListener('dragleave', leave)

@@ -2,7 +2,7 @@
 // ends it to cancel (a busy core cannot be interrupted, and its memory never shrinks).
 
 import type { CallName, Calls, Failure, Response } from './protocol'
-import { lockName } from './sink'
+import { lockName, sweep } from './sink'
 import { text } from './text'
 
 /** Thrown by call; kind 'cancelled' means that stop was called. */
@@ -22,6 +22,7 @@ declare const BUILD: string
 export class Core {
   private worker: Worker | undefined
   private ready: Promise<void> | undefined
+  private abandon: ((err: CoreError) => void) | undefined // of a start that is under way
   private pending = new Map<number, Pending>()
   private next = 1
   private readonly tab = Math.random().toString(36).slice(2) // randomUUID is not there on plain http
@@ -30,21 +31,25 @@ export class Core {
   constructor(private crashed: (err: CoreError) => void) {
     // Held for as long as the tab lives; see sink.ts.
     void navigator.locks?.request(lockName(this.tab), () => new Promise(() => undefined))
+    void sweep(this.tab)
   }
 
   async call<C extends CallName>(call: C, args: Calls[C]['args'], progress?: Pending['progress']): Promise<Calls[C]['answer']> {
     this.ready ??= this.start()
     await this.ready
+    const { worker } = this
+    if (!worker) throw new CoreError('cancelled', '')
     const id = this.next++
     return new Promise<Calls[C]['answer']>((resolve, reject) => {
       this.pending.set(id, { resolve: resolve as (a: unknown) => void, reject, progress })
-      this.worker?.postMessage({ id, call, args })
+      worker.postMessage({ id, call, args })
     })
   }
 
   /** Ends the worker at once. Pending calls are rejected; the next call starts anew. */
   stop(err = new CoreError('cancelled', '')) {
     this.worker?.terminate()
+    this.abandon?.(err)
     this.worker = this.ready = undefined
     for (const p of this.pending.values()) p.reject(err)
     this.pending.clear()
@@ -52,6 +57,7 @@ export class Core {
 
   private start() {
     return new Promise<void>((resolve, reject) => {
+      this.abandon = reject
       const base = new URL('.', document.baseURI).href
       // A worker that is loaded from a URL would not obey the page's policy; one from
       // a blob does.
@@ -60,7 +66,6 @@ export class Core {
       const worker = this.worker = new Worker(url)
       const fail = (f: Failure) => {
         const err = new CoreError(f.kind, f.message)
-        reject(err)
         this.stop(err)
         this.crashed(err)
       }

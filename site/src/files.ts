@@ -1,10 +1,13 @@
 // Files out of a drop, a picker or the sample. A folder gives the files in it.
 
+import { CoreError } from './core'
 import type { Input } from './protocol'
 import { text } from './text'
 
 /** More than any model has; a dropped home folder must not be walked to its end. */
 const maxFiles = 2000
+
+const failed = (message: string) => new CoreError('machine', message)
 
 export function fromList(list: FileList | null): Input[] {
   return Array.from(list ?? [], f => ({ name: f.webkitRelativePath || f.name, blob: f }))
@@ -15,11 +18,13 @@ export function fromDrop(data: DataTransfer): Promise<Input[]> {
   const entries = Array.from(data.items, i => i.kind === 'file' ? i.webkitGetAsEntry() : null).filter(e => e !== null)
   if (entries.length === 0) return Promise.resolve(fromList(data.files))
   const found: Input[] = []
-  return Promise.all(entries.map(e => walk(e, found))).then(() => found)
+  return Promise.all(entries.map(e => walk(e, found))).then(() => found, (err: unknown) => {
+    throw err instanceof CoreError ? err : failed(text.errors.unreadable)
+  })
 }
 
 async function walk(entry: FileSystemEntry, found: Input[]): Promise<void> {
-  if (found.length >= maxFiles) return
+  if (found.length >= maxFiles) throw failed(text.errors.many(maxFiles))
   if (entry.isFile) {
     const file = await new Promise<File>((resolve, reject) => (entry as FileSystemFileEntry).file(resolve, reject))
     found.push({ name: entry.fullPath.replace(/^\//, ''), blob: file })
@@ -35,7 +40,7 @@ async function walk(entry: FileSystemEntry, found: Input[]): Promise<void> {
 
 export async function sample(): Promise<Input[]> {
   const name = 'sample-tiny-transformer.safetensors'
-  const response = await fetch(new URL(name, document.baseURI))
-  if (!response.ok) throw new Error(text.errors.sample(response.status))
+  const response = await fetch(new URL(name, document.baseURI)).catch(() => undefined)
+  if (!response?.ok) throw failed(text.errors.sample(response?.status ?? 0))
   return [{ name, blob: await response.blob() }]
 }

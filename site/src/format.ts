@@ -15,8 +15,10 @@ export function count(n: number): string {
 }
 
 export function duration(seconds: number): string {
-  if (seconds < 60) return `${Math.max(1, Math.round(seconds))} s`
-  return `${Math.floor(seconds / 60)} min ${Math.round(seconds % 60)} s`
+  const s = Math.max(1, Math.round(seconds))
+  if (s < 60) return `${s} s`
+  const m = Math.floor(s / 60)
+  return m < 60 ? `${m} min ${s % 60} s` : `${Math.floor(m / 60)} h ${m % 60} min`
 }
 
 export const ratio = (n: number) => n >= 10 ? n.toFixed(0) : n.toFixed(n >= 1.995 ? 1 : 2)

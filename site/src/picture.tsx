@@ -11,6 +11,9 @@ export function Picture({ state, open }: { state: State, open(files: Input[]): v
   const before = model.bytes
   const after = report?.output.bytes ?? before
   const factor = before / after
+  // What is neither a tensor nor its wrapping: an optimizer, most of the time.
+  const carried = report?.totals.bytes_in ?? before
+  const left = before - carried > before / 50 ? before - carried : 0
   return (
     <section class="picture">
       <div class="title">
@@ -23,23 +26,24 @@ export function Picture({ state, open }: { state: State, open(files: Input[]): v
         <FilePicker open={open} label={text.another} />
       </div>
       {report && (
-        <>
+        <div class={state.stale ? 'stale' : ''}>
           <div class="bars">
-            <Bar label={text.now} bytes={before} width={Math.min(1, before / after)} rows={report.tensors} of="bytes_in" />
-            <Bar label={text.after} bytes={after} width={Math.min(1, after / before)} rows={report.tensors} of="bytes_out" />
+            <Bar label={text.now} bytes={before} width={Math.min(1, before / after)} rows={report.tensors} of="bytes_in" left={left} />
+            <Bar label={text.after} bytes={after} width={Math.min(1, after / before)} rows={report.tensors} of="bytes_out" left={0} />
           </div>
           <div class="legend">
             <span><i class="on" />{text.legendQuantized} {report.totals.quantized}</span>
             <span><i />{text.legendKept} {report.totals.tensors - report.totals.quantized}</span>
+            {left > 0 && <span><i class="left" />{text.legendLeft} {format.bytes(left)}</span>}
             <strong>{factor >= 1 ? text.smaller(format.ratio(factor)) : text.larger(format.ratio(1 / factor))}</strong>
           </div>
           {report.notes.length > 0 && (
-            <details class="notes">
+            <details class="notes" open={left > 0 || undefined}>
               <summary>{text.notes} ({report.notes.length})</summary>
               <ul>{report.notes.map(n => <li>{n}</li>)}</ul>
             </details>
           )}
-        </>
+        </div>
       )}
     </section>
   )
@@ -50,15 +54,18 @@ const parts = 160
 
 interface Part { name: string, bytes: number, on: boolean }
 
-function Bar({ label, bytes, width, rows, of }: { label: string, bytes: number, width: number, rows: TensorRow[], of: 'bytes_in' | 'bytes_out' }) {
+interface BarProps { label: string, bytes: number, width: number, rows: TensorRow[], of: 'bytes_in' | 'bytes_out', left: number }
+
+function Bar({ label, bytes, width, rows, of, left }: BarProps) {
   return (
     <div class="bar-row">
       <span class="bar-label">{label}</span>
       <div class="track">
-        <div class="bar" style={{ width: `${width * 100}%` }}>
+        <div class="bar" role="img" aria-label={`${label}: ${format.bytes(bytes)}`} style={{ width: `${width * 100}%` }}>
           {split(rows, of, Math.max(12, parts * width)).map(p => (
             <i class={p.on ? 'on' : ''} style={{ flexGrow: p.bytes }} title={`${p.name}: ${format.bytes(p.bytes)}`} />
           ))}
+          {left > 0 && <i class="left" style={{ flexGrow: left }} title={`${text.legendLeft}: ${format.bytes(left)}`} />}
         </div>
       </div>
       <span class="bar-bytes">{format.bytes(bytes)}</span>

@@ -1,3 +1,4 @@
+import { useEffect, useState } from 'preact/hooks'
 import { choices, type Options } from './recipe'
 import type { State } from './session'
 import { text } from './text'
@@ -9,6 +10,8 @@ export function Recipe({ state, choose }: { state: State, choose: Choose }) {
   const { options } = state
   const busy = state.phase === 'converting'
   const custom = options.config.trim() !== ''
+  const [open, setOpen] = useState(false)
+  useEffect(() => { if (custom) setOpen(true) }, [custom])
   return (
     <section class="recipe" aria-label={text.recipe}>
       <div class="fields">
@@ -32,7 +35,7 @@ export function Recipe({ state, choose }: { state: State, choose: Choose }) {
         )}
       </div>
       <p class="fine">{text.containerNotes[options.container]}</p>
-      <details class="config" open={custom || undefined}>
+      <details class="config" open={open} onToggle={e => setOpen(e.currentTarget.open)}>
         <summary>{text.config}</summary>
         <p class="fine">{custom ? text.configActive : text.configHint}</p>
         <textarea data-testid="config-input" spellcheck={false} rows={6} disabled={busy} value={options.config} aria-label={text.config}

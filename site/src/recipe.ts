@@ -33,7 +33,7 @@ export function configOf(o: Options): string {
   if (o.config.trim()) return o.config
   const global: Record<string, unknown> = { weight_dtype: o.weightDtype, granularity: o.granularity }
   // What is no number is passed on as it is, so that the core says what is wrong with it.
-  if (o.granularity === 'per_block') global.block_size = /^-?\d+$/.test(o.blockSize) ? Number(o.blockSize) : o.blockSize
+  if (o.granularity === 'per_block') global.block_size = /^-?\d+$/.test(o.blockSize.trim()) ? Number(o.blockSize) : o.blockSize
   // Left out where it is coremltools' default, so that the page's first recipe is, to the
   // letter, the command's.
   if (o.scheme !== 'symmetric') global.quantization_scheme = o.scheme
@@ -43,5 +43,6 @@ export function configOf(o: Options): string {
 /** A name for the result: the source's own, what it became, the container's extension. */
 export function outputName(source: string, o: Options): string {
   const base = source.slice(source.lastIndexOf('/') + 1).replace(/\.(pt|pth|bin|ckpt|safetensors)$/i, '')
-  return `${base}-${o.config.trim() ? 'nibble' : o.weightDtype}${extension[o.container] ?? ''}`
+  const bytes = o.container === 'int8' && !o.config.trim() && o.weightDtype.endsWith('int4') ? '-bytes' : '' // one code a byte
+  return `${base}-${o.config.trim() ? 'nibble' : o.weightDtype}${bytes}${extension[o.container] ?? ''}`
 }

@@ -41,10 +41,17 @@ async function fileSink(root: FileSystemDirectoryHandle, tab: string): Promise<S
   const handle = await root.getFileHandle(name, { create: true })
   const access = await (handle as unknown as SyncFile).createSyncAccessHandle()
   let at = 0
+  const put = (b: Uint8Array, at: number) => {
+    try {
+      return access.write(b, { at })
+    } catch (err) {
+      throw err instanceof DOMException && err.name === 'QuotaExceededError' ? new Error(text.errors.disk) : err
+    }
+  }
   return {
     write(b) {
       for (let n = 0; n < b.length;) {
-        const wrote = access.write(b.subarray(n), { at })
+        const wrote = put(b.subarray(n), at)
         if (wrote === 0) throw new Error(text.errors.disk)
         n += wrote
         at += wrote
@@ -57,7 +64,7 @@ async function fileSink(root: FileSystemDirectoryHandle, tab: string): Promise<S
     },
     async discard() {
       access.close()
-      await root.removeEntry(name)
+      await root.removeEntry(name).catch(() => undefined) // the next sweep takes it
     },
   }
 }
@@ -76,12 +83,22 @@ function memorySink(): Sink {
   }
 }
 
-/** Removes what tabs that are gone left behind. */
-export async function sweep() {
+/**
+ * Removes what tabs that are gone left behind, and what this tab itself did: it is
+ * called when the page is loaded and when a worker starts, and then there is no result.
+ */
+export async function sweep(tab: string) {
   const root = await privateFiles()
   if (!root || !navigator.locks) return
   const held = new Set((await navigator.locks.query()).held?.map(l => l.name))
+  held.delete(lockName(tab))
   await removeAll(root, name => name.startsWith('nibble-') && !held.has(name.slice(0, name.lastIndexOf('-'))))
+}
+
+/** Removes a result that the page has let go of. */
+export async function discard(result: Blob) {
+  const root = await privateFiles()
+  if (root && result instanceof File) await root.removeEntry(result.name).catch(() => undefined)
 }
 
 async function removeAll(root: FileSystemDirectoryHandle, which: (name: string) => boolean) {

@@ -7,16 +7,16 @@ import { text } from './text'
 const step = 300
 
 /** The verdict on every tensor, and after converting its error. */
-export function Table({ report, done }: { report: Report, done: boolean }) {
+export function Table({ report, done, stale }: { report: Report, done: boolean, stale: boolean }) {
   const [filter, setFilter] = useState('')
   const [limit, setLimit] = useState(step)
   const rows = report.tensors.filter(t => t.name.toLowerCase().includes(filter.toLowerCase()))
   const most = report.tensors.reduce((n, t) => Math.max(n, t.bytes_in), 1)
   return (
-    <section class="tensors">
+    <section class={stale ? 'tensors stale' : 'tensors'}>
       <input class="filter" type="search" value={filter} placeholder={text.filter} aria-label={text.filter}
         onInput={e => { setFilter(e.currentTarget.value); setLimit(step) }} />
-      <div class="scroll">
+      <div class="scroll" tabIndex={0} role="region" aria-label={text.tensorList}>
         <table data-testid="tensor-table">
           <thead>
             <tr>

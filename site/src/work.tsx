@@ -1,34 +1,52 @@
+import { useEffect, useRef } from 'preact/hooks'
 import { ErrorBox } from './dropzone'
 import * as format from './format'
 import type { Report, Verification } from './protocol'
-import type { Session, State } from './session'
+import { isProgress, type Progress, type Session, type State } from './session'
 import { text } from './text'
 
 /** Convert, its progress, and what came of it. */
 export function Work({ state, session }: { state: State, session: Session }) {
+  const section = useRef<HTMLElement>(null)
+  useEffect(() => {
+    // The button that had the focus is gone: the next one of its place gets it.
+    if (document.activeElement === document.body) section.current?.querySelector<HTMLElement>('.main')?.focus({ preventScroll: true })
+  }, [state.phase])
   return (
-    <section class="work">
-      <ErrorBox error={state.error} />
+    <section class="work" ref={section}>
       {state.phase === 'converting'
-        ? <Progress state={state} cancel={() => void session.cancel()} />
+        ? <Running state={state} cancel={() => session.cancel()} />
         : state.result && state.report
           ? <Result state={state} session={session} report={state.report} />
           : <Ready state={state} convert={() => void session.convert()} />}
+      <ErrorBox error={state.error} />
     </section>
   )
 }
 
 function Ready({ state, convert }: { state: State, convert(): void }) {
-  const { report, model } = state
+  const { report, model, stale, refused } = state
+  const nothing = report && !stale && report.totals.quantized === 0
   return (
-    <div class="strip">
-      <p class="figure">{report && model && <><b>{format.bytes(model.bytes)}</b><span>→</span><b>{format.bytes(report.output.bytes)}</b></>}</p>
-      <button type="button" class="primary main" data-testid="convert" disabled={!report} onClick={convert}>{text.convert}</button>
-    </div>
+    <>
+      <div class={stale ? 'strip stale' : 'strip'}>
+        <p class="figure">{report && model && <><b>{format.bytes(model.bytes)}</b><span>→</span><b>{format.bytes(report.output.bytes)}</b></>}</p>
+        <button type="button" class="primary main" data-testid="convert" disabled={!report || refused} onClick={convert}>{text.convert}</button>
+      </div>
+      {/* Below, so that it does not move the button from under the pointer. */}
+      {nothing && <p class="notice">{text.nothing(commonest(report))}</p>}
+    </>
   )
 }
 
-function Progress({ state, cancel }: { state: State, cancel(): void }) {
+/** The reason that keeps the most bytes. */
+function commonest(report: Report): string {
+  const bytes = new Map<string, number>()
+  for (const t of report.tensors) bytes.set(t.reason, (bytes.get(t.reason) ?? 0) + t.bytes_in)
+  return [...bytes].sort((a, b) => b[1] - a[1])[0]?.[0] ?? ''
+}
+
+function Running({ state, cancel }: { state: State, cancel(): void }) {
   const p = state.progress ?? { done: 0, total: 1, seconds: 0 }
   const rate = p.seconds > 0 ? p.done / p.seconds : 0
   return (
@@ -42,7 +60,7 @@ function Progress({ state, cancel }: { state: State, cancel(): void }) {
           {p.seconds > 0.5 && rate > 0 && <span>{text.left(format.duration((p.total - p.done) / rate))}</span>}
         </p>
       </div>
-      <button type="button" class="main" data-testid="cancel" onClick={cancel}>{text.cancel}</button>
+      <button type="button" class="main" data-testid="cancel" onClick={e => { if (e.detail < 2) cancel() }}>{text.cancel}</button>
     </div>
   )
 }
@@ -63,7 +81,7 @@ function Result({ state, session, report }: { state: State, session: Session, re
         </div>
         <div class="buttons">
           <button type="button" class="quiet" data-testid="convert" onClick={() => void session.convert()}>{text.again}</button>
-          <button type="button" data-testid="verify" disabled={verification === 'running'} onClick={() => void session.verify()}>{text.verify}</button>
+          <button type="button" data-testid="verify" disabled={isProgress(verification)} onClick={() => void session.verify()}>{text.verify}</button>
           <ReportLink name={result.name} report={report} />
           <a class="button primary main" data-testid="download" download={result.name} href={result.url} title={result.name}>{text.download}</a>
         </div>
@@ -76,16 +94,16 @@ function Result({ state, session, report }: { state: State, session: Session, re
 /** The report is made when it is asked for; models have many tensors. */
 function ReportLink({ name, report }: { name: string, report: Report }) {
   const href = (e: { currentTarget: HTMLAnchorElement }) => {
-    URL.revokeObjectURL(e.currentTarget.href)
+    if (!e.currentTarget.href.endsWith('#report')) return
     e.currentTarget.href = URL.createObjectURL(new Blob([JSON.stringify(report, null, 2)], { type: 'application/json' }))
   }
-  return <a class="button" data-testid="report-download" download={name.replace(/\.\w+$/, '') + '-report.json'} href="#report" onClick={href}>{text.report}</a>
+  return <a class="button" data-testid="report-download" download={name.replace(/\.\w+$/, '') + '-report.json'} href="#report" onPointerDown={href} onFocus={href} onClick={href}>{text.report}</a>
 }
 
-function Verdict({ v }: { v: Verification | 'running' }) {
-  if (v === 'running') return <p class="fine" data-testid="verification">{text.verifying}</p>
+function Verdict({ v }: { v: Verification | Progress }) {
+  if (isProgress(v)) return <p class="fine" data-testid="verification">{text.verifying(format.percent(v))}</p>
   const wrong = v.tensors.find(t => !t.ok)
   if (wrong) return <p class="error" data-testid="verification">{text.notVerified(wrong.name, wrong.problem)}</p>
   const kept = v.tensors.filter(t => t.verdict === 'keep').length
-  return <p class="good" data-testid="verification">{text.verified(v.tensors.length - kept, kept)}</p>
+  return <p class="good" role="status" data-testid="verification">{text.verified(v.tensors.length - kept, kept)}</p>
 }

@@ -12,7 +12,7 @@ interface Core {
   inspect(files: Input[]): Promise<string>
   plan(config: string, container: string, highNibble: string): Promise<string>
   convert(name: string, hash: boolean, write: (b: Uint8Array) => void, progress: (done: number, total: number) => void): Promise<string>
-  verify(output: Input): Promise<string>
+  verify(output: Input, progress: (done: number, total: number) => void): Promise<string>
 }
 
 interface GoRuntime { importObject: WebAssembly.Imports, run(i: WebAssembly.Instance): Promise<void> }
@@ -47,7 +47,7 @@ async function start({ base, version, tab: id }: Start['start']) {
     throw new Error(text.errors.versions)
   }
   core = self.nibble
-  void sweep()
+  await sweep(tab)
   self.postMessage({ ready: true })
 }
 
@@ -61,28 +61,29 @@ async function instantiate(url: string, imports: WebAssembly.Imports) {
   return (await WebAssembly.instantiate(await response.arrayBuffer(), imports)).instance
 }
 
-/** Keeps the last lines Go writes, which is where a panic tells its reason. */
+/** Keeps what Go writes first when it dies: the reason comes before the stacks. */
 function captureStderr() {
-  let tail = ''
+  let said = ''
   const decoder = new TextDecoder()
   self.fs.writeSync = (_fd, b) => {
-    tail = (tail + decoder.decode(b)).slice(-4000)
+    if (said.length < 10_000) said += decoder.decode(b)
     return b.length
   }
-  return () => tail.trim().split('\n')[0] ?? ''
+  return () => /^(panic|fatal error): .*/m.exec(said)?.[0] ?? ''
 }
 
 async function serve(m: Request) {
   const { id } = m
+  const progress = (done: number, total: number) => self.postMessage({ id, done, total })
   let answer: unknown
   switch (m.call) {
     case 'inspect': answer = JSON.parse(await core.inspect(...m.args)); break
     case 'plan': answer = JSON.parse(await core.plan(...m.args)); break
-    case 'verify': answer = JSON.parse(await core.verify(...m.args)); break
+    case 'verify': answer = JSON.parse(await core.verify(...m.args, progress)); break
     case 'convert': {
       const sink = await openSink(tab)
       try {
-        const report = await core.convert(...m.args, sink.write, (done, total) => self.postMessage({ id, done, total }))
+        const report = await core.convert(...m.args, sink.write, progress)
         answer = { report: JSON.parse(report), output: await sink.finish() }
       } catch (err) {
         await sink.discard()

@@ -65,6 +65,7 @@ export async function start() {
 /** A fresh page, with what it logged and asked for. */
 export async function openPage(site) {
   const page = await site.browser.newPage()
+  await page.setViewport({ width: 1280, height: 900 })
   const requests = [], problems = []
   page.on('request', r => requests.push(r.url()))
   page.on('pageerror', err => problems.push(err.message))

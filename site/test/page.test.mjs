@@ -32,8 +32,8 @@ function bigFile(megabytes) {
 
 const containers = [
   { to: 'packed', extension: 'safetensors', more: [] },
-  { to: 'int8', extension: 'safetensors', more: [] },
-  { to: 'int8', highNibble: 'zero', extension: 'safetensors', more: ['--high-nibble', 'zero'] },
+  { to: 'int8', suffix: '-bytes', extension: 'safetensors', more: [] },
+  { to: 'int8', suffix: '-bytes', highNibble: 'zero', extension: 'safetensors', more: ['--high-nibble', 'zero'] },
   { to: 'coremltools', extension: 'pt', more: [] },
 ]
 
@@ -57,7 +57,7 @@ for (const file of ['ptq-in.pt', 'views.pt', 'small.safetensors']) {
       if (c.highNibble) await page.select(id('high-nibble'), c.highNibble)
       await convert(page)
       assert.match(await textOf(page, 'status'), /done$/)
-      const name = file.replace(/\.\w+$/, `-int4.${c.extension}`)
+      const name = file.replace(/\.\w+$/, `-int4${c.suffix ?? ''}.${c.extension}`)
       assert.equal(await page.$eval(id('download'), a => a.download), name)
       const got = await download(site, page)
       const report = JSON.parse(await download(site, page, 'report-download'))
@@ -97,8 +97,14 @@ test('the plan is there before any weight is read, and follows the controls', as
   await config('{"global_config": {"weight_dtype": "int5"}}')
   await waitForText(page, 'error', 'weight_dtype is "int5"; did you mean "int4"?')
   assert.equal(await page.$eval(id('convert'), b => b.disabled), true)
+  assert.ok(await page.$('tr[data-name="0.weight"]'), 'a refused recipe took the table away')
+  await config('')
+  await page.$eval(id('block-size'), e => { e.value = 'abc'; e.dispatchEvent(new Event('input', { bubbles: true })) })
+  await page.select(id('granularity'), 'per_block')
+  await waitForText(page, 'error', 'block_size is "abc", not an integer')
   await config('{"module_name_configs": {"attn": {"weight_dtype": "int8"}}}')
-  await page.waitForSelector('tr[data-name="attn.in_proj_weight"][data-verdict="quantize"]')
+  await page.waitForSelector('tr[data-name="0.weight"][data-verdict="keep"]')
+  assert.match(await row('attn.in_proj_weight'), /^quantize: .*int8 per channel/)
   assert.match(await row('0.weight'), /^keep: .*no rule of the recipe names it/)
   assert.equal(await page.$(id('error')), null)
   await page.close()
@@ -112,6 +118,12 @@ test('the sample converts, verifies and says what it cost', async () => {
   assert.match(await page.$eval('tr[data-name="lm_head.weight"]', e => e.innerText), /\d+\.\d dB/)
   await page.click(id('verify'))
   await waitForText(page, 'verification', 'Verified: 29 quantized within their allowed error, 10 kept byte for byte.')
+  for (const width of [1280, 900, 640, 390, 320]) {
+    await page.setViewport({ width, height: 800 })
+    const wide = await page.evaluate(() => [...document.querySelectorAll('.page *:not(option)')]
+      .filter(e => e.checkVisibility() && e.getBoundingClientRect().right > innerWidth + 0.5 && !e.closest('.fine')).map(e => e.outerHTML.slice(0, 80)))
+    assert.deepEqual(wide, [], `at ${width} pixels something sticks out`)
+  }
   assert.deepEqual(problems, [])
   await page.close()
 })
@@ -146,6 +158,43 @@ test('a file is dropped anywhere, and two are converted in a row', async () => {
   await page.close()
 })
 
+test('the last file chosen is the one that is open, however slow the others were', async () => {
+  const many = join(site.folder, 'many.safetensors')
+  const header = {}
+  for (let i = 0; i < 20000; i++) header[`slow.${i}.weight`] = { dtype: 'U8', shape: [1], data_offsets: [i, i + 1] }
+  const text = Buffer.from(JSON.stringify(header)), size = Buffer.alloc(8)
+  size.writeBigUInt64LE(BigInt(text.length))
+  writeFileSync(many, Buffer.concat([size, text, Buffer.alloc(20000)]))
+  const { page } = await openPage(site)
+  await choose(page, fixture('ptq-in.pt'))
+  for (const path of [many, fixture('ptq-in.pt'), many, fixture('small.safetensors')]) {
+    await (await page.waitForSelector(id('file-input'))).uploadFile(path)
+    await new Promise(resolve => setTimeout(resolve, 60))
+  }
+  await page.waitForSelector('tr[data-name="a.weight"]')
+  await new Promise(resolve => setTimeout(resolve, 1500))
+  await page.select(id('weight-dtype'), 'uint4')
+  await page.waitForSelector(`${id('convert')}:not(:disabled)`)
+  assert.equal(await page.$eval('h2', e => e.textContent), 'small.safetensors')
+  assert.equal((await page.$$(`${id('tensor-table')} tbody tr`)).length, 4)
+  await page.close()
+})
+
+test('a fingerprint is asked for, and changes nothing else', async () => {
+  const { page } = await openPage(site)
+  await choose(page, fixture('small.safetensors'))
+  await page.click(id('hash'))
+  await convert(page)
+  const report = JSON.parse(await download(site, page, 'report-download'))
+  const { createHash } = await import('node:crypto')
+  const sum = bytes => createHash('sha256').update(bytes).digest('hex')
+  assert.equal(report.inputs[0].sha256, sum(readFileSync(fixture('small.safetensors'))))
+  assert.equal(report.output.sha256, sum(await download(site, page)))
+  await page.click(id('hash'))
+  assert.ok(await page.$(id('download')), 'the switch threw the result away')
+  await page.close()
+})
+
 test('cancel works at once, and the page goes on', async () => {
   const path = bigFile(256)
   const { page } = await openPage(site)
@@ -158,6 +207,11 @@ test('cancel works at once, and the page goes on', async () => {
   await page.waitForFunction(q => !document.querySelector(q), {}, id('progress'))
   assert.ok(Date.now() - began < 2000, 'cancelling took longer than reading on would have')
   await waitForText(page, 'error', 'Cancelled')
+  await page.waitForFunction(async () => {
+    const names = []
+    for await (const n of (await navigator.storage.getDirectory()).keys()) names.push(n)
+    return names.length === 0 // nothing was kept, as it says
+  })
   assert.equal(await page.$(id('download')), null)
   // The page is alive all along, and the same file converts afterwards.
   await page.click(id('convert'))

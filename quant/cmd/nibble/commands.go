@@ -172,7 +172,7 @@ func verifyCommand(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
-	r, err := quant.Verify(out, source)
+	r, err := quant.Verify(out, source, c.progress())
 	if err != nil {
 		return err
 	}
