@@ -251,3 +251,41 @@ func TestOutputsAreAligned(t *testing.T) {
 		}
 	}
 }
+
+// The figures of the report against their definitions, over the floats that the file
+// really holds.
+func TestFigures(t *testing.T) {
+	values := []float32{0.3, -0.11, 0.07, 0.5, -0.49, 0.02, 0.13, -0.3, 0.21}
+	in := testkit.Safetensors(testkit.F32("a.weight", []int64{8, 64}, values...), testkit.F32("b.weight", []int64{8, 64}, 0))
+	out, r, err := convert(t, in, recipe.Default, container.Options{To: "coremltools"}, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tensors, err := open("out.pt", out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	x := tensors[0]
+	got := tensor.View[float32](append(tensor.Buffer(nil, int(x.Bytes()))[:0], out[x.Storage.Start:x.Storage.End]...))
+	var noise, signal, cross, other, most float64
+	for i, d := range got {
+		w := float64(values[i%len(values)])
+		e := w - float64(d)
+		noise, signal, cross, other, most = noise+e*e, signal+w*w, cross+w*float64(d), other+float64(d)*float64(d), max(most, math.Abs(e))
+	}
+	near := func(what string, got *float64, want float64) {
+		if got == nil || math.Abs(*got-want) > 1e-9*math.Abs(want) {
+			t.Errorf("%s is %v, want %g", what, got, want)
+		}
+	}
+	a := r.Tensors[0]
+	near("rmse", a.RMSE, math.Sqrt(noise/float64(len(got))))
+	near("sqnr_db", a.SQNR, 10*math.Log10(signal/noise))
+	near("cosine", a.Cosine, cross/math.Sqrt(signal*other))
+	near("max_abs_error", a.MaxAbsError, most)
+	near("total rmse", r.Totals.RMSE, math.Sqrt(noise/float64(2*len(got))))
+	// A weight of zeros is met exactly.
+	if b := r.Tensors[1]; b.RMSE == nil || *b.RMSE != 0 || b.SQNR != nil || *b.Cosine != 1 {
+		t.Errorf("zeros: %+v", b.Figures)
+	}
+}
