@@ -188,6 +188,11 @@ func (x *executor) write(j *job) error {
 			return err
 		}
 		x.sink, x.held = sink, make([][]byte, len(pieces))
+		for i := 1; i < len(pieces) && !j.last; i++ {
+			if c := pieces[i].Content; c != container.Literal {
+				x.held[i] = make([]byte, 0, pieces[i].Bytes())
+			}
+		}
 	}
 	for i, part := range j.parts {
 		if i == 0 && pieces[0].Content != container.PackedZeroPoint {
