@@ -11,9 +11,10 @@ export function Picture({ state, open }: { state: State, open(files: Input[]): v
   const before = model.bytes
   const after = report?.output.bytes ?? before
   const factor = before / after
-  // What is neither a tensor nor its wrapping: an optimizer, most of the time.
-  const carried = report?.totals.bytes_in ?? before
-  const left = before - carried > before / 50 ? before - carried : 0
+  // What the notes speak of, an optimizer most of the time. Without notes the rest of
+  // the file is its wrapping, and nothing is left behind.
+  const rest = report && report.notes.length > 0 ? before - report.totals.bytes_in : 0
+  const left = rest > before / 50 ? rest : 0
   return (
     <section class="picture">
       <div class="title">

@@ -1,7 +1,7 @@
 // The page in a real browser, as a user meets it.
 
 import assert from 'node:assert/strict'
-import { openSync, readFileSync, writeFileSync, writeSync, closeSync } from 'node:fs'
+import { closeSync, copyFileSync, mkdtempSync, openSync, readFileSync, writeFileSync, writeSync } from 'node:fs'
 import { createServer } from 'node:http'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
@@ -155,6 +155,24 @@ test('a file is dropped anywhere, and two are converted in a row', async () => {
   assert.ok((await download(site, page)).equals(first))
   await drop('config.json', Buffer.from('{"global_config": {"weight_dtype": "uint8"}}'))
   await page.waitForFunction(() => document.querySelector('tr[data-name="0.weight"]')?.innerText.includes('uint8'))
+  await page.close()
+})
+
+test('a folder with one model, and what is left behind of a checkpoint', { timeout: 60000 }, async () => {
+  const { page } = await openPage(site)
+  const folder = mkdtempSync(join(site.folder, 'folder-'))
+  copyFileSync(fixture('ptq-in.pt'), join(folder, 'model.pt'))
+  writeFileSync(join(folder, 'config.json'), '{}')
+  const pick = async files => (await page.waitForSelector(id('folder-input'))).uploadFile(...files)
+  // Firefox's driver gives a folder as its files.
+  await pick(kind === 'firefox' ? [join(folder, 'model.pt'), join(folder, 'config.json')] : [folder])
+  await page.waitForSelector('tr[data-name="0.weight"]')
+  assert.equal(await page.$eval('h2', e => e.textContent), 'model.pt')
+  // Nothing was left behind: the rest of the file is the zip around the tensors.
+  assert.doesNotMatch(await page.$eval('.picture', e => e.innerText), /not carried over/)
+  await choose(page, fixture('wrapped-model.ckpt'))
+  await page.waitForFunction(() => /not carried over/.test(document.querySelector('.picture')?.innerText))
+  assert.match(await page.$eval('.picture', e => e.innerText), /epoch \(an integer\) is not part of the state dict and is left out/)
   await page.close()
 })
 

@@ -108,15 +108,18 @@ def check_coremltools(out, want):
     assert got._metadata == want._metadata, "module versions differ"
 
 
+def check_kept(f, source, codes):
+    """What was not quantized is the same; returns the names of all other tensors."""
+    kept = set(source) - set(codes)
+    for key in kept:
+        same(f.get_tensor(key), source[key], key)
+    return set(f.keys()) - kept
+
+
 def check_int8(out, source, codes, high_nibble, bits_of):
     with safe_open(out, framework="pt") as f:
-        names = set(f.keys())
-        for key, tensor in source.items():
-            if key not in codes:
-                same(f.get_tensor(key), tensor, key)
-                names.discard(key)
-                continue
-            q, scale, zp = codes[key]
+        names = check_kept(f, source, codes)
+        for key, (q, scale, zp) in codes.items():
             got, want = f.get_tensor(key).numpy(), q
             if high_nibble == "zero" and bits_of(key) == 4:
                 want = q.astype(np.uint8) & 15
@@ -133,19 +136,14 @@ def check_int8(out, source, codes, high_nibble, bits_of):
 
 def check_packed(out, source, codes, bits_of):
     with safe_open(out, framework="pt") as f:
-        names = set(f.keys())
-        for key, tensor in source.items():
-            if key not in codes:
-                same(f.get_tensor(key), tensor, key)
-                names.discard(key)
-                continue
-            q, scale, zp = codes[key]
+        names = check_kept(f, source, codes)
+        for key, (q, scale, zp) in codes.items():
             bits, shift = bits_of(key), 0
             if q.dtype == np.uint8:
                 shift = 1 << (bits - 1)  # unsigned codes travel as signed ones
             rows = q.shape[0]
             shape = torch.Size(f.get_tensor(key + "_shape").tolist())
-            assert shape == tensor.shape, f"{key}: shape {shape}"
+            assert shape == source[key].shape, f"{key}: shape {shape}"
             flat = torch.Size((rows, q.size // rows))
             got = unpack_from_int32(f.get_tensor(key + "_packed"), bits, flat)
             want = torch.from_numpy(q.astype(np.int16) - shift).reshape(flat)
