@@ -12,6 +12,8 @@ require (
 	github.com/nlpodyssey/gopickle v0.2.0
 	// go-internal: testscript, the sessions of the command as readable scripts; only in tests.
 	github.com/rogpeppe/go-internal v1.16.0
+	// yaml: the YAML organisation's own parser, for recipes in YAML; read as nodes, bounded by us.
+	go.yaml.in/yaml/v4 v4.0.0
 )
 
 require (

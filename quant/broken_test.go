@@ -11,6 +11,7 @@ import (
 
 	"nibble/quant"
 	"nibble/quant/fault"
+	"nibble/quant/plan"
 	"nibble/quant/tensor"
 	"nibble/quant/testkit"
 )
@@ -164,7 +165,7 @@ func everything(t testing.TB, b []byte) {
 		return
 	}
 	for _, o := range outputs {
-		j, err := quant.Plan(c, parse(t, recipes[0]), o)
+		j, err := quant.Plan(c, parse(t, recipes[0]), plan.Options{}, o)
 		if err != nil || j.Layout.Bytes > 1<<20 {
 			continue
 		}

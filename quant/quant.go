@@ -18,6 +18,7 @@ import (
 	"fmt"
 	"hash"
 	"io"
+	"slices"
 
 	"nibble/quant/checkpoint"
 	"nibble/quant/container"
@@ -42,17 +43,22 @@ type Job struct {
 	Checkpoint *checkpoint.Checkpoint
 	Plan       *plan.Plan
 	Layout     *container.Layout
+	container  container.Options
 }
 
 // Plan decides what becomes of every tensor and where every byte of the output lies.
-func Plan(c *checkpoint.Checkpoint, r *recipe.Recipe, o container.Options) (*Job, error) {
-	o.Version = Version
-	p := plan.Build(&c.State, r)
-	l, err := container.Lay(p, o)
+// A job whose Plan has a Conflict can be shown and not converted.
+func Plan(c *checkpoint.Checkpoint, r *recipe.Recipe, po plan.Options, co container.Options) (*Job, error) {
+	co.Version = Version
+	p, err := plan.Build(&c.State, r, po)
 	if err != nil {
 		return nil, err
 	}
-	return &Job{Checkpoint: c, Plan: p, Layout: l}, nil
+	l, err := container.Lay(p, co)
+	if err != nil {
+		return nil, err
+	}
+	return &Job{Checkpoint: c, Plan: p, Layout: l, container: co}, nil
 }
 
 // Report shows a job before it runs: all of report.json but the errors.
@@ -74,41 +80,106 @@ type Options struct {
 // Convert writes the output to w, forward only, and reports what it cost. After an
 // error, what was written is not a file.
 func Convert(ctx context.Context, j *Job, w io.Writer, o Options) (*report.Report, error) {
+	if j.Plan.Conflict != nil {
+		return nil, j.Plan.Conflict
+	}
+	steps := progress{report: o.Progress}
+	if j.Plan.Options.KeepUnfit {
+		var err error
+		if steps.after = j.Checkpoint.State.Bytes(); o.Hash {
+			steps.after += j.Checkpoint.File.Size
+		}
+		if j, err = j.survey(ctx, o.Workers, &steps); err != nil {
+			return nil, err
+		}
+	}
 	r := j.Report()
 	r.Output.Name = o.Name
 	out := &counter{w: w}
-	if o.Hash {
-		out.sum = sha256.New()
+	if o.Hash { // which reads the input once more
+		out.sum, steps.after = sha256.New(), j.Checkpoint.File.Size
 	}
-	// Hashing reads the input once more; the progress counts both.
-	f, again := j.Checkpoint.File, int64(0)
-	if o.Hash {
-		again = f.Size
-	}
-	converted := int64(0)
-	progress := func(done, total int64) {
-		converted = total
-		if o.Progress != nil {
-			o.Progress(done, total+again)
-		}
-	}
-	errs, err := convert.Run(ctx, j.Plan, j.Layout, out, convert.Options{Workers: o.Workers, Progress: progress})
+	costs, err := convert.Run(ctx, j.Plan, j.Layout, out, convert.Options{Workers: o.Workers, Progress: steps.next()})
 	if err != nil {
 		return nil, err
 	}
 	if out.n != j.Layout.Bytes {
 		return nil, fmt.Errorf("internal error: %d bytes were laid out and %d written; please report it", j.Layout.Bytes, out.n)
 	}
-	r.Fill(errs)
+	first := map[string]convert.Cost{} // tied weights are written once and cost the same
+	for i, c := range costs {
+		if e := &j.Plan.Entries[i]; e.Quantize && c.Count == 0 {
+			c = first[e.Tensor.View()]
+		} else if e.Quantize {
+			first[e.Tensor.View()] = c
+		}
+		r.Fill(i, c.Errors, c.Histogram)
+	}
+	r.Sum()
 	if o.Hash {
-		in := sha256.New()
-		source := &counter{w: in, progress: func(n int64) { progress(converted+n, converted) }}
+		f, in, step := j.Checkpoint.File, sha256.New(), steps.next()
+		source := &counter{w: in, progress: func(n int64) { step(n, f.Size) }}
 		if _, err := io.CopyBuffer(struct{ io.Writer }{source}, io.NewSectionReader(f.R, 0, f.Size), make([]byte, 1<<20)); err != nil {
 			return nil, err
 		}
 		r.Inputs[0].SHA256, r.Output.SHA256 = digest(in), digest(out.sum)
 	}
 	return r, nil
+}
+
+// Measure quantizes a few tensors of a job and tells what that cost, without writing
+// anything. Names that the plan keeps or does not know are left out.
+func Measure(ctx context.Context, j *Job, names []string, workers int) (map[string]report.Figures, error) {
+	some := *j.Plan
+	some.Entries = nil
+	for _, e := range j.Plan.Entries {
+		if e.Quantize && slices.Contains(names, e.Tensor.Name) {
+			some.Entries = append(some.Entries, e)
+		}
+	}
+	l, err := container.Lay(&some, container.Options{To: "int8"})
+	if err != nil {
+		return nil, err
+	}
+	costs, err := convert.Run(ctx, &some, l, io.Discard, convert.Options{Workers: workers})
+	if err != nil {
+		return nil, err
+	}
+	figures := map[string]report.Figures{}
+	for i, c := range costs {
+		figures[some.Entries[i].Tensor.Name] = report.FiguresOf(c.Errors)
+	}
+	return figures, nil
+}
+
+// survey finds what the arithmetic cannot take and plans again with it kept.
+func (j *Job) survey(ctx context.Context, workers int, steps *progress) (*Job, error) {
+	unfit, err := convert.Survey(ctx, j.Plan, convert.Options{Workers: workers, Progress: steps.next()})
+	if err != nil || len(unfit) == 0 {
+		return j, err
+	}
+	o := j.Plan.Options
+	o.Keep = unfit
+	return Plan(j.Checkpoint, j.Plan.Recipe, o, j.container)
+}
+
+// progress joins the passes of a conversion into one count of bytes.
+type progress struct {
+	report convert.Progress // may be nil
+	before int64            // bytes of the passes that ended
+	after  int64            // bytes of a pass still to come
+}
+
+// next begins a pass; the one to come becomes the present one.
+func (p *progress) next() convert.Progress {
+	start, after := p.before, p.after
+	p.after = 0
+	return func(done, total int64) {
+		p.before = start + total
+		if p.report != nil {
+			p.report(start+done, start+total+after)
+		}
+	}
 }
 
 func digest(h hash.Hash) *string {

@@ -3,7 +3,10 @@ package quant_test
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
+	"fmt"
 	"math"
 	"reflect"
 	"strings"
@@ -11,6 +14,7 @@ import (
 
 	"nibble/quant"
 	"nibble/quant/container"
+	"nibble/quant/plan"
 	"nibble/quant/recipe"
 	"nibble/quant/report"
 	"nibble/quant/tensor"
@@ -19,7 +23,7 @@ import (
 
 func parse(t testing.TB, config string) *recipe.Recipe {
 	t.Helper()
-	r, err := recipe.Parse("config.json", []byte(config))
+	r, err := recipe.Parse("config", []byte(config))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -38,11 +42,16 @@ func open(name string, b []byte) ([]tensor.Tensor, error) {
 // convert runs the whole core over bytes in memory.
 func convert(t testing.TB, in []byte, config string, o container.Options, workers int) ([]byte, *report.Report, error) {
 	t.Helper()
+	return convertWith(t, in, config, plan.Options{}, o, workers)
+}
+
+func convertWith(t testing.TB, in []byte, config string, asked plan.Options, o container.Options, workers int) ([]byte, *report.Report, error) {
+	t.Helper()
 	c, err := quant.Inspect([]*tensor.File{testkit.File("in", in)})
 	if err != nil {
 		t.Fatal(err)
 	}
-	j, err := quant.Plan(c, parse(t, config), o)
+	j, err := quant.Plan(c, parse(t, config), asked, o)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -111,7 +120,7 @@ func TestEqualsPostTrainingQuantizer(t *testing.T) {
 	in := testkit.Fixture(t, ".", "ptq-in.pt")
 	for _, x := range index.PTQ {
 		t.Run(string(x.Config), func(t *testing.T) {
-			out, _, err := convert(t, in, string(x.Config), container.Options{To: "coremltools"}, 2)
+			out, _, err := convertWith(t, in, string(x.Config), plan.Options{CoremltoolsSkips: true}, container.Options{To: "coremltools"}, 2)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -127,6 +136,43 @@ func TestEqualsPostTrainingQuantizer(t *testing.T) {
 				if !reflect.DeepEqual(got[i], want) {
 					t.Errorf("got  %+v\nwant %+v", got[i], want)
 				}
+			}
+		})
+	}
+}
+
+// Five models of every layer type, in float32 and float16, under recipes of every kind:
+// one digest of PostTrainingQuantizer's state dict each, in its order.
+func TestEqualsPostTrainingQuantizerOnEveryLayer(t *testing.T) {
+	index := testkit.ReadIndex(t, ".")
+	if len(index.Digests) != 44 {
+		t.Fatalf("%d digests, want 44", len(index.Digests))
+	}
+	for _, x := range index.Digests {
+		t.Run(x.File+string(x.Config), func(t *testing.T) {
+			asked := plan.Options{CoremltoolsSkips: true}
+			for _, text := range x.Types {
+				rule, err := plan.ParseType(text)
+				if err != nil {
+					t.Fatal(err)
+				}
+				asked.Types = append(asked.Types, rule)
+			}
+			out, _, err := convertWith(t, testkit.Fixture(t, ".", x.File), string(x.Config), asked, container.Options{To: "coremltools"}, 2)
+			if err != nil {
+				t.Fatal(err)
+			}
+			tensors, err := open("out.pt", out)
+			if err != nil {
+				t.Fatal(err)
+			}
+			h := sha256.New()
+			rows := testkit.Rows(t, tensors)
+			for _, r := range rows {
+				fmt.Fprintf(h, "%s %s %s %s\n", r.Name, r.DType, strings.ReplaceAll(fmt.Sprint(r.Shape), " ", ", "), r.SHA256)
+			}
+			if got := hex.EncodeToString(h.Sum(nil)); len(rows) != x.Tensors || got != x.SHA256 {
+				t.Errorf("%d tensors with digest %s, want %d with %s: ./build.sh oracle says which differ", len(rows), got, x.Tensors, x.SHA256)
 			}
 		})
 	}
@@ -212,7 +258,7 @@ func TestCancel(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	j, err := quant.Plan(c, parse(t, recipe.Default), container.Options{})
+	j, err := quant.Plan(c, parse(t, recipe.Default), plan.Options{}, container.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

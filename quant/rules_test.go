@@ -13,7 +13,7 @@ import (
 // stages is the arrow of README.md: a package may import only packages of lower rank.
 var stages = map[string]int{
 	"quant/fault": 0, "quant/tensor": 0, "quant/scheme": 0,
-	"quant/recipe": 1, "quant/kernel": 1, "quant/tile": 1, "quant/format/safetensors": 1, "quant/format/torch": 1,
+	"quant/pattern": 0, "quant/python": 1, "quant/recipe": 1, "quant/kernel": 1, "quant/tile": 1, "quant/format/safetensors": 1, "quant/format/torch": 1,
 	"quant/checkpoint": 2, "quant/plan": 2,
 	"quant/container": 3,
 	"quant/convert":   4, "quant/report": 4, "quant/verify": 4,
@@ -94,8 +94,8 @@ func TestWasmFilesAreTagged(t *testing.T) {
 // The two halves of the protocol carry one number.
 func TestProtocolTwins(t *testing.T) {
 	for path, want := range map[string]string{
-		"../wasm/protocol.go":     "\nconst Protocol = 1\n",
-		"../site/src/protocol.ts": "\nexport const PROTOCOL = 1\n",
+		"../wasm/protocol.go":     "\nconst Protocol = 2\n",
+		"../site/src/protocol.ts": "\nexport const PROTOCOL = 2\n",
 	} {
 		text, err := os.ReadFile(path)
 		if err != nil {

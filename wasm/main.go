@@ -47,7 +47,11 @@ func export() error {
 	for name, call := range map[string]func([]safejs.Value) (any, error){
 		"inspect": s.inspect,
 		"plan":    s.plan,
+		"measure": s.measure,
 		"convert": s.convert,
+		"report":  s.reportAs,
+		"python":  s.python,
+		"config":  s.config,
 		"verify":  s.verify,
 	} {
 		f, err := safejs.FuncOf(func(_ safejs.Value, args []safejs.Value) any { return promise(call, args) })

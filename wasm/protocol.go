@@ -2,21 +2,28 @@
 
 package main
 
+import "encoding/json"
+
 // Protocol is the version of the messages below. site/src/protocol.ts has the same
 // number and the same shapes; the worker refuses to run when they differ, which
 // happens when a browser keeps an old copy of one of the two files.
 //
 //	nibble.protocol                                        number
 //	nibble.inspect(files: {name, blob}[])                  -> Promise<Inspection as JSON>
-//	nibble.plan(config, container, highNibble: string)     -> Promise<report.json's shape, errors null>
+//	nibble.plan(request as JSON)                           -> Promise<report.json's shape, errors null>
+//	nibble.measure(names as JSON)                          -> Promise<{name: figures} as JSON>
 //	nibble.convert(name, hash, write, progress)            -> Promise<report.json>
+//	nibble.report(form: "csv" | "html")                    -> Promise<text as JSON>
+//	nibble.python(name)                                    -> Promise<text as JSON>
+//	nibble.config()                                        -> Promise<Config as JSON>
 //	nibble.verify(output: {name, blob}, progress)          -> Promise<verify.Report as JSON>
 //	nibble.stop()
 //
-// inspect opens what the other calls work on; plan decides what convert does. write
-// takes a Uint8Array that is reused after it returns. A Promise is rejected with
+// inspect opens what the other calls work on; plan decides what convert does; measure
+// tells what the plan costs a few tensors and ends when another call comes; report and
+// python speak of the last conversion, config is the plan's recipe for export. write takes a Uint8Array that is reused after it returns. A Promise is rejected with
 // {kind: "format" | "unsupported" | "machine" | "internal", message}.
-const Protocol = 1
+const Protocol = 2
 
 // Kinds of error beside those of package fault.
 const (
@@ -33,4 +40,29 @@ type inspection struct {
 	Params  int64    `json:"parameters"`
 	DTypes  []string `json:"dtypes"` // most bytes first
 	Notes   []string `json:"notes"`
+}
+
+// request is what plan is asked for.
+type request struct {
+	Config string `json:"config"` // JSON or YAML
+	Edits  []struct {
+		Module string          `json:"module"`
+		Config json.RawMessage `json:"config"`
+	} `json:"edits"` // win over the config
+	Types []struct {
+		Module string `json:"module"`
+		Class  string `json:"class"`
+	} `json:"types"`
+	Embeddings       bool   `json:"embeddings"`
+	CoremltoolsSkips bool   `json:"coremltoolsSkips"`
+	KeepUnfit        bool   `json:"keepUnfit"`
+	Container        string `json:"container"`
+	HighNibble       string `json:"highNibble"`
+}
+
+// exported is the answer to config.
+type exported struct {
+	JSON  string   `json:"json"`
+	YAML  string   `json:"yaml"`
+	Notes []string `json:"notes"` // what no config can say
 }

@@ -3,7 +3,9 @@
 package main
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"sort"
 	"time"
@@ -13,7 +15,11 @@ import (
 	"nibble/quant"
 	"nibble/quant/checkpoint"
 	"nibble/quant/container"
+	"nibble/quant/pattern"
+	"nibble/quant/plan"
+	"nibble/quant/python"
 	"nibble/quant/recipe"
+	"nibble/quant/report"
 	"nibble/quant/tensor"
 )
 
@@ -23,6 +29,8 @@ type session struct {
 	files      []*tensor.File
 	checkpoint *checkpoint.Checkpoint
 	job        *quant.Job
+	report     *report.Report // of the last conversion
+	measuring  context.CancelFunc
 }
 
 var errOrder = errors.New("the page called out of order: reload it")
@@ -30,6 +38,7 @@ var errOrder = errors.New("the page called out of order: reload it")
 // inspect(files) opens the one checkpoint among them.
 func (s *session) inspect(args []safejs.Value) (any, error) {
 	turn := s.turn + 1
+	s.interrupt()
 	*s = session{turn: turn}
 	n, err := args[0].Length()
 	if err != nil {
@@ -74,26 +83,81 @@ func describe(c *checkpoint.Checkpoint) inspection {
 	return out
 }
 
-// plan(config, container, highNibble) decides what convert will do.
+// interrupt ends a measure that is under way: whatever comes next is more urgent.
+func (s *session) interrupt() {
+	if s.measuring != nil {
+		s.measuring()
+	}
+}
+
+// plan(request) decides what convert will do.
 func (s *session) plan(args []safejs.Value) (any, error) {
+	s.interrupt()
 	if s.checkpoint == nil {
 		return nil, errOrder
 	}
-	var texts [3]string
-	for i := range texts {
-		var err error
-		if texts[i], err = args[i].String(); err != nil {
-			return nil, err
-		}
-	}
-	r, err := recipe.Parse("", []byte(texts[0]))
+	text, err := args[0].String()
 	if err != nil {
 		return nil, err
 	}
-	if s.job, err = quant.Plan(s.checkpoint, r, container.Options{To: texts[1], HighNibble: texts[2]}); err != nil {
+	var q request
+	if err := json.Unmarshal([]byte(text), &q); err != nil {
+		return nil, err
+	}
+	r, err := recipe.Parse("", []byte(q.Config))
+	if err != nil {
+		return nil, err
+	}
+	var edits []recipe.Edit
+	for _, e := range q.Edits {
+		edits = append(edits, recipe.Edit{Module: e.Module, Config: e.Config})
+	}
+	if len(edits) > 0 {
+		if r, err = r.Edited(edits); err != nil {
+			return nil, err
+		}
+	}
+	o := plan.Options{Embeddings: q.Embeddings, CoremltoolsSkips: q.CoremltoolsSkips, KeepUnfit: q.KeepUnfit}
+	for _, t := range q.Types {
+		rule, err := plan.NewType(pattern.Quote(t.Module), t.Class)
+		if err != nil {
+			return nil, err
+		}
+		o.Types = append(o.Types, rule)
+	}
+	if s.job, err = quant.Plan(s.checkpoint, r, o, container.Options{To: q.Container, HighNibble: q.HighNibble}); err != nil {
 		return nil, err
 	}
 	return s.job.Report(), nil
+}
+
+// config() is the plan's recipe in both forms.
+func (s *session) config([]safejs.Value) (any, error) {
+	if s.job == nil {
+		return nil, errOrder
+	}
+	r, notes := s.job.Plan.Export()
+	return exported{string(r.JSON()), string(r.YAML()), append([]string{}, notes...)}, nil
+}
+
+// measure(names) quantizes a few tensors as the plan says, for their errors alone.
+func (s *session) measure(args []safejs.Value) (any, error) {
+	s.interrupt()
+	if s.job == nil {
+		return nil, errOrder
+	}
+	text, err := args[0].String()
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	if err := json.Unmarshal([]byte(text), &names); err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	s.measuring = cancel
+	return quant.Measure(ctx, s.job, names, 2)
 }
 
 // convert(name, hash, write, progress) streams the output through write.
@@ -113,12 +177,44 @@ func (s *session) convert(args []safejs.Value) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	s.interrupt()
 	// Two goroutines share the one thread: one reads while the other computes.
 	r, err := quant.Convert(context.Background(), s.job, out, quant.Options{Name: name, Workers: 2, Hash: hash, Progress: progress(args[3])})
 	if err != nil {
 		return nil, err
 	}
+	s.report = r
 	return r, out.Flush()
+}
+
+// reportAs(form) writes the last conversion's report in another form.
+func (s *session) reportAs(args []safejs.Value) (any, error) {
+	form, err := args[0].String()
+	if err != nil {
+		return nil, err
+	}
+	write, err := report.Form("report." + form)
+	if err != nil {
+		return nil, err
+	}
+	if s.report == nil {
+		return nil, errOrder
+	}
+	var b bytes.Buffer
+	err = write(s.report, &b)
+	return b.String(), err
+}
+
+// python(name) is what to do with the last conversion's output of this name.
+func (s *session) python(args []safejs.Value) (any, error) {
+	name, err := args[0].String()
+	if err != nil {
+		return nil, err
+	}
+	if s.report == nil {
+		return nil, errOrder
+	}
+	return python.Lines(s.report.Output.Format, name)
 }
 
 // progress calls a JavaScript function, not too often.

@@ -93,12 +93,7 @@ func owner(name string) string {
 
 // viewAndVerdict tells tensors apart that are not the very same view with the same verdict.
 func viewAndVerdict(e *plan.Entry) string {
-	t := e.Tensor
-	strides := t.Strides
-	if t.Contiguous() {
-		strides = nil
-	}
-	return fmt.Sprint(t.Storage.Start, t.Storage.End, t.Offset, t.DType, t.Shape, strides, e.Quantize, e.Scheme, e.Grid)
+	return fmt.Sprint(e.Tensor.View(), e.Quantize, e.Scheme, e.Grid)
 }
 
 func coremlPieces(e *plan.Entry) []Piece {

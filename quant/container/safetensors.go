@@ -158,9 +158,10 @@ func (p plainWriter) Close() error                   { return nil }
 
 // SchemeNote is how __metadata__ tells what each quantized tensor went through.
 type SchemeNote struct {
-	WeightDType string `json:"weight_dtype"`
-	Mode        string `json:"quantization_scheme"`
-	HighNibble  string `json:"high_nibble,omitempty"` // "zero" when the high 4 bits were cleared
+	WeightDType string  `json:"weight_dtype"`
+	Mode        string  `json:"quantization_scheme"`
+	ScaleShape  []int64 `json:"scale_shape"`           // number of blocks on each axis of the source
+	HighNibble  string  `json:"high_nibble,omitempty"` // "zero" when the high 4 bits were cleared
 }
 
 // Keys of __metadata__ that Nibble writes beside "format".
@@ -169,13 +170,14 @@ const (
 	MetaContainer = "nibble.container"
 	MetaRecipe    = "nibble.recipe"
 	MetaSchemes   = "nibble.schemes" // JSON: source name -> SchemeNote
+	MetaOptions   = "nibble.options" // JSON: plan.Asked, where something was asked for beyond the recipe
 )
 
 func metadata(p *plan.Plan, o Options) (map[string]string, error) {
 	schemes := map[string]SchemeNote{}
 	for _, e := range p.Entries {
 		if e.Quantize {
-			note := SchemeNote{WeightDType: string(e.Scheme.WeightDType), Mode: string(e.Scheme.Mode)}
+			note := SchemeNote{WeightDType: string(e.Scheme.WeightDType), Mode: string(e.Scheme.Mode), ScaleShape: e.Grid.ScaleShape(len(e.Tensor.Shape))}
 			if o.To == "int8" && o.HighNibble == "zero" && e.Scheme.Bits() == 4 {
 				note.HighNibble = "zero"
 			}
@@ -186,13 +188,22 @@ func metadata(p *plan.Plan, o Options) (map[string]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	return map[string]string{
+	recipe, _ := p.Export() // one that coremltools follows to the same result
+	meta := map[string]string{
 		"format":      "pt",
 		MetaVersion:   o.Version,
 		MetaContainer: o.To,
-		MetaRecipe:    string(p.Recipe.Source),
+		MetaRecipe:    string(recipe.Source),
 		MetaSchemes:   string(text),
-	}, nil
+	}
+	if asked := p.Options.Asked(); !asked.Nothing() {
+		text, err := json.Marshal(asked)
+		if err != nil {
+			return nil, err
+		}
+		meta[MetaOptions] = string(text)
+	}
+	return meta, nil
 }
 
 // Parse reads a note back, for verify.

@@ -30,16 +30,33 @@ type Options struct {
 	Progress Progress
 }
 
-// Run writes the whole file to w and returns the errors of each entry of the plan.
+// Cost is what quantizing one entry of the plan cost; its Count is 0 when it was kept.
+type Cost struct {
+	kernel.Errors
+	Histogram *kernel.Histogram // nil when it was kept
+}
+
+func (c *Cost) add(o Cost) {
+	c.Errors.Add(o.Errors)
+	switch {
+	case o.Histogram == nil:
+	case c.Histogram == nil:
+		c.Histogram = o.Histogram
+	default:
+		c.Histogram.Add(o.Histogram)
+	}
+}
+
+// Run writes the whole file to w and returns the cost of each entry of the plan.
 // When it returns an error, what was written is not a file.
-func Run(ctx context.Context, p *plan.Plan, l *container.Layout, w io.Writer, o Options) ([]kernel.Errors, error) {
+func Run(ctx context.Context, p *plan.Plan, l *container.Layout, w io.Writer, o Options) ([]Cost, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	out, err := l.Start(w)
 	if err != nil {
 		return nil, err
 	}
-	x := &executor{plan: p, out: out, errs: make([]kernel.Errors, len(p.Entries)), progress: o.Progress}
+	x := &executor{plan: p, out: out, costs: make([]Cost, len(p.Entries)), progress: o.Progress}
 	for i := range l.Runs {
 		x.total += x.work(&l.Runs[i])
 	}
@@ -59,14 +76,14 @@ func Run(ctx context.Context, p *plan.Plan, l *container.Layout, w io.Writer, o 
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	return x.errs, out.Close()
+	return x.costs, out.Close()
 }
 
 // executor is one conversion under way.
 type executor struct {
 	plan     *plan.Plan
 	out      container.Writer
-	errs     []kernel.Errors
+	costs    []Cost
 	progress Progress
 	done     int64
 	total    int64
@@ -84,7 +101,7 @@ type job struct {
 	done        chan struct{}
 	// results
 	parts [][]byte // one per piece of the run
-	errs  kernel.Errors
+	cost  Cost
 	err   error
 }
 
@@ -140,12 +157,19 @@ func (x *executor) start(ctx context.Context, l *container.Layout, workers int) 
 // guarded turns a panic into an error: one in a goroutine would end the whole process.
 func (b *buffers) guarded(ctx context.Context, j *job) {
 	defer close(j.done)
-	defer func() {
-		if p := recover(); p != nil {
-			j.err = fmt.Errorf("internal error: %v; please report it", p)
-		}
-	}()
+	defer caught(&j.err)
 	j.err = b.run(ctx, j)
+}
+
+func caught(err *error) {
+	if p := recover(); p != nil {
+		*err = fmt.Errorf("internal error: %v; please report it", p)
+	}
+}
+
+// reachesOverAllRows: no row can be quantized before all were seen.
+func reachesOverAllRows(e *plan.Entry) bool {
+	return e.Grid.BlockRows == e.Grid.Rows && e.Grid.Rows > 1
 }
 
 // jobs cuts a run into tiles. A run without values is one job with an empty tile.
@@ -159,8 +183,7 @@ func (x *executor) jobs(r *container.Run) []*job {
 		block := int64(1)
 		switch {
 		case e.Quantize:
-			block = e.Grid.BlockRows
-			if block == e.Grid.Rows && block > 1 {
+			if block = e.Grid.BlockRows; reachesOverAllRows(e) {
 				shared.params, block = &params{}, 1
 			}
 		case e.Tensor.Contiguous():
@@ -205,7 +228,7 @@ func (x *executor) write(j *job) error {
 	}
 	j.parts = nil
 	if j.run.entry != nil && pieces[0].Content.Weights() {
-		x.errs[j.run.Entry].Add(j.errs)
+		x.costs[j.run.Entry].add(j.cost)
 		x.done += j.tile.Size(j.run.source)
 		if x.progress != nil {
 			x.progress(x.done, x.total)

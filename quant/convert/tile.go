@@ -141,6 +141,7 @@ func blockParams[T kernel.Float](e *plan.Entry, lo, hi []T) (scale []T, zp []byt
 	}
 	a := arith(e)
 	kernel.Params(a, lo, hi, scale, zp)
+	kernel.NoZeroScale(a, scale)
 	for i, s := range scale {
 		if math.IsInf(float64(s), 0) || overflows(a, e.Tensor.DType, float64(lo[i]), float64(hi[i])) {
 			return nil, nil, unfit(e, "its weights span more than "+e.Tensor.DType.Arithmetic().String()+" arithmetic can hold")
@@ -167,8 +168,28 @@ func overflows(a kernel.Arith, d tensor.DType, lo, hi float64) bool {
 }
 
 func unfit(e *plan.Entry, what string) error {
-	return fault.Not(e.Tensor.Storage.File.Name, "%s", what).In(e.Tensor.Name).
-		Hint("repair the checkpoint, or keep this layer with a module_name_configs entry of null")
+	return &unfitError{fault.Not(e.Tensor.Storage.File.Name, "%s", what).In(e.Tensor.Name).
+		Hint("repair the checkpoint, or keep such tensors as they are with --keep-unfit (on the page: keep what cannot be quantized)")}
+}
+
+// unfitError is a weight that the arithmetic cannot take.
+type unfitError struct{ fault *fault.Error }
+
+func (e *unfitError) Error() string { return e.fault.Error() }
+func (e *unfitError) Unwrap() error { return e.fault }
+
+// tileParams are the scales and zero points of a tile whose blocks lie within it.
+func tileParams[T kernel.Float](e *plan.Entry, src []T) (scale []T, zp []byte, err error) {
+	row, across, length := int(e.Grid.Row()), int(e.Grid.Across()), int(e.Grid.Run())
+	blockRows := int(e.Grid.BlockRows)
+	n := len(src) / row / blockRows * across
+	lo, hi := make([]T, n), make([]T, n)
+	kernel.Reset(lo, hi)
+	for r := range len(src) / row {
+		at := r / blockRows * across
+		kernel.Range(src[r*row:(r+1)*row], length, lo[at:at+across], hi[at:at+across])
+	}
+	return blockParams(e, lo, hi)
 }
 
 // quantizeTile measures, quantizes and encodes one tile for every piece of the run.
@@ -182,15 +203,8 @@ func quantizeTile[T kernel.Float](b *buffers, j *job, src []T, out *[]T) error {
 	if p := j.run.params; p != nil {
 		scale, zp = p.scale.([]T), p.zp
 	} else {
-		n := len(src) / row / blockRows * across
-		lo, hi := make([]T, n), make([]T, n)
-		kernel.Reset(lo, hi)
-		for r := range len(src) / row {
-			at := r / blockRows * across
-			kernel.Range(src[r*row:(r+1)*row], length, lo[at:at+across], hi[at:at+across])
-		}
 		var err error
-		if scale, zp, err = blockParams(e, lo, hi); err != nil {
+		if scale, zp, err = tileParams(e, src); err != nil {
 			return err
 		}
 	}
@@ -210,7 +224,9 @@ func quantizeTile[T kernel.Float](b *buffers, j *job, src []T, out *[]T) error {
 				(*out)[i] = T(tensor.BF16ToF32(tensor.F32ToBF16(float32(v))))
 			}
 		}
-		kernel.Measure(&j.errs, src, *out)
+		kernel.Measure(&j.cost.Errors, src, *out)
+		j.cost.Histogram = kernel.NewHistogram(e.Tensor.Elements())
+		kernel.Count(j.cost.Histogram, j.tile.Row*g.Row(), src, *out)
 	}
 	for i := range j.run.Pieces {
 		// Per-tensor parameters belong to the file once, not once per tile.

@@ -95,6 +95,21 @@ func Params[T Float](a Arith, lo, hi []T, scale []T, zp []byte) {
 	}
 }
 
+// NoZeroScale puts 1 in the place of an unsigned scale of 0, which a block of zeros (or of
+// numbers that vanish against 0) has; its codes are then all the zero point. coremltools
+// writes the 0, and its converter divides by it, takes the whole tensor for signed and
+// clips every positive weight away (coremltools issue 2853 and ./build.sh oracle).
+func NoZeroScale[T Float](a Arith, scale []T) {
+	if a.Scheme.Signed() {
+		return
+	}
+	for i, s := range scale {
+		if s == 0 {
+			scale[i] = 1
+		}
+	}
+}
+
 // Quantize writes one code per weight; len(src) = len(codes) = run * len(scale).
 // zp is nil when the scheme stores none.
 func Quantize[T Float](a Arith, src []T, run int, scale []T, zp []byte, codes []byte) {

@@ -4,6 +4,7 @@ import (
 	"regexp"
 	"strings"
 
+	"nibble/quant/recipe"
 	"nibble/quant/tensor"
 )
 
@@ -12,7 +13,7 @@ import (
 const (
 	Linear    = "Linear"
 	MHA       = "MultiheadAttention"
-	Embedding = "Embedding"
+	Embedding = recipe.Embedding
 	Recurrent = "RNN"
 )
 
@@ -36,19 +37,68 @@ type param struct {
 	module string // whose config decides; "" is the root
 	name   string // weight, bias, in_proj_weight, ...
 	class  string // "" when it is nothing that could be quantized
+	source string // where class is known from
+	set    string // module whose class the user set, when source is FromUser
 }
 
-// modules infers a module type for every tensor of a state dict.
-func modules(state *tensor.StateDict) []param {
+// modules finds the module and its class for every tensor of a state dict.
+func modules(state *tensor.StateDict, rules []TypeRule) ([]param, error) {
 	byName := make(map[string]*tensor.Tensor, len(state.Tensors))
 	for i := range state.Tensors {
 		byName[state.Tensors[i].Name] = &state.Tensors[i]
 	}
+	known := newClasses(state, rules)
 	out := make([]param, len(state.Tensors))
 	for i := range state.Tensors {
-		out[i] = infer(&state.Tensors[i], byName)
+		p, err := place(&state.Tensors[i], byName, known)
+		if err != nil {
+			return nil, err
+		}
+		if p.source == FromUser {
+			if err := known.fits(&state.Tensors[i], p); err != nil {
+				return nil, err
+			}
+		}
+		out[i] = p
 	}
-	return out
+	return out, known.unused()
+}
+
+// place takes a class that is known, or infers one.
+func place(t *tensor.Tensor, byName map[string]*tensor.Tensor, known *classes) (param, error) {
+	module, name := split(t.Name)
+	p := param{module: module, name: name, set: module}
+	class, source, err := known.of(module)
+	if err != nil {
+		return p, err
+	}
+	if source == "" {
+		outer, last := split(module)
+		class, source, err := known.of(outer)
+		if err != nil {
+			return p, err
+		}
+		if class == MHA && last == "out_proj" && name == "weight" {
+			return param{module: outer, name: "out_proj.weight", class: MHA, source: source, set: outer}, nil
+		}
+		p = infer(t, byName)
+		if outerIsOther := source != "" && class != MHA && p.module == outer; outerIsOther {
+			p = param{module: module, name: name, class: weightClass(t, module, byName[join(module, "bias")])}
+		}
+		if p.class != "" {
+			p.source = Inferred
+		}
+		return p, nil
+	}
+	attention := attentionParam.MatchString(name)
+	switch {
+	case class == MHA && attention,
+		class != MHA && name == "weight",
+		class == Module && (attention || recurrentParam.MatchString(name)),
+		source == FromFile && !quantizable(class):
+		p.class, p.source = class, source
+	}
+	return p, nil
 }
 
 // split cuts a tensor's name at the last dot.
@@ -103,7 +153,7 @@ func weightClass(t *tensor.Tensor, module string, bias *tensor.Tensor) string {
 		return Linear
 	case 3, 4, 5:
 		kind := "Conv"
-		if transposed(t, low, bias) {
+		if deconvolution(t, low, bias) {
 			kind = "ConvTranspose"
 		}
 		return kind + string(rune('0'+rank-2)) + "d"
@@ -111,10 +161,10 @@ func weightClass(t *tensor.Tensor, module string, bias *tensor.Tensor) string {
 	return ""
 }
 
-// transposed: a bias has one value per output channel, which is axis 0 of a Conv and
+// deconvolution: a bias has one value per output channel, which is axis 0 of a Conv and
 // axis 1 (times the groups) of a ConvTranspose. Where both fit or there is no bias,
 // the name decides.
-func transposed(t *tensor.Tensor, module string, bias *tensor.Tensor) bool {
+func deconvolution(t *tensor.Tensor, module string, bias *tensor.Tensor) bool {
 	if bias != nil && len(bias.Shape) == 1 {
 		n := bias.Shape[0]
 		if n != t.Shape[0] && t.Shape[1] > 0 && n%t.Shape[1] == 0 {

@@ -7,17 +7,33 @@
 // coremltools' PostTrainingQuantizer: the weights of Linear, Conv, ConvTranspose and
 // MultiheadAttention; embeddings, recurrent layers, norms and biases are kept. A bare
 // state dict does not name its classes, so they are inferred (module.go) and shown
-// as inferred. The containers and the executor only carry out what stands here.
+// as inferred, unless the user sets them (types.go). Where Nibble quantizes a layer that
+// coremltools would skip, Beyond says why coremltools would. The containers and the
+// executor only carry out what stands here.
 package plan
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
+	"nibble/quant/fault"
 	"nibble/quant/recipe"
 	"nibble/quant/scheme"
 	"nibble/quant/tensor"
 )
+
+// Options are what a user can ask for beyond the recipe.
+type Options struct {
+	Types            []TypeRule        // classes of modules, where the user knows better
+	Embeddings       bool              // quantize embeddings too, which coremltools cannot
+	CoremltoolsSkips bool              // keep each layer that coremltools would skip
+	KeepUnfit        bool              // keep what holds NaN, infinity or too much, instead of stopping at it
+	Keep             map[string]string // tensors to keep whatever the recipe says -> why
+}
+
+// Unfit begins the reason of a tensor in Options.Keep.
+const Unfit = "cannot be quantized: "
 
 // Entry is the verdict for one tensor.
 type Entry struct {
@@ -28,57 +44,78 @@ type Entry struct {
 	Quantize   bool
 	Rule       string // which rule of the recipe won; "" when none was asked
 	Reason     string // in plain words
+	Beyond     string // quantized, though coremltools would keep it: why it would
 	Scheme     scheme.Scheme
 	Grid       scheme.Grid // valid when Quantize
 }
 
 // Plan is the verdicts in the order of the state dict.
 type Plan struct {
-	State   *tensor.StateDict
-	Recipe  *recipe.Recipe
-	Entries []Entry
+	State    *tensor.StateDict
+	Recipe   *recipe.Recipe
+	Options  Options
+	Entries  []Entry
+	Conflict error // tied weights with different verdicts: to be shown, not converted
 }
 
-// Build decides.
-func Build(state *tensor.StateDict, r *recipe.Recipe) *Plan {
-	p := &Plan{State: state, Recipe: r, Entries: make([]Entry, len(state.Tensors))}
-	for i, m := range modules(state) {
-		e := Entry{Tensor: &state.Tensors[i], Module: m.module, Type: m.class}
-		if m.class != "" {
-			e.TypeSource = Inferred
+// Build decides. An error is a pattern or a module type that cannot be right.
+func Build(state *tensor.StateDict, r *recipe.Recipe, o Options) (*Plan, error) {
+	p := &Plan{State: state, Recipe: r, Options: o, Entries: make([]Entry, len(state.Tensors))}
+	params, err := modules(state, o.Types)
+	if err != nil {
+		return nil, err
+	}
+	for i, m := range params {
+		e := Entry{Tensor: &state.Tensors[i], Module: m.module, Type: m.class, TypeSource: m.source}
+		if err := p.decide(&e, m); err != nil {
+			return nil, err
 		}
-		decide(&e, m, r)
 		p.Entries[i] = e
 	}
-	return p
+	p.Conflict = p.tied()
+	return p, nil
 }
 
 // decide fills in the verdict.
-func decide(e *Entry, m param, r *recipe.Recipe) {
-	if e.Reason = untouchable(e.Tensor, m); e.Reason != "" {
-		return
+func (p *Plan) decide(e *Entry, m param) error {
+	if e.Reason = untouchable(e.Tensor, m, p.Options.Embeddings); e.Reason != "" {
+		return nil
 	}
-	entry, rule, ok := r.Rule(m.module, m.class)
+	entry, rule, err := p.Recipe.Rule(m.module, m.class)
 	switch {
-	case !ok:
+	case err != nil:
+		return err
+	case rule == "":
 		e.Reason = "no rule of the recipe names it"
-		return
+		return nil
 	case entry.Scheme == nil:
 		e.Rule, e.Reason = rule, "the recipe keeps it"
-		return
+		return nil
 	}
 	e.Rule, e.Scheme = rule, *entry.Scheme
-	grid, why := e.Scheme.Blocks(e.Tensor.Shape, strings.HasPrefix(m.class, "ConvTranspose"))
+	if why := p.Options.Keep[e.Tensor.Name]; why != "" {
+		e.Reason = Unfit + why
+		return nil
+	}
+	grid, why := e.Scheme.Blocks(e.Tensor.Shape, transposed(e))
+	if why != "" && !p.Options.CoremltoolsSkips {
+		if g, still := e.Scheme.TrueBlocks(e.Tensor.Shape, transposed(e)); still == "" {
+			grid, why, e.Beyond = g, "", why
+		} else {
+			why = still
+		}
+	}
 	if why != "" {
 		e.Reason = why
-		return
+		return nil
 	}
 	e.Quantize, e.Grid = true, grid
 	e.Reason = fmt.Sprintf("weight of %s", article(m.class))
+	return nil
 }
 
 // untouchable says why no recipe can quantize a tensor, or "".
-func untouchable(t *tensor.Tensor, m param) string {
+func untouchable(t *tensor.Tensor, m param, embeddings bool) string {
 	switch {
 	case !t.DType.Weight():
 		return fmt.Sprintf("%s values, not float weights", t.DType)
@@ -86,12 +123,16 @@ func untouchable(t *tensor.Tensor, m param) string {
 		return "empty"
 	case m.class == Recurrent:
 		return "recurrent layer: coremltools keeps these"
+	case m.class == Module:
+		return "its module type was set to Module, which is kept"
+	case m.class != "" && !quantizable(m.class):
+		return fmt.Sprintf("part of %s: coremltools keeps these", article(m.class))
 	case len(t.Shape) < 2:
 		if strings.HasPrefix(m.name, "bias") || strings.HasSuffix(m.name, "bias") {
 			return "bias"
 		}
 		return "one number per channel or fewer (norm, running mean)"
-	case m.class == Embedding:
+	case m.class == Embedding && !embeddings:
 		return "embedding: coremltools keeps these"
 	case m.class == "":
 		return "not the weight of a layer that coremltools quantizes"
@@ -103,5 +144,49 @@ func article(class string) string {
 	if class == MHA {
 		return "an attention (" + class + ")"
 	}
+	if class != "" && strings.ContainsRune("AEIOU", rune(class[0])) {
+		return "an " + class
+	}
 	return "a " + class
+}
+
+// tied finds weights that are one view of one storage under two names and yet have
+// different verdicts. coremltools writes the quantized values over both without a word.
+func (p *Plan) tied() error {
+	first := map[string]int{}
+	for i := range p.Entries {
+		b := &p.Entries[i]
+		if b.Tensor.Storage.File == nil || b.Tensor.Elements() == 0 {
+			continue
+		}
+		view := b.Tensor.View()
+		k, seen := first[view]
+		if !seen {
+			first[view] = i
+			continue
+		}
+		a := &p.Entries[k]
+		if a.Quantize == b.Quantize && (!a.Quantize || a.Grid == b.Grid && sameScheme(a.Scheme, b.Scheme)) {
+			continue
+		}
+		hint := "write one rule of module_name_configs that matches both"
+		if a.Type == Embedding || b.Type == Embedding {
+			hint = "quantize both with --include-embeddings (on the page: embeddings too), or keep both with a module_name_configs entry of null"
+		}
+		return fault.Not(b.Tensor.Storage.FileName(), "it is one weight with %q (tied), but %s and %s", a.Tensor.Name, verdict(b), verdict(a)).
+			In(b.Tensor.Name).Hint("%s", hint)
+	}
+	return nil
+}
+
+func sameScheme(a, b scheme.Scheme) bool {
+	return a.WeightDType == b.WeightDType && a.Granularity == b.Granularity && a.Mode == b.Mode && slices.Equal(a.BlockSize, b.BlockSize)
+}
+
+// verdict is half a sentence about one of two tied weights.
+func verdict(e *Entry) string {
+	if e.Quantize {
+		return fmt.Sprintf("%s becomes %s by %s", e.Tensor.Name, e.Scheme, e.Rule)
+	}
+	return fmt.Sprintf("%s is kept (%s)", e.Tensor.Name, e.Reason)
 }

@@ -1,8 +1,10 @@
 package plan
 
 import (
+	"strings"
 	"testing"
 
+	"nibble/quant/fault"
 	"nibble/quant/recipe"
 	"nibble/quant/tensor"
 )
@@ -48,7 +50,11 @@ func TestModuleTypes(t *testing.T) {
 		"RNN rnn", "RNN rnn",
 		" norm", " ", " conv",
 	}
-	for i, m := range modules(s) {
+	params, err := modules(s, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, m := range params {
 		if got := m.class + " " + m.module; got != want[i] {
 			t.Errorf("%s: %q, want %q", s.Tensors[i].Name, got, want[i])
 		}
@@ -66,14 +72,15 @@ func TestVerdicts(t *testing.T) {
 	half.DType = tensor.BF16
 	ids := f32("ids.weight", 64, 64)
 	ids.DType = tensor.I64
-	s := state(f32("fc.weight", 64, 64), f32("fc.bias", 64), f32("head.weight", 64, 64), f32("odd.weight", 7, 30), half, ids,
+	s := state(f32("fc.weight", 64, 64), f32("fc.bias", 64), f32("head.weight", 64, 64), f32("odd.weight", 7, 70), f32("short.weight", 7, 30), half, ids,
 		f32("attn.in_proj_weight", 96, 32), f32("attn.out_proj.weight", 32, 32), f32("wte.weight", 64, 64), f32("none.weight", 0, 64),
 		f32("rnn.weight_ih_l0", 64, 64), f32("table", 64, 64), f32("norm.weight", 64))
 	want := []struct{ scheme, rule, reason string }{
 		{"int4 symmetric per_block 32", "global_config", "weight of a Linear"},
 		{"", "", "bias"},
 		{"", `module_name_configs "head"`, "the recipe keeps it"},
-		{"", "global_config", "a block of 32 is not smaller than its 30 input channels"},
+		{"", "global_config", "its 70 input channels cannot be cut into blocks of 32"},
+		{"int4 symmetric per_block 32", "global_config", "weight of a Linear"},
 		{"int4 symmetric per_block 32", "global_config", "weight of a Linear"},
 		{"", "", "I64 values, not float weights"},
 		{"int8 symmetric per_channel", `module_name_configs "attn"`, "weight of an attention (MultiheadAttention)"},
@@ -84,7 +91,11 @@ func TestVerdicts(t *testing.T) {
 		{"", "", "not the weight of a layer that coremltools quantizes"},
 		{"", "", "one number per channel or fewer (norm, running mean)"},
 	}
-	for i, e := range Build(s, r).Entries {
+	p, err := Build(s, r, Options{})
+	if err != nil || p.Conflict != nil {
+		t.Fatal(err, p.Conflict)
+	}
+	for i, e := range p.Entries {
 		scheme := ""
 		if e.Quantize {
 			scheme = e.Scheme.String()
@@ -94,6 +105,166 @@ func TestVerdicts(t *testing.T) {
 		}
 		if (e.Type == "") != (e.TypeSource == "") {
 			t.Errorf("%s: type %q from %q", e.Tensor.Name, e.Type, e.TypeSource)
+		}
+	}
+}
+
+// words describes each entry: class, source, scheme or reason.
+func words(p *Plan) map[string]string {
+	out := map[string]string{}
+	for _, e := range p.Entries {
+		out[e.Tensor.Name] = e.Type + " " + e.TypeSource + ": " + e.Reason
+		if e.Quantize {
+			out[e.Tensor.Name] = e.Type + " " + e.TypeSource + ": " + e.Scheme.String()
+		}
+	}
+	return out
+}
+
+func parse(t *testing.T, text string) *recipe.Recipe {
+	t.Helper()
+	r, err := recipe.Parse("c", []byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+func rules(t *testing.T, list ...string) []TypeRule {
+	t.Helper()
+	var out []TypeRule
+	for _, text := range list {
+		r, err := ParseType(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		out = append(out, r)
+	}
+	return out
+}
+
+func TestTypesTheUserSets(t *testing.T) {
+	s := state(
+		f32("dec.0.weight", 8, 8, 4, 4), f32("dec.0.bias", 8), f32("dec.1.weight", 8, 8, 4, 4), f32("table.weight", 64, 64), f32("wte.weight", 64, 64),
+		f32("attn.in_proj_weight", 96, 32), f32("attn.out_proj.weight", 32, 32), f32("skip.weight", 64, 64), f32("told.weight", 64, 64), f32("cell.weight", 64, 64))
+	s.Classes = map[string]string{"told": "Embedding", "cell": "LSTMCell", "dec.1": "Conv2d"}
+	p, err := Build(s, parse(t, `{"module_type_configs":{"Linear":{"weight_dtype":"uint4"},"ConvTranspose2d":{"weight_dtype":"int4"},"MultiheadAttention":{}}}`),
+		Options{Types: rules(t, `dec\.0=ConvTranspose2d`, `(?!attn|dec|skip|told|cell|wte).*=Embedding`, `wte=Linear`, `attn\.out_proj=Linear`, `skip=Module`)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]string{
+		"dec.0.weight":         "ConvTranspose2d user: int4 symmetric per_channel",
+		"dec.0.bias":           " : bias",
+		"dec.1.weight":         "Conv2d file: no rule of the recipe names it",
+		"table.weight":         "Embedding user: embedding: coremltools keeps these",
+		"wte.weight":           "Linear user: uint4 symmetric per_channel",
+		"attn.in_proj_weight":  "MultiheadAttention inferred: int8 symmetric per_channel",
+		"attn.out_proj.weight": "Linear user: uint4 symmetric per_channel",
+		"skip.weight":          "Module user: its module type was set to Module, which is kept",
+		"told.weight":          "Embedding file: embedding: coremltools keeps these",
+		"cell.weight":          "LSTMCell file: part of a LSTMCell: coremltools keeps these",
+	} {
+		if got := words(p)[name]; got != want {
+			t.Errorf("%s: %q, want %q", name, got, want)
+		}
+	}
+	// An attention that is none: its out_proj is a module of its own again.
+	p, err = Build(s, parse(t, `{"global_config":{}}`), Options{Types: rules(t, `attn=Module`)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if w := words(p); w["attn.in_proj_weight"] != "Module user: its module type was set to Module, which is kept" || w["attn.out_proj.weight"] != "Linear inferred: int8 symmetric per_channel" {
+		t.Errorf("%q, %q", w["attn.in_proj_weight"], w["attn.out_proj.weight"])
+	}
+}
+
+func TestTypesThatCannotBe(t *testing.T) {
+	s := state(f32("a.weight", 8, 8), f32("a.bias", 8))
+	for text, says := range map[string]string{
+		"a=Conv2d":      `tensor "a.weight": its type was set to Conv2d, whose weight has 4 axes; this one has 2`,
+		"b=Linear":      "is set for no module that has a weight",
+		`a.bias=Linear`: "is set for no module",
+	} {
+		_, err := Build(s, parse(t, `{}`), Options{Types: rules(t, text)})
+		if fault.KindOf(err) != fault.Unsupported || !strings.Contains(err.Error(), says) {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+	for text, says := range map[string]string{"a": "has no =", "a=Linaer": "there is no module type", "(=Linear": "is not a pattern"} {
+		if _, err := ParseType(text); fault.KindOf(err) != fault.Unsupported || !strings.Contains(err.Error(), says) {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+	if _, err := Build(state(f32("aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa!.weight", 8, 8)), parse(t, `{}`), Options{Types: rules(t, "(a+)+=Linear")}); err == nil || !strings.Contains(err.Error(), "takes too long") {
+		t.Errorf("error %v", err)
+	}
+}
+
+func TestEmbeddingsWhenAsked(t *testing.T) {
+	s := state(f32("wte.weight", 100, 64), f32("fc.weight", 64, 64))
+	p, err := Build(s, parse(t, `{"global_config":{"weight_dtype":"int4"},"module_type_configs":{"Embedding":{"weight_dtype":"int8"}}}`), Options{Embeddings: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if w := words(p); w["wte.weight"] != "Embedding inferred: int8 symmetric per_channel" || w["fc.weight"] != "Linear inferred: int4 symmetric per_channel" {
+		t.Error(w)
+	}
+}
+
+// What coremltools skips and Nibble does not, and the option that makes them agree.
+func TestBeyondCoremltools(t *testing.T) {
+	s := state(f32("short.weight", 8, 16), f32("up.weight", 64, 4, 2, 2), f32("up.bias", 4), f32("fine.weight", 8, 64))
+	r := parse(t, `{"global_config":{"weight_dtype":"int4","granularity":"per_block","block_size":32}}`)
+	for _, strict := range []bool{false, true} {
+		p, err := Build(s, r, Options{CoremltoolsSkips: strict})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, want := range []string{"a block of 32 is not smaller than its 16 input channels", "a block of 32 is not smaller than its 4 input channels", "", ""} {
+			e := p.Entries[i]
+			switch {
+			case i == 2:
+			case strict && (e.Quantize != (want == "") || !strings.Contains(e.Reason, want)), !strict && (!e.Quantize || e.Beyond != want):
+				t.Errorf("strict %v: %s: %v, %q, %q", strict, e.Tensor.Name, e.Quantize, e.Reason, e.Beyond)
+			}
+		}
+	}
+}
+
+func TestTiedWeights(t *testing.T) {
+	file := &tensor.File{Name: "m.pt"}
+	tie := func(names ...string) *tensor.StateDict {
+		var list []tensor.Tensor
+		for _, n := range names {
+			x := f32(n, 64, 64)
+			x.Storage = tensor.Storage{File: file, Start: 0, End: 64 * 64 * 4}
+			list = append(list, x)
+		}
+		return state(list...)
+	}
+	global := `{"global_config":{"weight_dtype":"int4"}}`
+	for _, c := range []struct {
+		state  *tensor.StateDict
+		config string
+		o      Options
+		says   string // "" when they agree
+	}{
+		{tie("a.weight", "b.weight"), global, Options{}, ""},
+		{tie("a.weight", "b.weight"), `{"global_config":{"weight_dtype":"int4"},"module_name_configs":{"b":{"weight_dtype":"int8"}}}`, Options{},
+			`m.pt: tensor "b.weight": it is one weight with "a.weight" (tied), but b.weight becomes int8 symmetric per_channel by module_name_configs "b" and a.weight becomes int4`},
+		{tie("a.weight", "b.weight"), `{"global_config":{"weight_dtype":"int4"},"module_name_configs":{"b":null}}`, Options{}, "b.weight is kept (the recipe keeps it)"},
+		{tie("a.weight", "b.weight"), `{"module_name_configs":{"a|b":null}}`, Options{}, ""},
+		{tie("wte.weight", "lm_head.weight"), global, Options{}, "--include-embeddings"},
+		{tie("wte.weight", "lm_head.weight"), global, Options{Embeddings: true}, ""},
+		{tie("wte.weight", "lm_head.weight"), global, Options{Keep: map[string]string{"lm_head.weight": "x"}}, ""},
+	} {
+		p, err := Build(c.state, parse(t, c.config), c.o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c.says == "" && p.Conflict != nil || c.says != "" && (fault.KindOf(p.Conflict) != fault.Unsupported || !strings.Contains(p.Conflict.Error(), c.says)) {
+			t.Errorf("%s: %v, want %q", c.config, p.Conflict, c.says)
 		}
 	}
 }

@@ -5,7 +5,11 @@ import "strings"
 // layers are the classes PostTrainingQuantizer quantizes.
 var layers = []string{"Linear", "Conv1d", "Conv2d", "Conv3d", "ConvTranspose1d", "ConvTranspose2d", "ConvTranspose3d", "MultiheadAttention"}
 
-func isLayer(class string) bool {
+// Embedding is the class that Nibble quantizes when asked, and coremltools never.
+const Embedding = "Embedding"
+
+// IsLayer reports whether coremltools quantizes a class of this name.
+func IsLayer(class string) bool {
 	for _, l := range layers {
 		if l == class {
 			return true
@@ -18,7 +22,7 @@ func isLayer(class string) bool {
 func nearest(got string, words []string) string {
 	best, word := 3, ""
 	for _, w := range words {
-		if d := distance(strings.ToLower(got), w); d < best {
+		if d := distance(strings.ToLower(got), strings.ToLower(w)); d < best {
 			best, word = d, w
 		}
 	}

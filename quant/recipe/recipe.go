@@ -1,7 +1,8 @@
-// Package recipe reads the quantization config that the user gives: the JSON form
-// of coremltools' PostTrainingQuantizerConfig (coremltools 9.0,
-// optimize/torch/quantization/post_training_quantization.py), with the keys
-// global_config, module_type_configs and module_name_configs.
+// Package recipe reads the quantization config that the user gives: coremltools'
+// PostTrainingQuantizerConfig (coremltools 9.0,
+// optimize/torch/quantization/post_training_quantization.py) in JSON or YAML, with the
+// keys global_config, module_type_configs and module_name_configs. It writes one back
+// in both forms.
 //
 // It refuses what coremltools refuses, and unknown keys everywhere (coremltools
 // ignores them inside module_type_configs). Each refusal names the key, the value
@@ -12,9 +13,10 @@
 package recipe
 
 import (
-	"fmt"
-	"regexp"
+	"slices"
 
+	"nibble/quant/fault"
+	"nibble/quant/pattern"
 	"nibble/quant/scheme"
 )
 
@@ -28,9 +30,9 @@ type Entry struct {
 
 // NameRule is one entry of module_name_configs.
 type NameRule struct {
-	Pattern string
+	Pattern string // Python's, matched whole
 	Entry   Entry
-	match   *regexp.Regexp
+	match   *pattern.Pattern
 }
 
 // TypeRule is one entry of module_type_configs.
@@ -44,41 +46,100 @@ type Recipe struct {
 	Global *Entry // nil: nothing is quantized unless a rule below names it
 	Types  []TypeRule
 	Names  []NameRule // in the order of the file; the first match wins
-	Source []byte     // the config as given, compacted, to be carried in outputs
+	Source []byte     // the config as given, as compact JSON, to be carried in outputs
 }
 
 // Rule finds the entry for a module: by name, then by class, then the global one,
-// in coremltools' order. rule says which one won, in words; ok is false when none does.
-func (r *Recipe) Rule(module, class string) (e Entry, rule string, ok bool) {
+// in coremltools' order. rule says which one won, in words, and is empty when none
+// does. The error is a pattern that takes too long.
+func (r *Recipe) Rule(module, class string) (e Entry, rule string, err error) {
 	for _, n := range r.Names {
-		if n.match.MatchString(module) {
-			return n.Entry, "module_name_configs " + quote(n.Pattern), true
+		ok, err := n.match.FullMatch(module)
+		if err != nil {
+			return Entry{}, "", fault.Not("", "module_name_configs: %q on the module %q: %v", n.Pattern, module, err).
+				Hint("write it without repeats inside repeats")
+		}
+		if ok {
+			return n.Entry, "module_name_configs " + string(quoted(n.Pattern)), nil
 		}
 	}
 	for _, t := range r.Types {
 		if t.Type == class {
-			return t.Entry, "module_type_configs " + quote(t.Type), true
+			return t.Entry, "module_type_configs " + string(quoted(t.Type)), nil
 		}
 	}
 	if r.Global != nil {
-		return *r.Global, "global_config", true
+		return *r.Global, "global_config", nil
 	}
-	return Entry{}, "", false
+	return Entry{}, "", nil
 }
 
-// foreign finds what Go's patterns and Python's read differently, so that no pattern
-// means something else in silence: {,n}, POSIX classes, \z, \Q, \p and the flag U.
-var foreign = regexp.MustCompile(`\{,|\[\[:|\\[zQpPC]|\(\?[a-zA-Z]*U`)
-
-// compile makes a matcher of a pattern that Python's re.fullmatch would take.
-func compile(pattern string) (*regexp.Regexp, error) {
-	if _, err := regexp.Compile(pattern); err != nil {
-		return nil, err
-	}
-	if odd := foreign.FindString(pattern); odd != "" {
-		return nil, fmt.Errorf("%s means something else in Python", odd)
-	}
-	return regexp.Compile(`^(?:` + pattern + `)$`)
+// NewNameRule makes a rule for the one module of this name.
+func NewNameRule(module string, e Entry) NameRule {
+	text := pattern.Quote(module)
+	match, _ := pattern.Compile(text) // what Quote makes is a pattern
+	return NameRule{text, e, match}
 }
 
-func quote(s string) string { return `"` + s + `"` }
+// With is the recipe with rules that win over all others.
+func (r *Recipe) With(rules []NameRule) *Recipe {
+	out := *r
+	out.Names = rules
+	for _, n := range r.Names {
+		if !slices.ContainsFunc(rules, func(own NameRule) bool { return own.Pattern == n.Pattern }) {
+			out.Names = append(out.Names, n)
+		}
+	}
+	out.Source = out.value().json(nil)
+	return &out
+}
+
+// Edit is a module config that a user gave to one module by hand: JSON, or null.
+type Edit struct {
+	Module string
+	Config []byte
+}
+
+// Edited puts edits before all rules. They take the recipe's quantization_scheme, which
+// must be the same everywhere.
+func (r *Recipe) Edited(edits []Edit) (*Recipe, error) {
+	mode := scheme.Symmetric
+	for _, e := range r.entries() {
+		if e.Scheme != nil {
+			mode = e.Scheme.Mode
+			break
+		}
+	}
+	var rules []NameRule
+	p := &parser{}
+	for _, edit := range edits {
+		v, err := readJSON("", edit.Config)
+		if err != nil {
+			return nil, err
+		}
+		e, err := p.entry(v, edit.Module)
+		if err != nil {
+			return nil, err
+		}
+		if e.Scheme != nil {
+			e.Scheme.Mode = mode
+		}
+		rules = append(rules, NewNameRule(edit.Module, e))
+	}
+	return r.With(rules), nil
+}
+
+// entries lists all module configs, the global one first.
+func (r *Recipe) entries() []Entry {
+	var all []Entry
+	if r.Global != nil {
+		all = append(all, *r.Global)
+	}
+	for _, t := range r.Types {
+		all = append(all, t.Entry)
+	}
+	for _, n := range r.Names {
+		all = append(all, n.Entry)
+	}
+	return all
+}

@@ -1,6 +1,7 @@
 // Package report is what a conversion tells: report.json, one row per tensor, with
 // the error of what was quantized. A plan is shown in the same form, with the errors
-// still null. Keys are only ever added.
+// still null. Keys are only ever added. The same report is also written as CSV and as
+// one self-contained HTML page with a histogram of each weight before and after.
 package report
 
 import (
@@ -22,6 +23,11 @@ type Report struct {
 	Tensors []Tensor        `json:"tensors"`
 	Totals  Totals          `json:"totals"`
 	Notes   []string        `json:"notes"` // what else the input held
+	Options plan.Asked      `json:"options"`
+	Advice  []Advice        `json:"advice"`
+	Problem string          `json:"problem"` // why it cannot be converted as it is planned; mostly ""
+
+	sums kernel.Errors
 }
 
 // File is an input or the output; SHA256 is null unless asked for.
@@ -48,9 +54,13 @@ type Tensor struct {
 	BytesIn    int64   `json:"bytes_in"`
 	BytesOut   int64   `json:"bytes_out"`
 	Figures
+	Parameters int64             `json:"parameters"`         // #params of coremltools' report
+	Beyond     string            `json:"beyond_coremltools"` // why coremltools would have kept it; mostly ""
+	Histogram  *kernel.Histogram `json:"-"`                  // for the HTML form
 }
 
-// Figures are what quantizing cost: root mean square error, signal to quantization
+// Figures are what quantizing cost: root mean square error (which coremltools' report
+// calls error, and computes in the weight's own dtype; here it is float64), signal to quantization
 // noise in dB, cosine similarity, and the largest error.
 type Figures struct {
 	RMSE        *float64 `json:"rmse"`
@@ -80,9 +90,12 @@ type Totals struct {
 
 // Build makes the rows from a plan and its layout, without errors.
 func Build(p *plan.Plan, l *container.Layout) *Report {
-	r := &Report{Recipe: json.RawMessage(p.Recipe.Source), Notes: p.State.Notes, Tensors: make([]Tensor, len(p.Entries))}
+	r := &Report{Recipe: json.RawMessage(p.Recipe.Source), Notes: p.State.Notes, Tensors: make([]Tensor, len(p.Entries)), Options: p.Options.Asked(), Advice: advice(p)}
 	if r.Notes == nil {
 		r.Notes = []string{}
+	}
+	if p.Conflict != nil {
+		r.Problem = p.Conflict.Error()
 	}
 	r.Output.Bytes, r.Output.Format = l.Bytes, l.Name
 	for i, e := range p.Entries {
@@ -91,6 +104,7 @@ func Build(p *plan.Plan, l *container.Layout) *Report {
 			Module: e.Module, ModuleType: e.Type, TypeSource: e.TypeSource,
 			Verdict: "keep", Rule: e.Rule, Reason: e.Reason,
 			BytesIn: e.Tensor.Bytes(), BytesOut: l.EntryOut[i],
+			Parameters: e.Tensor.Elements(), Beyond: e.Beyond,
 		}
 		if e.Quantize {
 			t.Verdict = "quantize"
@@ -106,23 +120,24 @@ func Build(p *plan.Plan, l *container.Layout) *Report {
 	return r
 }
 
-// Fill adds the errors: one per entry of the plan, Count 0 for what was kept. The
-// sums run in the order of the plan, so every platform prints the same figures.
-func (r *Report) Fill(errs []kernel.Errors) {
-	var all kernel.Errors
-	for i := range errs {
-		if errs[i].Count > 0 {
-			r.Tensors[i].Figures = figures(errs[i])
-			all.Add(errs[i])
-		}
-	}
-	if all.Count > 0 {
-		r.Totals.Figures = figures(all)
+// Fill adds what quantizing entry i of the plan cost; Count 0 means that it was kept.
+func (r *Report) Fill(i int, e kernel.Errors, h *kernel.Histogram) {
+	if e.Count > 0 {
+		r.Tensors[i].Figures, r.Tensors[i].Histogram = FiguresOf(e), h
+		r.sums.Add(e)
 	}
 }
 
-// figures turns sums into figures. A weight of zeros has cosine 1 and no SQNR.
-func figures(e kernel.Errors) Figures {
+// Sum ends the filling. The sums ran in the order of the plan, so every platform prints
+// the same figures.
+func (r *Report) Sum() {
+	if r.sums.Count > 0 {
+		r.Totals.Figures = FiguresOf(r.sums)
+	}
+}
+
+// FiguresOf turns sums into figures. A weight of zeros has cosine 1 and no SQNR.
+func FiguresOf(e kernel.Errors) Figures {
 	rmse, cosine := math.Sqrt(e.Noise/float64(e.Count)), 1.0
 	if norm := math.Sqrt(e.Signal) * math.Sqrt(e.Approximated); norm > 0 {
 		cosine = e.Cross / norm

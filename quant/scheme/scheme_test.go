@@ -81,3 +81,50 @@ func TestBlocks(t *testing.T) {
 		})
 	}
 }
+
+// What coremltools skips and Nibble cuts by the layer's own axes; where coremltools
+// does not skip, both agree.
+func TestTrueBlocks(t *testing.T) {
+	for _, c := range []struct {
+		name       string
+		block      []int64
+		shape      []int64
+		transposed bool
+		scales     []int64 // nil: kept
+		why        string
+	}{
+		{"whole row", []int64{64}, []int64{32, 64}, false, []int64{32, 1}, ""},
+		{"longer than a row", []int64{100}, []int64{32, 64}, false, []int64{32, 1}, ""},
+		{"longer than a row, rows together", []int64{2, 99999}, []int64{32, 64}, false, []int64{16, 1}, ""},
+		{"longer than both axes", []int64{99999, 99999}, []int64{32, 64}, false, []int64{32, 1}, ""},
+		{"depthwise", []int64{32}, []int64{64, 1, 3, 3}, false, []int64{64, 1, 1, 1}, ""},
+		{"convtranspose", []int64{4}, []int64{8, 4, 2, 2}, true, []int64{2, 4, 1, 1}, ""},
+		{"convtranspose, output not divisible", []int64{4}, []int64{8, 6, 2}, true, []int64{2, 6, 1}, ""},
+		{"convtranspose, whole input", []int64{8}, []int64{8, 4, 2}, true, []int64{1, 4, 1}, ""},
+		{"convtranspose pair", []int64{3, 4}, []int64{8, 6, 2}, true, []int64{2, 2, 1}, ""},
+		{"convtranspose, true axis", []int64{4}, []int64{6, 8, 2, 2}, true, nil, "its 6 input channels cannot be cut"},
+		{"input not divisible", []int64{32}, []int64{32, 70}, false, nil, "70 input channels"},
+		{"output not divisible", []int64{5, 128}, []int64{32, 64}, false, nil, "32 output channels"},
+		{"zero", []int64{0}, []int64{32, 64}, false, nil, "cuts no axis"},
+		{"negative", []int64{-4}, []int64{32, 64}, false, nil, "cuts no axis"},
+		{"rows only, too many", []int64{32, 0}, []int64{32, 64}, false, nil, "cuts no axis"},
+		{"kernel split", []int64{2, 4, 1}, []int64{8, 16, 3, 3}, false, nil, "never split"},
+		{"too long", []int64{1, 4, 0}, []int64{8, 16}, false, nil, "3 entries"},
+	} {
+		s := Scheme{Granularity: PerBlock, BlockSize: c.block}
+		if _, why := s.Blocks(c.shape, c.transposed); why == "" {
+			t.Errorf("%s: coremltools does not skip it", c.name)
+		}
+		g, why := s.TrueBlocks(c.shape, c.transposed)
+		switch {
+		case c.scales == nil:
+			if why == "" || !strings.Contains(why, c.why) {
+				t.Errorf("%s: why is %q, want %q", c.name, why, c.why)
+			}
+		case why != "" || !reflect.DeepEqual(g.ScaleShape(len(c.shape)), c.scales):
+			t.Errorf("%s: %v %q, want %v", c.name, g.ScaleShape(len(c.shape)), why, c.scales)
+		case g.Scales()*g.BlockRows*g.Run() != g.Rows*g.Row():
+			t.Errorf("%s: %+v does not cover the weight", c.name, g)
+		}
+	}
+}

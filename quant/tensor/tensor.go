@@ -1,6 +1,7 @@
 package tensor
 
 import (
+	"fmt"
 	"io"
 	"math/bits"
 )
@@ -17,6 +18,14 @@ type File struct {
 type Storage struct {
 	File       *File
 	Start, End int64 // bytes in File
+}
+
+// FileName is the name of the file, "" when there is none.
+func (s Storage) FileName() string {
+	if s.File == nil {
+		return ""
+	}
+	return s.File.Name
 }
 
 // Tensor says where values lie; it holds none.
@@ -51,6 +60,15 @@ func (t *Tensor) Contiguous() bool {
 		want *= t.Shape[i]
 	}
 	return true
+}
+
+// View tells two tensors apart that are not the very same view of the same bytes.
+func (t *Tensor) View() string {
+	strides := t.Strides
+	if t.Contiguous() {
+		strides = nil
+	}
+	return fmt.Sprintf("%p %d %d %d %d %v %v", t.Storage.File, t.Storage.Start, t.Storage.End, t.Offset, t.DType, t.Shape, strides)
 }
 
 // Flat is a dense tensor seen as one row after the other of a single value, so that it
@@ -119,6 +137,8 @@ type StateDict struct {
 	Tensors []Tensor
 	// Notes say what else was in the file and what becomes of it, one sentence each.
 	Notes []string
+	// Classes says which class a module has, where the file tells: module -> class.
+	Classes map[string]string
 	// Versions is torch's _metadata: module name -> version, in file order.
 	Versions []ModuleVersion
 }
@@ -127,4 +147,12 @@ type StateDict struct {
 type ModuleVersion struct {
 	Module  string
 	Version int64
+}
+
+// Bytes is the size of all values laid out densely.
+func (s *StateDict) Bytes() (n int64) {
+	for i := range s.Tensors {
+		n += s.Tensors[i].Bytes()
+	}
+	return n
 }

@@ -39,6 +39,15 @@ type Index struct {
 		Config  json.RawMessage
 		Tensors []Row
 	}
+	// Digests are over the lines "name dtype shape sha256" of what PostTrainingQuantizer
+	// made of a file.
+	Digests []struct {
+		File    string
+		Types   []string // what --module-type has to say
+		Config  json.RawMessage
+		Tensors int
+		SHA256  string
+	}
 }
 
 // ReadIndex reads it; root is the path from the test's folder to quant/.

@@ -15,6 +15,7 @@ func (q *quantized) compare(src *tensor.Tensor, row *Row, step func(bytes int64)
 	margin := math.Inf(-1) // how far the worst weight is beyond what is allowed
 	low, high := q.scheme.Range()
 	largest := make([]float64, len(q.scale)) // weight of each block
+	filled := make([]bool, len(q.scale))     // blocks that hold anything but 0
 	codes := make([]float64, q.row)
 	var a, b []byte
 	for _, t := range tile.Cut(src, 1) {
@@ -54,6 +55,7 @@ func (q *quantized) compare(src *tensor.Tensor, row *Row, step func(bytes int64)
 					row.Problem = "holds a code outside the range of its scheme"
 					return nil
 				}
+				filled[k] = filled[k] || d != 0
 				e, limit := math.Abs(w-d), tight(w, s)
 				if math.IsNaN(e) {
 					row.Problem = "is not a number"
@@ -67,7 +69,7 @@ func (q *quantized) compare(src *tensor.Tensor, row *Row, step func(bytes int64)
 		}
 	}
 	row.MaxAbsError, row.Allowed = &worst, &allowed
-	row.Problem = q.wideScale(largest)
+	row.Problem = q.wideScale(largest, filled)
 	if margin > 0 {
 		row.Problem = fmt.Sprintf("is off by up to %.3g, more than its scheme allows", worst)
 	}
@@ -93,7 +95,8 @@ func (q *quantized) tolerance() func(w, s float64) float64 {
 // wideScale finds a scale that is larger than the weights of its block need: half a
 // step of it would allow any error. The packed container repeats the scale of a block
 // of rows for each row, so rows below each other with one scale count as one block.
-func (q *quantized) wideScale(largest []float64) string {
+// Unsigned blocks without anything to scale have scale 1.
+func (q *quantized) wideScale(largest []float64, filled []bool) string {
 	low, high := q.scheme.Range()
 	span := float64(high - low)
 	if q.decode == nil {
@@ -101,18 +104,19 @@ func (q *quantized) wideScale(largest []float64) string {
 	}
 	digits, tiny := q.precision()
 	for c := range q.across {
-		most := 0.0
+		most, any := 0.0, false
 		for r := range q.scaleRows {
 			k := r*q.across + c
 			s := q.scale[k]
-			most = max(most, largest[k])
+			most, any = max(most, largest[k]), any || filled[k]
 			if r+1 < q.scaleRows && q.scale[k+q.across] == s {
 				continue
 			}
-			if s*span > 2*most*(1+8*digits)+span*tiny {
+			empty := s == 1 && !q.scheme.Signed() && !any && most <= span*tiny
+			if s*span > 2*most*(1+8*digits)+span*tiny && !empty {
 				return fmt.Sprintf("has a scale of %.3g where the largest weight is %.3g", s, most)
 			}
-			most = 0
+			most, any = 0, false
 		}
 	}
 	return ""

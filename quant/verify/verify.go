@@ -45,7 +45,10 @@ func Run(out, source *checkpoint.Checkpoint, progress func(done, total int64)) (
 		v.byName[out.State.Tensors[i].Name] = &out.State.Tensors[i]
 	}
 	var err error
-	if v.open, v.container, err = v.detect(out); err != nil {
+	if v.container, err = Container(out); err != nil {
+		return nil, err
+	}
+	if v.open, err = v.opener(out); err != nil {
 		return nil, err
 	}
 	done, total := int64(0), int64(0)
@@ -83,24 +86,31 @@ type verifier struct {
 	step      func(bytes int64) // of the source, compared
 }
 
-// detect finds the container by what the output says of itself.
-func (v *verifier) detect(out *checkpoint.Checkpoint) (func(*tensor.Tensor) (*quantized, error), string, error) {
-	switch name := out.Metadata[container.MetaContainer]; name {
-	case "packed", "int8":
-		notes, err := readNotes(out)
-		if err != nil {
-			return nil, "", err
-		}
-		if name == "packed" {
-			return func(t *tensor.Tensor) (*quantized, error) { return v.packed(t, notes) }, name, nil
-		}
-		return func(t *tensor.Tensor) (*quantized, error) { return v.int8(t, notes) }, name, nil
+// Container is which container a file is, by what it says of itself.
+func Container(out *checkpoint.Checkpoint) (string, error) {
+	switch name := out.Metadata[container.MetaContainer]; {
+	case name == "packed", name == "int8":
+		return name, nil
+	case out.Format == checkpoint.TorchZip:
+		return "coremltools", nil
 	}
-	if out.Format == checkpoint.TorchZip {
-		return v.coreml, "coremltools", nil
+	return "", fault.Not(out.File.Name, "this file does not say that Nibble wrote it").
+		Hint("name the output of nibble convert")
+}
+
+// opener is how the container's tensors are opened.
+func (v *verifier) opener(out *checkpoint.Checkpoint) (func(*tensor.Tensor) (*quantized, error), error) {
+	if v.container == "coremltools" {
+		return v.coreml, nil
 	}
-	return nil, "", fault.Not(out.File.Name, "this file does not say that Nibble wrote it").
-		Hint("verify takes the output of nibble convert")
+	notes, err := readNotes(out)
+	if err != nil {
+		return nil, err
+	}
+	if v.container == "packed" {
+		return func(t *tensor.Tensor) (*quantized, error) { return v.packed(t, notes) }, nil
+	}
+	return func(t *tensor.Tensor) (*quantized, error) { return v.int8(t, notes) }, nil
 }
 
 // tensor compares one tensor of the source with what the output has for it.

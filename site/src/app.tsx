@@ -9,7 +9,7 @@ import { Picture } from './picture'
 import { Recipe } from './recipe-panel'
 import { Session } from './session'
 import { Table } from './table'
-import { text } from './text'
+import { language, speak, text } from './text'
 import { Work } from './work'
 
 export function App() {
@@ -17,7 +17,9 @@ export function App() {
   const [session] = useState(() => new Session(() => redraw(n => n + 1)))
   const { state } = session
   const over = useDropAnywhere(session)
+  useUndoKey(session)
   useEffect(() => {
+    document.documentElement.lang = language
     document.title = state.phase === 'converting' && state.progress
       ? `${percent(state.progress)} % · Nibble` : state.model ? `${state.model.name} · Nibble` : 'Nibble'
   })
@@ -31,7 +33,9 @@ export function App() {
     <div class={over ? 'page over' : 'page'} data-testid="drop-zone">
       <header>
         <a class="brand" href="." aria-label="Nibble"><Mark />Nibble</a>
-        <p class="privacy" title={text.privacyDetail}><Shield />{text.privacy}</p>
+        <p class="privacy" title={text.privacyDetail}><Shield />{text.privacy}
+          <button type="button" class="quiet language" data-testid="language" onClick={() => { speak(language === 'en' ? 'zh' : 'en'); redraw(n => n + 1) }}>{text.otherLanguage}</button>
+        </p>
       </header>
       <main>
         {state.phase === 'empty' || state.phase === 'opening'
@@ -39,10 +43,10 @@ export function App() {
           : <>
               <Picture state={state} open={f => void session.open(f)} />
               <div class="bench">
-                <Recipe state={state} choose={c => session.choose(c)} />
+                <Recipe state={state} session={session} />
                 <Work state={state} session={session} />
               </div>
-              {state.report && <Table report={state.report} done={state.phase === 'done'} stale={state.stale} />}
+              {state.report && <Table key={state.model?.name} state={state} session={session} report={state.report} />}
             </>}
         <p class="status" data-testid="status" role="status" aria-live="polite">{text.status[state.phase]}</p>
       </main>
@@ -51,7 +55,7 @@ export function App() {
   )
 }
 
-/** The whole page takes drops, at any time. A dropped .json is a config when a model is open. */
+/** The whole page takes drops, at any time. A dropped .json or .yaml is a config when a model is open. */
 function useDropAnywhere(session: Session): boolean {
   const [over, setOver] = useState(false)
   useEffect(() => {
@@ -66,7 +70,7 @@ function useDropAnywhere(session: Session): boolean {
       depth = 0
       setOver(false)
       const [first, second] = e.dataTransfer.files
-      if (session.state.model && first && !second && /\.json$/i.test(first.name)) {
+      if (session.state.model && first && !second && /\.(json|ya?ml)$/i.test(first.name)) {
         void first.text().then(config => session.choose({ config }))
       } else void session.open(fromDrop(e.dataTransfer))
     }
@@ -82,6 +86,20 @@ function useDropAnywhere(session: Session): boolean {
     }
   }, [session])
   return over
+}
+
+/** Ctrl-Z outside of text fields takes the last edit back. */
+function useUndoKey(session: Session) {
+  useEffect(() => {
+    const key = (e: KeyboardEvent) => {
+      const typing = e.target instanceof Element && e.target.matches('input:not([type=checkbox]), textarea')
+      if (e.key !== 'z' || !(e.ctrlKey || e.metaKey) || e.shiftKey || typing || session.state.past.length === 0) return
+      e.preventDefault()
+      session.undo()
+    }
+    addEventListener('keydown', key)
+    return () => removeEventListener('keydown', key)
+  }, [session])
 }
 
 function Shield() {

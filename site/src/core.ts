@@ -3,7 +3,7 @@
 
 import type { CallName, Calls, Failure, Response } from './protocol'
 import { lockName, sweep } from './sink'
-import { text } from './text'
+import { language, text } from './text'
 
 /** Thrown by call; kind 'cancelled' means that stop was called. */
 export class CoreError extends Error {
@@ -77,7 +77,7 @@ export class Core {
         } else if ('fatal' in data) fail(data.fatal)
         else this.receive(data)
       }
-      worker.postMessage({ start: { base, version: BUILD, tab: this.tab } })
+      worker.postMessage({ start: { base, version: BUILD, tab: this.tab, language } })
     })
   }
 

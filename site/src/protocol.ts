@@ -2,7 +2,7 @@
 // twin of the part that concerns Go; both carry the same PROTOCOL number, and the
 // worker refuses to run when they differ.
 
-export const PROTOCOL = 1
+export const PROTOCOL = 2
 
 /** A file as the page got it; name may hold a folder path. */
 export interface Input { name: string, blob: Blob }
@@ -18,13 +18,15 @@ export interface Scheme {
   block_size: number[] | null, scale_shape: number[]
 }
 
-/** One row of report.json; the errors are null before converting and for kept tensors. */
-export interface TensorRow {
+/** What quantizing cost; null before converting and for kept tensors. */
+export interface Figures { rmse: number | null, sqnr_db: number | null, cosine: number | null, max_abs_error: number | null }
+
+/** One row of report.json. */
+export interface TensorRow extends Figures {
   name: string, shape: number[], dtype: string
   module: string, module_type: string, module_type_source: string
   verdict: 'quantize' | 'keep', rule: string, reason: string, scheme: Scheme | null
-  bytes_in: number, bytes_out: number
-  rmse: number | null, sqnr_db: number | null, cosine: number | null, max_abs_error: number | null
+  bytes_in: number, bytes_out: number, parameters: number, beyond_coremltools: string
 }
 
 export interface FileRow { name: string, bytes: number, sha256: string | null, format: string }
@@ -32,11 +34,24 @@ export interface FileRow { name: string, bytes: number, sha256: string | null, f
 /** report.json, which is also what `plan` answers. */
 export interface Report {
   nibble: string, inputs: FileRow[], output: FileRow, recipe: unknown, tensors: TensorRow[], notes: string[]
-  totals: {
-    tensors: number, quantized: number, parameters: number, bytes_in: number, bytes_out: number
-    rmse: number | null, sqnr_db: number | null, cosine: number | null, max_abs_error: number | null
-  }
+  totals: Figures & { tensors: number, quantized: number, parameters: number, bytes_in: number, bytes_out: number }
+  advice: { about: string, text: string }[]
+  /** Why the plan can be shown but not converted; mostly "". */
+  problem: string
 }
+
+/** What `plan` is asked for, as JSON. */
+export interface PlanRequest {
+  config: string
+  /** Win over the config; null keeps the module. */
+  edits: { module: string, config: object | null }[]
+  types: { module: string, class: string }[]
+  embeddings: boolean, coremltoolsSkips: boolean, keepUnfit: boolean
+  container: string, highNibble: string
+}
+
+/** What `config` answers: the plan's recipe, and what no config can say. */
+export interface Exported { json: string, yaml: string, notes: string[] }
 
 /** What `verify` answers. */
 export interface Verification {
@@ -50,14 +65,18 @@ export interface Failure { kind: 'format' | 'unsupported' | 'machine' | 'interna
 /** The calls of the worker, by name: arguments and answer. */
 export interface Calls {
   inspect: { args: [files: Input[]], answer: Inspection }
-  plan: { args: [config: string, container: string, highNibble: string], answer: Report }
+  plan: { args: [request: string], answer: Report }
+  measure: { args: [names: string], answer: Record<string, Figures> }
   convert: { args: [name: string, hash: boolean], answer: { report: Report, output: Blob } }
+  report: { args: [form: 'csv' | 'html'], answer: string }
+  python: { args: [name: string], answer: string }
+  config: { args: [], answer: Exported }
   verify: { args: [output: Input], answer: Verification }
 }
 export type CallName = keyof Calls
 
 /** Page to worker. The first message is Start. */
-export interface Start { start: { base: string, version: string, tab: string } }
+export interface Start { start: { base: string, version: string, tab: string, language: string } }
 export type Request = { [C in CallName]: { id: number, call: C, args: Calls[C]['args'] } }[CallName]
 
 /** Worker to page. */

@@ -1,17 +1,16 @@
 import { useEffect, useState } from 'preact/hooks'
 import { choices, type Options } from './recipe'
-import type { State } from './session'
+import type { Session, State } from './session'
 import { text } from './text'
 
 type Choose = (change: Partial<Options>) => void
 
 /** The recipe and the container. */
-export function Recipe({ state, choose }: { state: State, choose: Choose }) {
+export function Recipe({ state, session }: { state: State, session: Session }) {
   const { options } = state
+  const choose: Choose = c => session.choose(c)
   const busy = state.phase === 'converting'
   const custom = options.config.trim() !== ''
-  const [open, setOpen] = useState(false)
-  useEffect(() => { if (custom) setOpen(true) }, [custom])
   return (
     <section class="recipe" aria-label={text.recipe}>
       <div class="fields">
@@ -35,18 +34,58 @@ export function Recipe({ state, choose }: { state: State, choose: Choose }) {
         )}
       </div>
       <p class="fine">{text.containerNotes[options.container]}</p>
-      <details class="config" open={open} onToggle={e => setOpen(e.currentTarget.open)}>
-        <summary>{text.config}</summary>
-        <p class="fine">{custom ? text.configActive : text.configHint}</p>
-        <textarea data-testid="config-input" spellcheck={false} rows={6} disabled={busy} value={options.config} aria-label={text.config}
-          placeholder={'{"global_config": {"weight_dtype": "int4"},\n "module_name_configs": {"lm_head": null}}'}
-          onInput={e => choose({ config: e.currentTarget.value })} />
-      </details>
-      <label class="check">
-        <input type="checkbox" data-testid="hash" checked={options.hash} disabled={busy} onChange={e => choose({ hash: e.currentTarget.checked })} />
-        {text.hash}
-      </label>
+      <Config state={state} session={session} />
+      <More options={options} busy={busy} choose={choose} />
+      <Check id="hash" label={text.hash} on={options.hash} off={busy} set={hash => choose({ hash })} />
     </section>
+  )
+}
+
+/** A coremltools config, in and out. */
+function Config({ state, session }: { state: State, session: Session }) {
+  const { options, exported } = state
+  const busy = state.phase === 'converting'
+  const custom = options.config.trim() !== ''
+  const [open, setOpen] = useState(false)
+  useEffect(() => { if (custom) setOpen(true) }, [custom])
+  const off = busy || !state.report || state.stale
+  return (
+    <details class="config" open={open} onToggle={e => setOpen(e.currentTarget.open)}>
+      <summary>{text.config}</summary>
+      <p class="fine">{custom ? text.configActive : text.configHint}</p>
+      <textarea data-testid="config-input" spellcheck={false} rows={6} disabled={busy} value={options.config} aria-label={text.config}
+        placeholder={'global_config:\n  weight_dtype: int4\nmodule_name_configs:\n  lm_head: null'}
+        onInput={e => session.choose({ config: e.currentTarget.value })} />
+      <div class="export">
+        <span class="fine">{text.exportHint}</span>
+        <button type="button" data-testid="export-json" disabled={off} onClick={() => void session.exportConfig('json')}>JSON</button>
+        <button type="button" data-testid="export-yaml" disabled={off} onClick={() => void session.exportConfig('yaml')}>YAML</button>
+      </div>
+      {exported && exported.notes.length > 0 && (
+        <div class="notice" data-testid="export-notes"><p>{text.exportNotes}</p><ul>{exported.notes.map(n => <li>{n}</li>)}</ul></div>
+      )}
+    </details>
+  )
+}
+
+/** What is seldom asked for. */
+function More({ options, busy, choose }: { options: Options, busy: boolean, choose: Choose }) {
+  return (
+    <details class="config">
+      <summary>{text.options}</summary>
+      <Check id="embeddings" label={text.embeddings} on={options.embeddings} off={busy} set={embeddings => choose({ embeddings })} />
+      <Check id="coremltools-skips" label={text.coremltoolsSkips} on={options.coremltoolsSkips} off={busy} set={coremltoolsSkips => choose({ coremltoolsSkips })} />
+      <Check id="keep-unfit" label={text.keepUnfit} on={options.keepUnfit} off={busy} set={keepUnfit => choose({ keepUnfit })} />
+    </details>
+  )
+}
+
+function Check({ id, label, on, off, set }: { id: string, label: string, on: boolean, off: boolean, set(on: boolean): void }) {
+  return (
+    <label class="check">
+      <input type="checkbox" data-testid={id} checked={on} disabled={off} onChange={e => set(e.currentTarget.checked)} />
+      {label}
+    </label>
   )
 }
 

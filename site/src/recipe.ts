@@ -1,5 +1,10 @@
-// The controls of the page, their defaults, and the config they stand for, in the
-// schema of coremltools' PostTrainingQuantizerConfig.
+// The controls of the page, their defaults, and the recipe they stand for: a config in
+// the schema of coremltools' PostTrainingQuantizerConfig, and edits by hand on top.
+
+import type { PlanRequest, TensorRow } from './protocol'
+
+/** A module config given by hand. */
+export interface Edit { weight_dtype: string, granularity: string, block_size?: number | string }
 
 export interface Options {
   weightDtype: string
@@ -10,12 +15,20 @@ export interface Options {
   highNibble: string
   /** A whole config the user gave; it takes the place of the first four. */
   config: string
+  /** By module; null keeps it. They win over the config. */
+  edits: ReadonlyMap<string, Edit | null>
+  /** Classes by module, where the user knows better than the core. */
+  types: ReadonlyMap<string, string>
+  embeddings: boolean
+  coremltoolsSkips: boolean
+  keepUnfit: boolean
   hash: boolean
 }
 
 export const defaults: Options = {
   weightDtype: 'int4', granularity: 'per_block', scheme: 'symmetric', blockSize: '32',
-  container: 'packed', highNibble: 'sign', config: '', hash: false,
+  container: 'packed', highNibble: 'sign', config: '', edits: new Map(), types: new Map(),
+  embeddings: false, coremltoolsSkips: false, keepUnfit: false, hash: false,
 }
 
 export const choices = {
@@ -26,23 +39,54 @@ export const choices = {
   highNibble: ['sign', 'zero'],
 } as const
 
+/** The classes a weight of so many axes can belong to; Module is anything else. */
+export const classes: Record<number, readonly string[]> = {
+  2: ['Linear', 'Embedding', 'Module'],
+  3: ['Conv1d', 'ConvTranspose1d', 'Module'],
+  4: ['Conv2d', 'ConvTranspose2d', 'Module'],
+  5: ['Conv3d', 'ConvTranspose3d', 'Module'],
+}
+
 export const extension: Record<string, string> = { packed: '.safetensors', int8: '.safetensors', coremltools: '.pt' }
 
-/** The config in JSON that the options stand for. */
+/** What is no number is passed on as it is, so that the core says what is wrong with it. */
+export const sizeOf = (text: string) => /^-?\d+$/.test(text.trim()) ? Number(text) : text
+
+/** The config in JSON that the controls stand for. */
 export function configOf(o: Options): string {
   if (o.config.trim()) return o.config
   const global: Record<string, unknown> = { weight_dtype: o.weightDtype, granularity: o.granularity }
-  // What is no number is passed on as it is, so that the core says what is wrong with it.
-  if (o.granularity === 'per_block') global.block_size = /^-?\d+$/.test(o.blockSize.trim()) ? Number(o.blockSize) : o.blockSize
+  if (o.granularity === 'per_block') global.block_size = sizeOf(o.blockSize)
   // Left out where it is coremltools' default, so that the page's first recipe is, to the
   // letter, the command's.
   if (o.scheme !== 'symmetric') global.quantization_scheme = o.scheme
   return JSON.stringify({ global_config: global })
 }
 
+export function requestOf(o: Options): string {
+  const request: PlanRequest = {
+    config: configOf(o),
+    edits: Array.from(o.edits, ([module, config]) => ({ module, config })),
+    types: Array.from(o.types, ([module, name]) => ({ module, class: name })),
+    embeddings: o.embeddings, coremltoolsSkips: o.coremltoolsSkips, keepUnfit: o.keepUnfit,
+    container: o.container, highNibble: o.container === 'int8' ? o.highNibble : '',
+  }
+  return JSON.stringify(request)
+}
+
+/** Whether a recipe could reach a row at all. */
+export const reachable = (t: TensorRow) => t.shape.length >= 2 && /^(F16|BF16|F32|F64)$/.test(t.dtype)
+
+/** The module that holds a tensor, which is not always the one whose config decides. */
+export const owner = (t: TensorRow) => t.name.slice(0, Math.max(0, t.name.lastIndexOf('.')))
+
+/** Tells apart what figures were measured with. */
+export const schemeKey = (t: TensorRow) => `${t.name} ${JSON.stringify(t.scheme)}`
+
 /** A name for the result: the source's own, what it became, the container's extension. */
 export function outputName(source: string, o: Options): string {
   const base = source.slice(source.lastIndexOf('/') + 1).replace(/\.(pt|pth|bin|ckpt|safetensors)$/i, '')
-  const bytes = o.container === 'int8' && !o.config.trim() && o.weightDtype.endsWith('int4') ? '-bytes' : '' // one code a byte
-  return `${base}-${o.config.trim() ? 'nibble' : o.weightDtype}${bytes}${extension[o.container] ?? ''}`
+  const mixed = o.config.trim() || o.edits.size > 0
+  const bytes = o.container === 'int8' && !mixed && o.weightDtype.endsWith('int4') ? '-bytes' : '' // one code a byte
+  return `${base}-${mixed ? 'nibble' : o.weightDtype}${bytes}${extension[o.container] ?? ''}`
 }

@@ -2,8 +2,9 @@
 // it. Components only show the state.
 
 import { Core, CoreError } from './core'
-import type { Failure, Input, Inspection, Report, Verification } from './protocol'
-import { configOf, defaults, outputName, type Options } from './recipe'
+import { saveText } from './download'
+import type { Exported, Failure, Figures, Input, Inspection, Report, Verification } from './protocol'
+import { defaults, outputName, requestOf, schemeKey, type Edit, type Options } from './recipe'
 import { discard } from './sink'
 import { text } from './text'
 
@@ -14,21 +15,36 @@ export interface State {
   report: Report | null
   /** The controls say something else than report: a new plan is under way, or was refused. */
   stale: boolean
-  /** The core does not take what the controls say. */
+  /** The core does not take what the controls say, or its plan cannot be converted. */
   refused: boolean
   options: Options
+  /** What was edited before, for undo; the last one last. */
+  past: readonly Edited[]
+  /** Errors measured so far, by schemeKey: those of past conversions and of edited rows. */
+  figures: ReadonlyMap<string, Figures>
+  /** Errors of edited rows before their first edit, by name. */
+  before: ReadonlyMap<string, Figures>
+  /** Bytes of the output without edits. */
+  unedited: number | null
   progress: Progress | null
-  result: { name: string, url: string, blob: Blob } | null
+  result: { name: string, url: string, blob: Blob, python: string } | null
+  exported: Exported | null
   verification: Verification | Progress | null
   error: { kind: Failure['kind'] | 'cancelled', message: string } | null
 }
+
+type Edited = Pick<Options, 'edits' | 'types'>
 
 export interface Progress { done: number, total: number, seconds: number }
 
 const empty: State = {
   phase: 'empty', model: null, report: null, stale: false, refused: false, options: defaults,
-  progress: null, result: null, verification: null, error: null,
+  past: [], figures: new Map(), before: new Map(), unedited: null,
+  progress: null, result: null, exported: null, verification: null, error: null,
 }
+
+/** Rows are measured before an edit only when that is quick. */
+const quickToMeasure = 100e6
 
 /** How long a download that was begun may go on reading a result that is gone from the page. */
 const keepForDownload = 10_000
@@ -61,7 +77,7 @@ export class Session {
     const turn = ++this.turn
     clearTimeout(this.timer)
     this.dropResult()
-    this.set({ ...empty, options: this.state.options, phase: 'opening' })
+    this.set({ ...empty, options: { ...this.state.options, edits: new Map(), types: new Map() }, phase: 'opening' })
     try {
       const inputs = await coming
       if (turn !== this.turn) return
@@ -98,16 +114,81 @@ export class Session {
     if (isProgress(this.state.verification)) this.restart()
     const turn = ++this.turn
     this.dropResult()
-    this.set({ options, stale: true, refused: false, phase: this.state.phase === 'opening' ? 'opening' : 'ready' })
+    this.set({ options, stale: true, refused: false, exported: null, phase: this.state.phase === 'opening' ? 'opening' : 'ready' })
     clearTimeout(this.timer)
     this.timer = setTimeout(() => void this.plan(turn), 120)
+  }
+
+  /** Gives modules a config by hand, null to keep them, undefined to follow the recipe again. */
+  edit(modules: string[], config: Edit | null | undefined) {
+    const edits = new Map(this.state.options.edits)
+    for (const m of modules) {
+      edits.delete(m)
+      if (config !== undefined) edits.set(m, config)
+    }
+    void this.change({ edits, types: this.state.options.types }, t => modules.includes(t.module))
+  }
+
+  /** Says which class modules are; undefined leaves it to the core. */
+  setType(modules: string[], name: string | undefined) {
+    const types = new Map(this.state.options.types)
+    for (const m of modules) {
+      types.delete(m)
+      if (name !== undefined) types.set(m, name)
+    }
+    void this.change({ edits: this.state.options.edits, types }, t => modules.includes(t.module))
+  }
+
+  undo() {
+    const last = this.state.past.at(-1)
+    if (!last || this.state.phase === 'converting') return
+    this.set({ past: this.state.past.slice(0, -1) })
+    this.choose(last)
+  }
+
+  /** Puts edits in force. What the rows cost before is measured first, where that is quick. */
+  private async change(edited: Edited, which: (t: Report['tensors'][number]) => boolean) {
+    const { report, options, past, phase, stale } = this.state
+    if (!report || phase === 'converting') return
+    this.set({ past: [...past, { edits: options.edits, types: options.types }] })
+    const turn = ++this.turn
+    const rows = report.tensors.filter(t => which(t) && t.scheme !== null)
+    if (!stale && !isProgress(this.state.verification) && rows.reduce((n, t) => n + t.bytes_in, 0) < quickToMeasure) {
+      await this.measure(rows, turn)
+      const before = new Map(this.state.before)
+      for (const t of rows) {
+        const f = this.state.figures.get(schemeKey(t))
+        if (f && !before.has(t.name)) before.set(t.name, f)
+      }
+      if (turn === this.turn) this.set({ before })
+    }
+    if (turn === this.turn) this.choose(edited)
+  }
+
+  /** Fills figures for rows that have none yet; what goes wrong shows when converting. */
+  private async measure(rows: Report['tensors'], turn: number) {
+    const names = rows.filter(t => t.scheme && !this.state.figures.has(schemeKey(t))).map(t => t.name)
+    if (names.length === 0) return
+    const found = await this.core.call('measure', [JSON.stringify(names)]).catch(() => ({} as Record<string, Figures>))
+    if (turn === this.turn) this.keepFigures(rows.flatMap(t => found[t.name] ? [{ ...t, ...found[t.name] }] : []))
+  }
+
+  private keepFigures(rows: Report['tensors']) {
+    const figures = new Map(this.state.figures)
+    for (const t of rows) if (t.rmse !== null) figures.set(schemeKey(t), t)
+    this.set({ figures })
   }
 
   /** Plans; a recipe that the core refuses leaves the model open and the controls alive. */
   private async plan(turn: number) {
     try {
       const report = await this.decide()
-      if (turn === this.turn) this.set({ phase: 'ready', report, stale: false, refused: false, error: null })
+      if (turn !== this.turn) return
+      const { edits, types } = this.state.options
+      const unedited = edits.size === 0 ? report.output.bytes : this.state.unedited
+      const error = report.problem ? { kind: 'unsupported' as const, message: report.problem } : null
+      this.set({ phase: 'ready', report, unedited, stale: false, refused: error !== null, error })
+      await this.measure(report.tensors.filter(t => edits.has(t.module) || types.has(t.module)), turn)
     } catch (err) {
       if (turn === this.turn) this.fail(err, 'ready', { stale: true, refused: true })
     }
@@ -117,11 +198,37 @@ export class Session {
     await this.opened
     const { options } = this.state
     try {
-      return await this.core.call('plan', [configOf(options), options.container, options.container === 'int8' ? options.highNibble : ''])
+      return await this.core.call('plan', [requestOf(options)])
     } catch (err) {
       // A place in JSON means something only to who wrote it.
-      if (err instanceof CoreError && !options.config.trim()) err.message = err.message.replace(/^at byte \d+: global_config: /, '')
+      if (err instanceof CoreError && !options.config.trim()) err.message = err.message.replace(/^at byte \d+: (?:global_config: )?/, '')
       throw err
+    }
+  }
+
+  /** The recipe as a coremltools config. */
+  async exportConfig(form: 'json' | 'yaml') {
+    const { turn } = this
+    try {
+      const exported = await this.core.call('config', [])
+      if (turn !== this.turn) return
+      this.set({ exported })
+      saveText(`nibble-config.${form}`, exported[form], form === 'json' ? 'application/json' : 'application/yaml')
+    } catch (err) {
+      if (turn === this.turn) this.fail(err, this.state.phase)
+    }
+  }
+
+  /** The report of the last conversion in another form than JSON, which the page has. */
+  async saveReport(form: 'csv' | 'html') {
+    const { turn } = this
+    const { result } = this.state
+    if (!result) return
+    try {
+      const body = await this.core.call('report', [form])
+      if (turn === this.turn) saveText(`${reportName(result.name)}.${form}`, body, `text/${form}`)
+    } catch (err) {
+      if (turn === this.turn) this.fail(err, 'done')
     }
   }
 
@@ -139,9 +246,12 @@ export class Session {
       const plan = await this.decide()
       if (turn !== this.turn) return
       this.set({ report: plan, stale: false })
+      if (plan.problem) throw new CoreError('unsupported', plan.problem)
       const { report, output } = await this.core.call('convert', [name, options.hash], this.watch(turn, progress => ({ progress })))
+      const python = await this.core.call('python', [name])
       if (turn !== this.turn) return
-      this.set({ phase: 'done', report, progress: null, result: { name, blob: output, url: URL.createObjectURL(output) } })
+      this.keepFigures(report.tensors)
+      this.set({ phase: 'done', report, progress: null, result: { name, blob: output, url: URL.createObjectURL(output), python } })
     } catch (err) {
       if (turn === this.turn) this.fail(err, 'ready', { progress: null })
     }
@@ -208,5 +318,8 @@ export class Session {
     this.set({ result: null, verification: null })
   }
 }
+
+/** The result's name without its extension, as reports are called. */
+export const reportName = (result: string) => result.replace(/\.\w+$/, '') + '-report'
 
 export function isProgress(v: State['verification']): v is Progress { return v !== null && 'total' in v }

@@ -1,73 +1,127 @@
-import { useState } from 'preact/hooks'
+import { useMemo, useState } from 'preact/hooks'
+import { EditBar, type Draft } from './edit-bar'
 import * as format from './format'
-import type { Report, TensorRow } from './protocol'
+import type { Figures, Report, TensorRow } from './protocol'
+import { reachable, schemeKey } from './recipe'
+import { useSelection, type Selection } from './selection'
+import type { Session, State } from './session'
 import { text } from './text'
 
 /** Rows that are drawn before "show more"; models have thousands. */
 const step = 300
 
-/** The verdict on every tensor, and after converting its error. */
-export function Table({ report, done, stale }: { report: Report, done: boolean, stale: boolean }) {
+/** The verdict on every tensor, and where it is known its error. */
+export function Table({ state, session, report }: { state: State, session: Session, report: Report }) {
   const [filter, setFilter] = useState('')
   const [limit, setLimit] = useState(step)
-  const rows = report.tensors.filter(t => t.name.toLowerCase().includes(filter.toLowerCase()))
-  const most = report.tensors.reduce((n, t) => Math.max(n, t.bytes_in), 1)
+  const [draft, setDraft] = useState<Draft>({ dtype: 'int8', grain: 'per_channel', block: '32' })
+  const { matches, broken } = useMemo(() => matcher(filter), [filter])
+  const rows = report.tensors.filter(matches)
+  const shown = rows.slice(0, limit)
+  const selection = useSelection(rows)
+  const picked = report.tensors.filter(t => selection.names.has(t.name))
+  const { options, past } = state
+  const columns: Columns = {
+    most: report.tensors.reduce((n, t) => Math.max(n, t.bytes_in), 1),
+    rules: options.config.trim() !== '' || options.edits.size > 0,
+    errors: state.phase === 'done' || state.figures.size > 0,
+  }
+  const free = rows.filter(reachable)
+  const every = free.length > 0 && free.every(t => selection.names.has(t.name))
   return (
-    <section class={stale ? 'tensors stale' : 'tensors'}>
-      <input class="filter" type="search" value={filter} placeholder={text.filter} aria-label={text.filter}
-        onInput={e => { setFilter(e.currentTarget.value); setLimit(step) }} />
+    <section class={state.stale ? 'tensors stale' : 'tensors'}>
+      <div class="tools">
+        <input class="filter" type="search" value={filter} placeholder={text.filter} aria-label={text.filter} data-testid="filter"
+          onInput={e => { setFilter(e.currentTarget.value); setLimit(step) }} />
+        <label class="check">
+          <input type="checkbox" data-testid="select-all" checked={every} onChange={e => selection.all(e.currentTarget.checked)} />
+          {text.selectAll}
+        </label>
+        <span class="fine hint" data-testid="filter-count">{broken ? text.filterBroken : filter ? text.filterCount(rows.length) : text.selectHint}</span>
+        <button type="button" class="quiet" data-testid="undo" disabled={past.length === 0 || state.phase === 'converting'} onClick={() => session.undo()}>{text.undo}</button>
+      </div>
       <div class="scroll" tabIndex={0} role="region" aria-label={text.tensorList}>
         <table data-testid="tensor-table">
           <thead>
             <tr>
+              <th class="pick"></th>
               <th>{text.columns.name}</th><th>{text.columns.shape}</th><th>{text.columns.layer}</th>
               <th>{text.columns.verdict}</th><th class="size">{text.columns.size}</th>
-              {done && <th class="number rmse" title={text.rmseHint}>{text.columns.rmse}</th>}
-              {done && <th class="number" title={text.signalHint}>{text.columns.error}</th>}
+              {columns.errors && <th class="number rmse" title={text.rmseHint}>{text.columns.rmse}</th>}
+              {columns.errors && <th class="number" title={text.signalHint}>{text.columns.error}</th>}
             </tr>
           </thead>
-          <tbody>{rows.slice(0, limit).map(t => <Row key={t.name} t={t} most={most} done={done} />)}</tbody>
+          <tbody>
+            {shown.map(t => (
+              <Row key={t.name} t={t} columns={columns} selection={selection} edited={options.edits.has(t.module)}
+                now={t.rmse !== null ? t : state.figures.get(schemeKey(t))} before={options.edits.has(t.module) ? state.before.get(t.name) : undefined} />
+            ))}
+          </tbody>
         </table>
       </div>
       {rows.length === 0 && <p class="fine">{text.noMatch}</p>}
       {rows.length > limit && <button type="button" class="quiet" onClick={() => setLimit(limit + 5 * step)}>{text.more(rows.length - limit)}</button>}
+      {picked.length > 0 && <EditBar rows={picked} state={state} session={session} draft={draft} choose={setDraft} done={() => selection.all(false)} />}
     </section>
   )
 }
 
-function Row({ t, most, done }: { t: TensorRow, most: number, done: boolean }) {
+/** A filter is a regular expression, found anywhere; one that is broken is plain text. */
+function matcher(filter: string): { matches: (t: TensorRow) => boolean, broken: boolean } {
+  try {
+    const pattern = new RegExp(filter, 'i')
+    return { matches: t => pattern.test(t.name), broken: false }
+  } catch {
+    const low = filter.toLowerCase()
+    return { matches: t => t.name.toLowerCase().includes(low), broken: true }
+  }
+}
+
+interface Columns { most: number, rules: boolean, errors: boolean }
+
+interface RowProps { t: TensorRow, columns: Columns, selection: Selection, edited: boolean, now: Figures | undefined, before: Figures | undefined }
+
+function Row({ t, columns, selection, edited, now, before }: RowProps) {
   const on = t.verdict === 'quantize'
+  const free = reachable(t)
+  const picked = selection.names.has(t.name)
+  const changed = before && now && before.sqnr_db !== now.sqnr_db ? before : undefined
   return (
-    <tr class={on ? 'on' : ''} data-name={t.name} data-verdict={t.verdict}>
+    <tr class={`${on ? 'on' : ''}${picked ? ' picked' : ''}${free ? ' free' : ''}`} data-name={t.name} data-verdict={t.verdict}
+      onMouseDown={e => { if (e.shiftKey) e.preventDefault() }} onClick={e => { if (free && !getSelection()?.toString()) selection.pick(t.name, e.shiftKey) }}>
+      <td class="pick">{free && <input type="checkbox" aria-label={`${text.select} ${t.name}`} checked={picked} onClick={e => { e.stopPropagation(); selection.pick(t.name, e.shiftKey) }} />}</td>
       <td class="name">{t.name.split('.').flatMap((part, i) => i ? ['.', <wbr />, part] : [part])}</td>
       <td class="shape"><span>{format.shape(t.shape)}</span> <small>{t.dtype}</small></td>
-      <td class="layer" title={t.module_type_source === 'inferred' ? text.inferred : ''}>
+      <td class="layer" title={text.sources[t.module_type_source] ?? ''}>
         {t.module_type}{t.module_type_source === 'inferred' && <sup>?</sup>}
       </td>
       <td class="verdict" title={t.rule ? `${text.rule}: ${t.rule}` : ''}>
         <div>
           {t.scheme ? <span class="badge">{t.scheme.weight_dtype}</span> : <span class="badge off">{text.kept}</span>}
-          <span class="why">{t.scheme ? grain(t) : t.reason}</span>
+          <span class="why">{t.scheme ? grain(t) : text.reason(t.reason)}{t.beyond_coremltools && <sup title={text.beyond(t.beyond_coremltools)}>+</sup>}</span>
         </div>
+        {columns.rules && t.rule && <p class="by">{edited ? text.byHand : t.rule}</p>}
       </td>
       <td class="size">
-        <span class="weigh"><i style={{ width: `${100 * t.bytes_in / most}%` }}><i style={{ width: `${Math.min(100, 100 * t.bytes_out / Math.max(t.bytes_in, 1))}%` }} /></i></span>
+        <span class="weigh"><i style={{ width: `${100 * t.bytes_in / columns.most}%` }}><i style={{ width: `${Math.min(100, 100 * t.bytes_out / Math.max(t.bytes_in, 1))}%` }} /></i></span>
         <span>{format.bytes(t.bytes_in)}{on && <> → <b>{format.bytes(t.bytes_out)}</b></>}</span>
       </td>
-      {done && <td class="number rmse">{t.rmse === null ? '' : format.small(t.rmse)}</td>}
-      {done && (
-        <td class="number" title={t.rmse === null ? '' : `${text.maxError} ${format.small(t.max_abs_error ?? 0)}, ${text.cosine} ${(t.cosine ?? 1).toFixed(6)}`}>
-          {t.rmse !== null && <span class="weigh"><i class="on" style={{ width: `${Math.max(0, Math.min(100, 2 * (t.sqnr_db ?? 50)))}%` }} /></span>}
-          {t.rmse === null ? '' : t.sqnr_db === null ? '∞' : `${t.sqnr_db.toFixed(1)} dB`}
+      {columns.errors && <td class="number rmse">{on && now ? format.small(now.rmse ?? 0) : ''}</td>}
+      {columns.errors && (
+        <td class="number" title={on && now ? `${text.maxError} ${format.small(now.max_abs_error ?? 0)}, ${text.cosine} ${(now.cosine ?? 1).toFixed(6)}` : ''}>
+          {on && now && <span class="weigh"><i class="on" style={{ width: `${Math.max(0, Math.min(100, 2 * (now.sqnr_db ?? 50)))}%` }} /></span>}
+          {on && now && <>{changed && <span class="was">{decibels(changed)} → </span>}{decibels(now)} dB</>}
         </td>
       )}
     </tr>
   )
 }
 
+const decibels = (f: Figures) => f.sqnr_db === null ? '∞' : f.sqnr_db.toFixed(1)
+
 function grain(t: TensorRow): string {
   const s = t.scheme!
-  const range = s.quantization_scheme === 'affine' ? ', affine' : ''
+  const range = s.quantization_scheme === 'affine' ? `, ${text.affine}` : ''
   if (s.granularity === 'per_block') return text.blockOf((s.block_size ?? []).join(' × ')) + range
   return (s.granularity === 'per_channel' ? text.perChannel : text.perTensor) + range
 }

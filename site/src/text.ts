@@ -1,102 +1,18 @@
-// Every word the page shows. Another language is another object of this type.
+// The language of the page: the browser's, until the user changes it. Nothing is stored.
 
-export const en = {
-  tagline: 'Any checkpoint, back in 4 bits.',
-  lead: 'Drop a PyTorch or safetensors model. It is quantized here, in this tab, with the numbers of Apple’s coremltools.',
-  privacy: 'Your weights never leave this machine',
-  privacyDetail: 'There is no server. The page cannot send your file anywhere: its security policy forbids it.',
-  drop: 'Drop a model anywhere on this page',
-  dropNow: 'Let go to open it',
-  formats: '.pt  .pth  .bin  .ckpt  .safetensors',
-  chooseFile: 'Choose a file',
-  chooseFolder: 'Choose a folder',
-  sample: 'Try a sample',
-  sampleNote: 'The sample is synthetic: a tiny transformer with random weights.',
-  another: 'Open another',
-  facts: [
-    ['Same numbers', 'Equal to coremltools’ PostTrainingQuantizer to the last bit, float16 included.'],
-    ['Nothing uploaded', 'A Go core in WebAssembly reads the file piece by piece. No account, no install.'],
-    ['Files that open', 'PyTorch, safetensors and compressed-tensors read what you get back.'],
-  ],
-  opening: 'Reading the header…',
-  tensors: (n: number) => `${n.toLocaleString('en')} ${n === 1 ? 'tensor' : 'tensors'}`,
-  parameters: 'parameters',
-  now: 'now',
-  after: 'after',
-  smaller: (ratio: string) => `${ratio}× smaller`,
-  larger: (ratio: string) => `${ratio}× as large`,
-  legendQuantized: 'quantized',
-  legendKept: 'kept as it is',
-  legendLeft: 'not carried over',
-  nothing: (reason: string) => `Nothing would be quantized. The most common reason: ${reason}.`,
-  recipe: 'Recipe',
-  weightDtype: 'Numbers',
-  granularity: 'One scale per',
-  blockSize: 'Block size',
-  scheme: 'Range',
-  container: 'Save as',
-  highNibble: 'High 4 bits',
-  hash: 'Fingerprint the files (SHA-256, slower)',
-  labels: {
-    int4: 'int4 · signed', uint4: 'uint4 · unsigned', int8: 'int8 · signed', uint8: 'uint8 · unsigned',
-    per_block: 'block of inputs', per_channel: 'output channel', per_tensor: 'whole tensor',
-    symmetric: 'symmetric', affine: 'affine, zero point',
-    packed: 'packed .safetensors', int8_container: 'int8 .safetensors', coremltools: 'coremltools .pt',
-    sign: 'sign (two’s complement)', zero: 'zero',
-  } as Record<string, string>,
-  containerNotes: {
-    packed: 'Two codes a byte, in the layout of compressed-tensors, for vLLM and Transformers.',
-    int8: 'One code a byte, for your own code.',
-    coremltools: 'As large as the source: the 4-bit form appears when ct.convert runs, with minimum_deployment_target iOS18.',
-  } as Record<string, string>,
-  config: 'Use a coremltools config instead',
-  configHint: 'Paste or drop the JSON of a PostTrainingQuantizerConfig. It takes the place of the choices above.',
-  configActive: 'The config below is in force.',
-  convert: 'Convert',
-  again: 'Convert again',
-  cancel: 'Cancel',
-  converting: 'converting',
-  left: (s: string) => `${s} left`,
-  cancelled: 'Cancelled. Nothing was kept.',
-  tensorList: 'All tensors',
-  download: 'Download',
-  report: 'Report',
-  verify: 'Verify',
-  verifying: (percent: number) => `Verifying… ${percent} %`,
-  verified: (q: number, k: number) => `Verified: ${q} quantized within their allowed error, ${k} kept byte for byte.`,
-  notVerified: (name: string, problem: string) => `Verification failed: ${name} ${problem}.`,
-  signal: 'signal to noise',
-  signalHint: 'SQNR in decibels: how far the weights stand out from the rounding. 6 dB is one bit.',
-  worst: 'weakest layer',
-  notes: 'Also in the file',
-  filter: 'Filter by name',
-  noMatch: 'No tensor has this in its name.',
-  columns: { name: 'Tensor', shape: 'Shape', layer: 'Layer', verdict: 'Becomes', size: 'Size', rmse: 'RMSE', error: 'SQNR' },
-  inferred: 'inferred from its name and shape',
-  kept: 'kept',
-  blockOf: (n: string) => `block ${n}`,
-  perChannel: 'per channel',
-  perTensor: 'per tensor',
-  rmseHint: 'Root mean square error: how far a weight is off, on average.',
-  maxError: 'largest error',
-  cosine: 'cosine',
-  rule: 'rule',
-  more: (n: number) => `Show ${n.toLocaleString('en')} more`,
-  crashed: 'Nibble stopped on an error of its own. Open the file again; if it comes back, please report it.',
-  errors: {
-    versions: 'This page and its core are of different versions. Reload the page, past the browser’s cache.',
-    core: (status: number) => `The core could not be loaded (${status}). Are you offline?`,
-    start: 'The core could not be started. Reload the page.',
-    stopped: 'the core stopped',
-    sample: (status: number) => `The sample could not be loaded (${status}).`,
-    disk: 'there is no more room on the disk',
-    none: 'There are no files in this folder.',
-    many: (n: number) => `The folder holds more than ${n.toLocaleString('en')} files. Drop the model itself.`,
-    unreadable: 'The browser could not read what was dropped. Choose it with a button instead.',
-    memory: 'this browser gives the page no private files, and the result is too large for memory',
-  },
-  status: { empty: 'ready for a file', opening: 'reading', ready: 'plan ready', converting: 'converting', done: 'done' },
+import { en, type Text } from './text/en'
+import { zh } from './text/zh'
+
+export type Language = 'en' | 'zh'
+
+const languages: Record<string, Text> = { en, zh }
+
+export let language: Language = /^zh\b/i.test(navigator.language) ? 'zh' : 'en'
+export let text: Text = languages[language]!
+
+/** Changes the language; whoever shows text draws again. */
+export function speak(l: string) {
+  if (!(l in languages)) return
+  language = l as Language
+  text = languages[l]!
 }
-
-export type Text = typeof en
-export const text: Text = en

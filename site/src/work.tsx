@@ -2,8 +2,9 @@ import { useEffect, useRef } from 'preact/hooks'
 import { ErrorBox } from './dropzone'
 import * as format from './format'
 import type { Report, Verification } from './protocol'
-import { isProgress, type Progress, type Session, type State } from './session'
+import { isProgress, reportName, type Progress, type Session, type State } from './session'
 import { text } from './text'
+import { WhatsNext } from './whats-next'
 
 /** Convert, its progress, and what came of it. */
 export function Work({ state, session }: { state: State, session: Session }) {
@@ -30,13 +31,21 @@ function Ready({ state, convert }: { state: State, convert(): void }) {
   return (
     <>
       <div class={stale ? 'strip stale' : 'strip'}>
-        <p class="figure">{report && model && <><b>{format.bytes(model.bytes)}</b><span>→</span><b>{format.bytes(report.output.bytes)}</b></>}</p>
+        <p class="figure">{report && model && <><b>{format.bytes(model.bytes)}</b><span>→</span><b>{format.bytes(report.output.bytes)}</b><Change state={state} report={report} /></>}</p>
         <button type="button" class="primary main" data-testid="convert" disabled={!report || refused} onClick={convert}>{text.convert}</button>
       </div>
       {/* Below, so that it does not move the button from under the pointer. */}
       {nothing && <p class="notice">{text.nothing(commonest(report))}</p>}
     </>
   )
+}
+
+/** What the edits by hand add to the file or take from it. */
+function Change({ state, report }: { state: State, report: Report }) {
+  const { options, unedited } = state
+  if (options.edits.size === 0 || unedited === null || unedited === report.output.bytes) return null
+  const more = report.output.bytes - unedited
+  return <small data-testid="edit-change">{text.changeOf(`${more > 0 ? '+' : '−'}${format.bytes(Math.abs(more))}`)}</small>
 }
 
 /** The reason that keeps the most bytes. */
@@ -82,22 +91,30 @@ function Result({ state, session, report }: { state: State, session: Session, re
         <div class="buttons">
           <button type="button" class="quiet" data-testid="convert" onClick={() => void session.convert()}>{text.again}</button>
           <button type="button" data-testid="verify" disabled={isProgress(verification)} onClick={() => void session.verify()}>{text.verify}</button>
-          <ReportLink name={result.name} report={report} />
+          <Reports name={result.name} session={session} report={report} />
           <a class="button primary main" data-testid="download" download={result.name} href={result.url} title={result.name}>{text.download}</a>
         </div>
       </div>
       {verification && <Verdict v={verification} />}
+      <WhatsNext report={report} python={result.python} />
     </>
   )
 }
 
-/** The report is made when it is asked for; models have many tensors. */
-function ReportLink({ name, report }: { name: string, report: Report }) {
+/** The report in three forms, each made when it is asked for; models have many tensors. */
+function Reports({ name, session, report }: { name: string, session: Session, report: Report }) {
   const href = (e: { currentTarget: HTMLAnchorElement }) => {
     if (!e.currentTarget.href.endsWith('#report')) return
     e.currentTarget.href = URL.createObjectURL(new Blob([JSON.stringify(report, null, 2)], { type: 'application/json' }))
   }
-  return <a class="button" data-testid="report-download" download={name.replace(/\.\w+$/, '') + '-report.json'} href="#report" onPointerDown={href} onFocus={href} onClick={href}>{text.report}</a>
+  return (
+    <span class="reports">
+      <span>{text.report}</span>
+      <button type="button" data-testid="report-html" onClick={() => void session.saveReport('html')}>HTML</button>
+      <button type="button" data-testid="report-csv" onClick={() => void session.saveReport('csv')}>CSV</button>
+      <a class="button" data-testid="report-download" download={`${reportName(name)}.json`} href="#report" onPointerDown={href} onFocus={href} onClick={href}>JSON</a>
+    </span>
+  )
 }
 
 function Verdict({ v }: { v: Verification | Progress }) {

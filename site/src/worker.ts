@@ -4,14 +4,18 @@
 
 import { PROTOCOL, type Failure, type Input, type Request, type Response, type Start } from './protocol'
 import { openSink, sweep } from './sink'
-import { text } from './text'
+import { speak, text } from './text'
 
 /** What wasm/main.go sets; its twin is wasm/protocol.go. */
 interface Core {
   protocol: number
   inspect(files: Input[]): Promise<string>
-  plan(config: string, container: string, highNibble: string): Promise<string>
+  plan(request: string): Promise<string>
+  measure(names: string): Promise<string>
   convert(name: string, hash: boolean, write: (b: Uint8Array) => void, progress: (done: number, total: number) => void): Promise<string>
+  report(form: string): Promise<string>
+  python(name: string): Promise<string>
+  config(): Promise<string>
   verify(output: Input, progress: (done: number, total: number) => void): Promise<string>
 }
 
@@ -35,8 +39,9 @@ self.onmessage = e => {
   else serve(m).catch((err: unknown) => self.postMessage({ id: m.id, failure: failure(err) }))
 }
 
-async function start({ base, version, tab: id }: Start['start']) {
+async function start({ base, version, tab: id, language }: Start['start']) {
   tab = id
+  speak(language)
   self.importScripts(`${base}wasm_exec.js?v=${version}`)
   const go = new self.Go()
   const said = captureStderr()
@@ -79,6 +84,10 @@ async function serve(m: Request) {
   switch (m.call) {
     case 'inspect': answer = JSON.parse(await core.inspect(...m.args)); break
     case 'plan': answer = JSON.parse(await core.plan(...m.args)); break
+    case 'measure': answer = JSON.parse(await core.measure(...m.args)); break
+    case 'report': answer = JSON.parse(await core.report(...m.args)); break
+    case 'python': answer = JSON.parse(await core.python(...m.args)); break
+    case 'config': answer = JSON.parse(await core.config()); break
     case 'verify': answer = JSON.parse(await core.verify(...m.args, progress)); break
     case 'convert': {
       const sink = await openSink(tab)

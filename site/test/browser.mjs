@@ -76,6 +76,30 @@ export async function openPage(site) {
 
 export const id = name => `[data-testid="${name}"]`
 
+/** Types over what a field holds. */
+export async function fill(page, name, text) {
+  await page.$eval(id(name), (e, t) => { e.value = t; e.dispatchEvent(new Event('input', { bubbles: true })) }, text)
+}
+
+/** The text of a tensor's row, after its verdict. */
+export const row = (page, name) => page.$eval(`tr[data-name="${name}"]`, e => `${e.dataset.verdict}: ${e.innerText.replace(/\s+/g, ' ')}`)
+
+/** Waits until a tensor's row says something. */
+export async function waitForRow(page, name, part) {
+  await page.waitForFunction((q, p) => document.querySelector(q)?.innerText.replace(/\s+/g, ' ').includes(p), {}, `tr[data-name="${name}"]`, part)
+}
+
+/** Drops a file on the page. */
+export async function drop(page, name, bytes) {
+  await page.evaluate((n, b) => {
+    const data = new DataTransfer()
+    data.items.add(new File([new Uint8Array(b)], n))
+    for (const type of ['dragenter', 'dragover', 'drop']) {
+      document.querySelector('header').dispatchEvent(new DragEvent(type, { dataTransfer: data, bubbles: true, cancelable: true }))
+    }
+  }, name, [...bytes])
+}
+
 /** Chooses a file and waits for its plan. */
 export async function choose(page, path) {
   const input = await page.waitForSelector(id('file-input'))
@@ -89,9 +113,9 @@ export async function convert(page) {
   await page.waitForSelector(id('download'))
 }
 
-/** Clicks a download link; resolves to the bytes that arrived on the disk. */
-export async function download(site, page, link = 'download') {
-  const name = await page.$eval(id(link), a => a.download)
+/** Clicks a download link, or a button that gives a file of a known name; resolves to the bytes that arrived on the disk. */
+export async function download(site, page, link = 'download', name = undefined) {
+  name ??= await page.$eval(id(link), a => a.download)
   for (const old of readdirSync(site.downloads)) rmSync(join(site.downloads, old))
   await page.click(id(link))
   for (let size = -1, tries = 0; tries < 300; tries++) {

@@ -5,7 +5,7 @@ import { closeSync, copyFileSync, mkdtempSync, openSync, readFileSync, writeFile
 import { createServer } from 'node:http'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
-import { choose, convert, download, fixture, id, kind, nibble, nibbleError, openPage, start, textOf, waitForText } from './browser.mjs'
+import { choose, convert, download, drop, fixture, id, kind, nibble, nibbleError, openPage, row, start, textOf, waitForText } from './browser.mjs'
 
 let site
 before(async () => { site = await start() })
@@ -79,18 +79,21 @@ for (const file of ['ptq-in.pt', 'views.pt', 'small.safetensors']) {
 test('the plan is there before any weight is read, and follows the controls', async () => {
   const { page } = await openPage(site)
   await choose(page, fixture('ptq-in.pt'))
-  const row = name => page.$eval(`tr[data-name="${name}"]`, e => `${e.dataset.verdict}: ${e.innerText.replace(/\s+/g, ' ')}`)
-  // 32 inputs are one block of 32: coremltools keeps such a layer.
-  assert.match(await row('0.weight'), /^keep: .*8 × 32 F16.*Linear.*not smaller than its 32 input channels/)
+  // 32 inputs are one block of 32; coremltools keeps such a layer.
+  assert.match(await row(page, '0.weight'), /^quantize: .*8 × 32 F16.*Linear.*int4 block 32\+/)
+  assert.match(await page.$eval('tr[data-name="0.weight"] .why sup', e => e.title), /coremltools would keep this layer: a block of 32 is not smaller than its 32 input channels/)
+  await page.$eval(id('coremltools-skips'), e => e.click())
+  await page.waitForSelector('tr[data-name="0.weight"][data-verdict="keep"]')
+  assert.match(await row(page, '0.weight'), /^keep: .*not smaller than its 32 input channels/)
   await page.$eval(id('block-size'), e => { e.value = '8'; e.dispatchEvent(new Event('input', { bubbles: true })) })
   await page.waitForSelector('tr[data-name="0.weight"][data-verdict="quantize"]')
-  assert.match(await row('0.weight'), /int4 block 8.*512 B → 192 B/)
-  assert.match(await row('attn.in_proj_weight'), /MultiheadAttention/)
-  assert.match(await row('0.bias'), /^keep: .*bias/)
+  assert.match(await row(page, '0.weight'), /int4 block 8.*512 B → 192 B/)
+  assert.match(await row(page, 'attn.in_proj_weight'), /MultiheadAttention/)
+  assert.match(await row(page, '0.bias'), /^keep: .*bias/)
   await page.select(id('quantization-scheme'), 'affine')
   await page.select(id('weight-dtype'), 'uint8')
   await page.waitForFunction(() => document.querySelector('tr[data-name="0.weight"]').innerText.includes('uint8'))
-  assert.match(await row('0.weight'), /uint8 block 8, affine/)
+  assert.match(await row(page, '0.weight'), /uint8 block 8, affine/)
 
   // A config takes the place of the controls; a wrong one says so and the page goes on.
   const config = text => page.$eval(id('config-input'), (e, t) => { e.value = t; e.dispatchEvent(new Event('input', { bubbles: true })) }, text)
@@ -104,8 +107,8 @@ test('the plan is there before any weight is read, and follows the controls', as
   await waitForText(page, 'error', 'block_size is "abc", not an integer')
   await config('{"module_name_configs": {"attn": {"weight_dtype": "int8"}}}')
   await page.waitForSelector('tr[data-name="0.weight"][data-verdict="keep"]')
-  assert.match(await row('attn.in_proj_weight'), /^quantize: .*int8 per channel/)
-  assert.match(await row('0.weight'), /^keep: .*no rule of the recipe names it/)
+  assert.match(await row(page, 'attn.in_proj_weight'), /^quantize: .*int8 per channel/)
+  assert.match(await row(page, '0.weight'), /^keep: .*no rule of the recipe names it/)
   assert.equal(await page.$(id('error')), null)
   await page.close()
 })
@@ -130,15 +133,8 @@ test('the sample converts, verifies and says what it cost', async () => {
 
 test('a file is dropped anywhere, and two are converted in a row', async () => {
   const { page } = await openPage(site)
-  const drop = (name, bytes) => page.evaluate((n, b) => {
-    const data = new DataTransfer()
-    data.items.add(new File([new Uint8Array(b)], n))
-    for (const type of ['dragenter', 'dragover', 'drop']) {
-      document.querySelector('header').dispatchEvent(new DragEvent(type, { dataTransfer: data, bubbles: true, cancelable: true }))
-    }
-  }, name, [...bytes])
   const model = readFileSync(fixture('ptq-in.pt'))
-  await drop('first.pt', model)
+  await drop(page, 'first.pt', model)
   await page.waitForSelector(`${id('convert')}:not(:disabled)`)
   await page.select(id('granularity'), 'per_tensor')
   await page.waitForSelector('tr[data-name="0.weight"][data-verdict="quantize"]')
@@ -147,13 +143,13 @@ test('a file is dropped anywhere, and two are converted in a row', async () => {
   await page.click(id('convert')) // again: the same bytes
   await page.waitForFunction(q => document.querySelector(q), {}, id('download'))
   assert.ok((await download(site, page)).equals(first))
-  await drop('second.pt', model)
+  await drop(page, 'second.pt', model)
   await page.waitForFunction(() => document.querySelector('h2')?.textContent === 'second.pt')
   await page.waitForSelector(`${id('convert')}:not(:disabled)`)
   await convert(page)
   assert.equal(await page.$eval(id('download'), a => a.download), 'second-int4.safetensors')
   assert.ok((await download(site, page)).equals(first))
-  await drop('config.json', Buffer.from('{"global_config": {"weight_dtype": "uint8"}}'))
+  await drop(page, 'config.json', Buffer.from('{"global_config": {"weight_dtype": "uint8"}}'))
   await page.waitForFunction(() => document.querySelector('tr[data-name="0.weight"]')?.innerText.includes('uint8'))
   await page.close()
 })

@@ -1,17 +1,24 @@
 package main
 
 import (
+	"bufio"
 	"context"
-	"encoding/json"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
+	"strings"
 	"time"
 
 	"nibble/quant"
 	"nibble/quant/container"
+	"nibble/quant/fault"
+	"nibble/quant/python"
 	"nibble/quant/report"
+	"nibble/quant/tensor"
+	"nibble/quant/verify"
 )
 
 // inspection is what inspect --json prints.
@@ -65,7 +72,7 @@ func (c *call) job() (*quant.Job, error) {
 	if err != nil {
 		return nil, err
 	}
-	return quant.Plan(m, r, container.Options{To: c.to, HighNibble: c.highNibble})
+	return quant.Plan(m, r, c.plan, container.Options{To: c.to, HighNibble: c.highNibble})
 }
 
 func planCommand(ctx context.Context, c *call) error {
@@ -74,10 +81,35 @@ func planCommand(ctx context.Context, c *call) error {
 		return err
 	}
 	if c.json {
-		return c.printJSON(j.Report())
+		if err := c.printJSON(j.Report()); err != nil {
+			return err
+		}
+	} else {
+		c.printPlan(j.Report())
 	}
-	c.printPlan(j.Report())
-	return nil
+	if c.export != "" {
+		if err := c.exportConfig(j); err != nil {
+			return err
+		}
+	}
+	return j.Plan.Conflict
+}
+
+// exportConfig writes the recipe in the words of coremltools, and says what they lack.
+func (c *call) exportConfig(j *quant.Job) error {
+	r, notes := j.Plan.Export()
+	text := r.JSON()
+	switch strings.ToLower(filepath.Ext(c.export)) {
+	case ".yaml", ".yml":
+		text = r.YAML()
+	case ".json":
+	default:
+		return fault.Not(c.export, "a config is JSON or YAML").Hint("let its name end in .json or .yaml")
+	}
+	for _, n := range notes {
+		fmt.Fprintln(c.stderr, "note:", printable(n))
+	}
+	return c.replace(c.export, func(w io.Writer) error { _, err := w.Write(text); return err })
 }
 
 func convertCommand(ctx context.Context, c *call) error {
@@ -94,11 +126,14 @@ func convertCommand(ctx context.Context, c *call) error {
 	}
 	defer os.Remove(f.Name()) // nothing is left of it once it is committed
 	defer f.Close()
-	if c.report != "" {
-		if filepath.Clean(c.report) == filepath.Clean(c.out) {
+	for _, path := range c.reports {
+		if filepath.Clean(path) == filepath.Clean(c.out) {
 			return fmt.Errorf("%wthe output and the report have one name", errUsage)
 		}
-		if err := c.writable(c.report); err != nil {
+		if err := c.writable(path); err != nil {
+			return err
+		}
+		if _, err := report.Form(path); err != nil {
 			return err
 		}
 	}
@@ -108,8 +143,8 @@ func convertCommand(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
-	if c.report != "" {
-		if err := c.writeReport(c.report, r); err != nil {
+	for _, path := range c.reports {
+		if err := c.writeReport(path, r); err != nil {
 			return err
 		}
 	}
@@ -121,17 +156,26 @@ func convertCommand(ctx context.Context, c *call) error {
 }
 
 func (c *call) writeReport(path string, r *report.Report) error {
-	text, err := json.MarshalIndent(r, "", "  ")
+	write, err := report.Form(path)
 	if err != nil {
 		return err
 	}
+	return c.replace(path, func(w io.Writer) error { return write(r, w) })
+}
+
+// replace writes a small file whole or not at all.
+func (c *call) replace(path string, write func(w io.Writer) error) error {
 	f, commit, err := c.create(path)
 	if err != nil {
 		return err
 	}
 	defer os.Remove(f.Name())
 	defer f.Close()
-	if _, err := f.Write(append(text, '\n')); err != nil {
+	w := bufio.NewWriter(f)
+	if err := write(w); err != nil {
+		return err
+	}
+	if err := w.Flush(); err != nil {
 		return err
 	}
 	return commit()
@@ -184,5 +228,33 @@ func verifyCommand(ctx context.Context, c *call) error {
 	if err == nil && !r.OK {
 		err = fmt.Errorf("%s does not match %s; convert it again", c.paths[0], c.against[0])
 	}
+	return err
+}
+
+// pythonCommand prints the lines that take an output to Core ML.
+func pythonCommand(ctx context.Context, c *call) error {
+	if len(c.paths) != 1 {
+		return fmt.Errorf("%wpython needs one output", errUsage)
+	}
+	files, err := c.files(c.paths)
+	if err != nil {
+		return err
+	}
+	m, err := quant.Inspect(files)
+	if err != nil {
+		return err
+	}
+	name, err := verify.Container(m)
+	if err != nil {
+		return err
+	}
+	if name == "coremltools" && !slices.ContainsFunc(m.State.Tensors, func(t tensor.Tensor) bool { return strings.Contains(t.Name, container.Prefix) }) {
+		return fault.Not(m.File.Name, "nothing in this file is quantized").Hint("name the output of nibble convert")
+	}
+	lines, err := python.Lines(name, c.paths[0])
+	if err != nil {
+		return err
+	}
+	_, err = io.WriteString(c.stdout, lines)
 	return err
 }

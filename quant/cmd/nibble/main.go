@@ -1,9 +1,13 @@
 // Command nibble is the core on the command line:
 //
 //	nibble inspect PATH...  [--json]
-//	nibble plan    PATH...  [--config FILE] [--to CONTAINER] [--json]
-//	nibble convert PATH...  [--config FILE] [--to CONTAINER] -o OUT [--report FILE.json] [--hash]
+//	nibble plan    PATH...  [--config FILE] [--to CONTAINER] [--json] [--export FILE]
+//	nibble convert PATH...  [--config FILE] [--to CONTAINER] -o OUT [--report FILE] [--hash]
 //	nibble verify  OUT --against PATH... [--json]
+//	nibble python  OUT
+//
+// plan and convert also take --module-type, --include-embeddings, --coremltools-skips
+// and --keep-unfit; a report is JSON, CSV or HTML by the ending of its name.
 //
 // Results go to standard output, progress and errors to standard error. An error is
 // one line: what, where, what to do. The exit status is 0 only when the file is
@@ -19,6 +23,8 @@ import (
 	"os"
 	"os/signal"
 	"strings"
+
+	"nibble/quant/plan"
 )
 
 func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
@@ -26,24 +32,37 @@ func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
 const usage = `nibble turns a model checkpoint into a 4-bit one.
 
   nibble inspect PATH...  [--json]
-  nibble plan    PATH...  [--config FILE] [--to CONTAINER] [--json]
-  nibble convert PATH...  [--config FILE] [--to CONTAINER] -o OUT [--report FILE.json] [--hash]
+  nibble plan    PATH...  [--config FILE] [--to CONTAINER] [OPTIONS] [--json] [--export FILE]
+  nibble convert PATH...  [--config FILE] [--to CONTAINER] [OPTIONS] -o OUT [--report FILE]... [--hash]
   nibble verify  OUT --against PATH... [--json]
+  nibble python  OUT                     the lines of Python that take OUT to Core ML
 
 PATH       a PyTorch checkpoint (.pt, .pth, .bin, .ckpt), a .safetensors file, or a folder with one
 CONTAINER  packed (default), int8 (with --high-nibble sign or zero), coremltools
---config   a coremltools PostTrainingQuantizerConfig in JSON; without it: int4, blocks of 32
+--config   a coremltools PostTrainingQuantizerConfig in JSON or YAML; without it: int4, blocks of 32
+--export   writes the recipe as a config, JSON or YAML, that makes coremltools do the same
+--report   a report in JSON, CSV or HTML, by the ending of the name; may be given several times
+
+OPTIONS
+--module-type PATTERN=CLASS   sets the class of the modules that a pattern (Python's re.fullmatch) matches:
+                              Linear, Conv1d-3d, ConvTranspose1d-3d, MultiheadAttention, Embedding, or Module
+                              for anything else, which is kept; may be given several times, the first match wins
+--include-embeddings          quantize embeddings too, which coremltools cannot
+--coremltools-skips           keep each layer that coremltools would skip: blocks that are not smaller than the
+                              input channels, ConvTranspose layers that it tests on the wrong axis
+--keep-unfit                  keep tensors that hold NaN or infinity instead of stopping at the first
 `
 
 // errUsage is a wrong call.
 var errUsage = errors.New("")
 
-// commands is the literal table of the four.
+// commands is the literal table.
 var commands = map[string]func(ctx context.Context, c *call) error{
 	"inspect": inspect,
 	"plan":    planCommand,
 	"convert": convertCommand,
 	"verify":  verifyCommand,
+	"python":  pythonCommand,
 }
 
 func run(args []string, stdout, stderr io.Writer) int {
@@ -57,7 +76,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	}
 	command, ok := commands[args[0]]
 	if !ok {
-		fmt.Fprintf(stderr, "nibble: there is no command %q; use inspect, plan, convert or verify\n", args[0])
+		fmt.Fprintf(stderr, "nibble: there is no command %q; use inspect, plan, convert, verify or python\n", args[0])
 		return 2
 	}
 	c := &call{stdout: stdout, stderr: stderr}
@@ -91,7 +110,9 @@ type call struct {
 	against        []string
 	config         string
 	to, highNibble string
-	out, report    string
+	plan           plan.Options
+	out, export    string
+	reports        []string
 	json, hash     bool
 	opened         []*os.File
 }
@@ -101,17 +122,28 @@ type call struct {
 func (c *call) parse(command string, args []string) error {
 	f := flag.NewFlagSet(command, flag.ContinueOnError)
 	f.SetOutput(io.Discard)
-	if command != "convert" {
+	if command != "convert" && command != "python" {
 		f.BoolVar(&c.json, "json", false, "")
 	}
 	if command == "plan" || command == "convert" {
 		f.StringVar(&c.config, "config", "", "")
 		f.StringVar(&c.to, "to", "", "")
 		f.StringVar(&c.highNibble, "high-nibble", "", "")
+		f.Func("module-type", "", func(text string) error {
+			rule, err := plan.ParseType(text)
+			c.plan.Types = append(c.plan.Types, rule)
+			return err
+		})
+		f.BoolVar(&c.plan.Embeddings, "include-embeddings", false, "")
+		f.BoolVar(&c.plan.CoremltoolsSkips, "coremltools-skips", false, "")
+		f.BoolVar(&c.plan.KeepUnfit, "keep-unfit", false, "")
+	}
+	if command == "plan" {
+		f.StringVar(&c.export, "export", "", "")
 	}
 	if command == "convert" {
 		f.StringVar(&c.out, "o", "", "")
-		f.StringVar(&c.report, "report", "", "")
+		f.Func("report", "", func(path string) error { c.reports = append(c.reports, path); return nil })
 		f.BoolVar(&c.hash, "hash", false, "")
 	}
 	into := &c.paths

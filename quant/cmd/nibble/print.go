@@ -8,6 +8,7 @@ import (
 	"text/tabwriter"
 	"unicode"
 
+	"nibble/quant/plan"
 	"nibble/quant/report"
 	"nibble/quant/verify"
 )
@@ -78,6 +79,11 @@ func (c *call) printPlan(r *report.Report) {
 			if t.Scheme != nil {
 				verdict = schemeText(t.Scheme)
 				why = fmt.Sprintf("%s (%s), %s", t.ModuleType, t.TypeSource, t.Rule)
+				if t.Beyond != "" {
+					why += "; coremltools keeps it: " + t.Beyond
+				}
+			} else if t.Rule != "" {
+				why += " (" + t.Rule + ")"
 			}
 			fmt.Fprintf(w, "  %s\t%s\t%s\t%s\t%s -> %s\t%s\n", printable(t.Name), t.DType, shape(t.Shape), verdict, size(t.BytesIn), size(t.BytesOut), why)
 		}
@@ -102,6 +108,11 @@ func (c *call) printSummary(r *report.Report) {
 	}
 	fmt.Fprintln(c.stdout)
 	c.notes(r.Notes)
+	for _, t := range r.Tensors {
+		if r.Options.KeepUnfit && t.Verdict == "keep" && strings.HasPrefix(t.Reason, plan.Unfit) {
+			fmt.Fprintf(c.stdout, "note: %s is kept: %s\n", printable(t.Name), t.Reason)
+		}
+	}
 }
 
 func (c *call) printVerify(r *verify.Report) {

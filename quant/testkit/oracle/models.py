@@ -1,49 +1,124 @@
-"""Small models of the oracle's own, with fixed seeds. Their weights are random."""
+"""Small models of the oracle's own, with fixed seeds. Their weights are random.
+
+Each takes a unit u that its widths are multiples of, and has example(), an input for
+its forward. TYPES is what the command has to be told: a bare state dict does not show
+that a grouped ConvTranspose is one.
+"""
 
 import torch
 from torch import nn
 
 
 class MLP(nn.Module):
-    """Linear layers; one that blocks of 32 do not fit."""
+    """Linear layers; one that blocks of u do not fit, one whose row is u long."""
 
-    def __init__(self):
+    def __init__(self, u):
         super().__init__()
-        self.layers = nn.Sequential(nn.Linear(64, 96), nn.ReLU(), nn.Linear(96, 32), nn.LayerNorm(32))
-        self.odd = nn.Linear(30, 7)
-        self.head = nn.Linear(32, 10, bias=False)
+        self.u = u
+        self.layers = nn.Sequential(nn.Linear(2 * u, 3 * u), nn.ReLU(), nn.Linear(3 * u, u), nn.LayerNorm(u))
+        self.odd = nn.Linear(u - 2, 7)
+        self.head = nn.Linear(u, 10, bias=False)
+
+    def forward(self, x):
+        h = self.layers(x)
+        return self.head(h), self.odd(h[:, : self.u - 2])
+
+    def example(self):
+        return torch.rand(1, 2 * self.u)
 
 
 class ConvNet(nn.Module):
     """Convolutions of every rank, grouped and depthwise ones, transposed ones, norms."""
 
-    def __init__(self):
+    def __init__(self, u):
         super().__init__()
-        self.conv1d = nn.Conv1d(64, 32, 3)
-        self.stem = nn.Sequential(nn.Conv2d(32, 64, 3), nn.BatchNorm2d(64))
-        self.grouped = nn.Conv2d(64, 64, 3, groups=2)
-        self.depthwise = nn.Conv2d(64, 64, 3, groups=64)
-        self.conv3d = nn.Conv3d(32, 16, 2)
-        self.up = nn.ConvTranspose2d(64, 32, 2)
-        self.deconv = nn.ConvTranspose1d(64, 64, 3)
-        self.embedding = nn.Embedding(20, 64)
+        self.u = u
+        self.conv1d = nn.Conv1d(2 * u, u, 3)
+        self.stem = nn.Sequential(nn.Conv2d(u, 2 * u, 3), nn.BatchNorm2d(2 * u))
+        self.grouped = nn.Conv2d(2 * u, 2 * u, 3, groups=2)
+        self.depthwise = nn.Conv2d(2 * u, 2 * u, 3, groups=2 * u)
+        self.conv3d = nn.Conv3d(u, u // 2, 2)
+        self.up = nn.ConvTranspose2d(2 * u, u, 2)
+        self.narrow_up = nn.ConvTranspose2d(2 * u, 4, 2)
+        self.grouped_up = nn.ConvTranspose2d(2 * u, 2 * u, 2, groups=2)
+        self.deconv = nn.ConvTranspose1d(2 * u, 2 * u, 3)
+        self.deconv3d = nn.ConvTranspose3d(2 * u, u, 2)
+        self.embedding = nn.Embedding(20, 2 * u)
+
+    def forward(self, x):
+        h = self.depthwise(self.grouped(self.stem(x)))
+        flat = self.conv1d(self.deconv(h.flatten(2)))
+        deep = self.conv3d(self.deconv3d(h.unsqueeze(2)))
+        return self.up(h), self.narrow_up(h), self.grouped_up(h), flat, deep
+
+    def example(self):
+        return torch.rand(1, self.u, 9, 9)
 
 
 class Attention(nn.Module):
-    """A transformer block: packed projections, norm, feed-forward."""
+    """A transformer block: packed projections, separate ones, norm, feed-forward."""
 
-    def __init__(self):
+    def __init__(self, u):
         super().__init__()
-        self.attn = nn.MultiheadAttention(64, 4)
-        self.cross = nn.MultiheadAttention(64, 4, kdim=32, vdim=96)
-        self.norm = nn.LayerNorm(64)
-        self.ff = nn.Sequential(nn.Linear(64, 128), nn.GELU(), nn.Linear(128, 64))
+        self.u = u
+        self.attn = nn.MultiheadAttention(2 * u, 4)
+        self.cross = nn.MultiheadAttention(2 * u, 4, kdim=u, vdim=3 * u)
+        self.norm = nn.LayerNorm(2 * u)
+        self.ff = nn.Sequential(nn.Linear(2 * u, 4 * u), nn.GELU(), nn.Linear(4 * u, 2 * u))
+
+    def forward(self, x):
+        y, _ = self.attn(x, x, x, need_weights=False)
+        part = y[:, :, : self.u]
+        z, _ = self.cross(y, part, torch.cat([y, part], 2), need_weights=False)
+        return self.ff(self.norm(z))
+
+    def example(self):
+        return torch.rand(5, 1, 2 * self.u)
 
 
-def build(name, dtype):
+class Tied(nn.Module):
+    """An embedding tied to the head, and two Linears that share one weight."""
+
+    def __init__(self, u):
+        super().__init__()
+        self.embed = nn.Embedding(48, 2 * u)
+        self.a = nn.Linear(2 * u, 2 * u)
+        self.b = nn.Linear(2 * u, 2 * u)
+        self.head = nn.Linear(2 * u, 48, bias=False)
+        self.b.weight = self.a.weight
+        self.head.weight = self.embed.weight
+
+    def forward(self, ids):
+        return self.head(self.b(self.a(self.embed(ids))))
+
+    def example(self):
+        return torch.zeros(1, 3, dtype=torch.int32)
+
+
+class Root(nn.Linear):
+    """A module without children: its keys have no dots."""
+
+    def __init__(self, u):
+        super().__init__(2 * u, u)
+
+    def example(self):
+        return torch.rand(1, self.in_features)
+
+
+CLASSES = {"mlp": MLP, "conv": ConvNet, "attention": Attention, "tied": Tied, "root": Root}
+TYPES = {"conv": ["grouped_up=ConvTranspose2d"]}
+
+
+def build(name, dtype, u=32):
     torch.manual_seed(20261123)
-    model = {"mlp": MLP, "conv": ConvNet, "attention": Attention}[name]()
+    # coremltools asks for the exact class, so the root is a plain Linear.
+    model = nn.Linear(2 * u, u) if name == "root" else CLASSES[name](u)
     with torch.no_grad():
-        for p in model.parameters():  # a spread of magnitudes, so that f16 rounds everywhere
+        for p in dict.fromkeys(model.parameters()):  # a spread of magnitudes, so that f16 rounds everywhere
             p.mul_(torch.rand(1) * 3 + 0.01)
     return model.to(dtype).eval()
+
+
+def example(name, u=32):
+    torch.manual_seed(1)
+    return CLASSES[name](u).example()

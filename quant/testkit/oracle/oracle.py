@@ -1,33 +1,47 @@
-"""Holds Nibble's native command against coremltools, safetensors and compressed-tensors.
+"""Holds Nibble's native command against coremltools, torch, safetensors and
+compressed-tensors.
 
-Run by `./build.sh oracle`, which makes the Python environment. For every model, weight
-dtype and recipe:
-  coremltools  equals PostTrainingQuantizer(model, config).compress().state_dict():
-               the same keys in the same order, dtypes, shapes and bits
-  int8         opens with safetensors and holds the codes that coremltools computed
-  packed       unpacks with compressed-tensors' own function to the same codes
-The command line: oracle.py NIBBLE. Exit status 1 when anything differs.
+Run by `./build.sh oracle`, which makes the Python environment. In five parts:
+
+  state dicts  for every model, weight dtype and recipe: the coremltools container equals
+               PostTrainingQuantizer(model, config).compress().state_dict(), with
+               --coremltools-skips key for key and bit for bit, without it but for the
+               deviations that quant/README.md lists; int8 and packed hold the codes that
+               coremltools computed; the report has the numbers of .report()
+  exports      a recipe written by --export makes coremltools do what Nibble does
+  configs      what coremltools refuses, Nibble refuses (configs.py)
+  tied         verdicts that conflict are an error
+  conversion   ct.convert, by the lines that Nibble prints (conversion.py)
+
+The command line: oracle.py NIBBLE. Exit status 1 when anything differs or is missing.
 """
 
+import functools
 import itertools
 import json
 import logging
+import os
 import pathlib
 import subprocess
 import sys
 import tempfile
+import traceback
+import warnings
 
-import numpy as np
+os.environ["TQDM_DISABLE"] = "1"  # no bars of progress
+
 import torch
-from compressed_tensors.compressors.pack_quantized.helpers import unpack_from_int32
-from coremltools.optimize.torch.quantization import PostTrainingQuantizer, PostTrainingQuantizerConfig
-from safetensors import safe_open
-
-import models
 
 logging.disable(logging.WARNING)  # PostTrainingQuantizer warns of each layer it skips
+warnings.simplefilter("ignore")
 
-MODELS = ["mlp", "conv", "attention"]
+import configs
+import conversion
+import models
+import ptq
+from containers import check_coremltools, check_int8, check_packed
+
+MODELS = ["mlp", "conv", "attention", "tied", "root"]
 WEIGHTS = [torch.float32, torch.float16, torch.float64, torch.bfloat16]
 DTYPES = ["int4", "uint4", "int8", "uint8"]
 SCHEMES = ["symmetric", "affine"]
@@ -37,178 +51,191 @@ GRAINS = [
     {"granularity": "per_block", "block_size": 32},
     {"granularity": "per_block", "block_size": [2, 16]},
 ]
-
-
-def recipes():
-    """Every config, in JSON form."""
-    for dtype, scheme, grain in itertools.product(DTYPES, SCHEMES, GRAINS):
-        yield {"global_config": {"weight_dtype": dtype, "quantization_scheme": scheme, **grain}}
-    yield {
+MIXED = [
+    {
         "global_config": {"weight_dtype": "int4", "granularity": "per_block", "block_size": 16},
         "module_name_configs": {
             r".*\.0": {"weight_dtype": "int8"},
+            r"(?!.*(?:head|up|attn)).*(?<!d)": {"weight_dtype": "uint4", "granularity": "per_tensor"},
             "head|up|attn": None,
-            ".*": {"weight_dtype": "uint4", "granularity": "per_tensor"},
         },
-    }
-    yield {"module_name_configs": {"odd|deconv|cross": {"weight_dtype": "int4"}}}
-    yield {}
+    },
+    {
+        "module_type_configs": {
+            "Linear": {"weight_dtype": "uint4"}, "ConvTranspose2d": {"weight_dtype": "int8", "granularity": "per_tensor"},
+            "MultiheadAttention": {"weight_dtype": "int4", "granularity": "per_block", "block_size": 8}, "Conv2d": None,
+        },
+    },
+    {"module_name_configs": {"odd|deconv|cross|": {"weight_dtype": "int4"}}},
+    {"global_config": {"weight_dtype": "int4"}, "module_type_configs": {"Linear": None, "Conv3d": None}},
+    {},
+]
 
 
-def python_config(config):
-    """coremltools takes tuples where JSON has lists."""
-
-    def entry(c):
-        if c and isinstance(c.get("block_size"), list):
-            return {**c, "block_size": tuple(c["block_size"])}
-        return c
-
-    out = dict(config)
-    if "global_config" in out:
-        out["global_config"] = entry(out["global_config"])
-    if "module_name_configs" in out:
-        out["module_name_configs"] = {k: entry(v) for k, v in out["module_name_configs"].items()}
-    return PostTrainingQuantizerConfig.from_dict(out)
+def recipes(name):
+    """Every config, in JSON form. Mixed ones give tied weights different verdicts."""
+    for dtype, scheme, grain in itertools.product(DTYPES, SCHEMES, GRAINS):
+        yield {"global_config": {"weight_dtype": dtype, "quantization_scheme": scheme, **grain}}
+    yield from MIXED[-1:] if name == "tied" else MIXED
 
 
-class Recorder(PostTrainingQuantizer):
-    """PostTrainingQuantizer that also keeps the integers, which it throws away."""
-
-    def __init__(self, *args):
-        super().__init__(*args)
-        self.codes = {}
-
-    def _quantize_weight(self, submod_name, submodule, submod_config, param_name):
-        self._key = f"{submod_name}.{param_name}" if submod_name else param_name
-        return super()._quantize_weight(submod_name, submodule, submod_config, param_name)
-
-    def _dequantize_weight(self, quant_weight, scale, zp, mode):
-        self.codes[self._key] = (quant_weight, scale, zp)
-        return super()._dequantize_weight(quant_weight, scale, zp, mode)
-
-
-def nibble(exe, *args):
-    p = subprocess.run([exe, *map(str, args)], capture_output=True, text=True)
+def nibble(exe, *args, cwd=None):
+    p = subprocess.run([exe, *map(str, args)], capture_output=True, text=True, cwd=cwd)
     if p.returncode:
         raise AssertionError(f"nibble {' '.join(map(str, args))}: {p.stderr}")
+    return p.stdout
 
 
-def same(a, b, what):
-    assert a.dtype == b.dtype, f"{what}: dtype {a.dtype}, want {b.dtype}"
-    assert a.shape == b.shape, f"{what}: shape {tuple(a.shape)}, want {tuple(b.shape)}"
-    x, y = (t.detach().contiguous().reshape(-1).view(torch.uint8) for t in (a, b))
-    assert torch.equal(x, y), f"{what}: bits differ"
-
-
-def check_coremltools(out, want):
-    got = torch.load(out, weights_only=True)
-    assert list(got) == list(want), f"keys or their order differ: {list(got)} want {list(want)}"
-    for k in want:
-        same(got[k], want[k], k)
-    assert got._metadata == want._metadata, "module versions differ"
-
-
-def check_kept(f, source, codes):
-    """What was not quantized is the same; returns the names of all other tensors."""
-    kept = set(source) - set(codes)
-    for key in kept:
-        same(f.get_tensor(key), source[key], key)
-    return set(f.keys()) - kept
-
-
-def check_int8(out, source, codes, high_nibble, bits_of):
-    with safe_open(out, framework="pt") as f:
-        names = check_kept(f, source, codes)
-        for key, (q, scale, zp) in codes.items():
-            got, want = f.get_tensor(key).numpy(), q
-            if high_nibble == "zero" and bits_of(key) == 4:
-                want = q.astype(np.uint8) & 15
-            assert got.dtype == want.dtype and np.array_equal(got, want), f"{key}: codes differ"
-            same(f.get_tensor(key + "_scale"), torch.from_numpy(scale), key + "_scale")
-            names -= {key, key + "_scale"}
-            if key + "_zero_point" in names:
-                assert np.array_equal(f.get_tensor(key + "_zero_point").numpy(), zp), f"{key}: zero points differ"
-                names.discard(key + "_zero_point")
-            else:
-                assert zp is None, f"{key}: zero points are missing"
-        assert not names, f"unexpected tensors {names}"
-
-
-def check_packed(out, source, codes, bits_of):
-    with safe_open(out, framework="pt") as f:
-        names = check_kept(f, source, codes)
-        for key, (q, scale, zp) in codes.items():
-            bits, shift = bits_of(key), 0
-            if q.dtype == np.uint8:
-                shift = 1 << (bits - 1)  # unsigned codes travel as signed ones
-            rows = q.shape[0]
-            shape = torch.Size(f.get_tensor(key + "_shape").tolist())
-            assert shape == source[key].shape, f"{key}: shape {shape}"
-            flat = torch.Size((rows, q.size // rows))
-            got = unpack_from_int32(f.get_tensor(key + "_packed"), bits, flat)
-            want = torch.from_numpy(q.astype(np.int16) - shift).reshape(flat)
-            assert torch.equal(got.to(torch.int16), want), f"{key}: unpacked codes differ"
-            across = scale.size // scale.shape[0]
-            per_row = lambda a: torch.from_numpy(np.repeat(a.reshape(a.shape[0], across), rows // a.shape[0], axis=0))
-            same(f.get_tensor(key + "_scale"), per_row(scale), key + "_scale")
-            names -= {key + "_packed", key + "_shape", key + "_scale"}
-            if key + "_zero_point" in names:
-                got = unpack_from_int32(f.get_tensor(key + "_zero_point"), bits, torch.Size((rows, across)), packed_dim=0)
-                want = per_row(zp.astype(np.int16) - shift)
-                assert torch.equal(got.to(torch.int16), want), f"{key}: zero points differ"
-                names.discard(key + "_zero_point")
-            else:
-                assert zp is None, f"{key}: zero points are missing"
-        assert not names, f"unexpected tensors {names}"
-
-
-def check(exe, folder, name, dtype, config):
-    model = models.build(name, dtype)
-    source = {k: v.clone() for k, v in model.state_dict().items()}
-    torch.save(model.state_dict(), folder / "in.pt")
+def check_states(run, folder, name, dtype, config):
+    """One combination; returns how many weights were compared, and how many deviations."""
+    torch.save(models.build(name, dtype).state_dict(), folder / "in.pt")
     (folder / "config.json").write_text(json.dumps(config))
-    # coremltools refuses bfloat16; Nibble computes it in float32 and stores the
-    # dequantized floats in bfloat16 again.
-    ptq = Recorder(model.float() if dtype == torch.bfloat16 else model, python_config(config))
-    want = ptq.compress().state_dict()
-    if dtype == torch.bfloat16:
-        for key in source:
-            if source[key].dtype == dtype:
-                want[key] = want[key].bfloat16()
-
-    def bits_of(key):
-        head, _, param = key.rpartition(".")
-        buffer = f"_COREML_/{param}/quantization_n_bits"
-        return int(want[f"{head}.{buffer}" if head else buffer])
+    types = [f"--module-type={t}" for t in models.TYPES.get(name, [])]
+    if name == "tied":
+        types.append("--include-embeddings")
 
     def convert(to, out, *more):
-        nibble(exe, "convert", folder / "in.pt", "--config", folder / "config.json", "--to", to, "-o", out, *more)
-        nibble(exe, "verify", out, "--against", folder / "in.pt")
+        run("convert", folder / "in.pt", "--config", folder / "config.json", "--to", to, "-o", out, *types, *more)
+        run("verify", out, "--against", folder / "in.pt")
 
-    # A signed symmetric scheme has no zero point; coremltools computes none then.
-    convert("coremltools", folder / "out.pt")
-    check_coremltools(folder / "out.pt", want)
+    def plan(*more):
+        return json.loads(run("plan", folder / "in.pt", "--config", folder / "config.json", "--json", *types, *more))["tensors"]
+
+    strict = ["--coremltools-skips"]
+    source, want, codes, _, deviations = ptq.expected(models.build(name, dtype), config, plan(*strict))
+    assert deviations == 0 or name == "tied", "a deviation with --coremltools-skips"
+    convert("coremltools", folder / "out.pt", *strict)
+    check_coremltools(folder / "out.pt", want, ordered=name != "tied")
+
+    source, want, codes, report, deviations = ptq.expected(models.build(name, dtype), config, plan())
+
+    def bits_of(key):
+        return int(want[next(k for k in ptq.buffers(key, 0, codes[key][1], None) if k.endswith("n_bits"))])
+
+    convert("coremltools", folder / "out.pt", "--report", folder / "report.json")
+    check_coremltools(folder / "out.pt", want, ordered=deviations == 0)
+    check_report(json.loads((folder / "report.json").read_text()), source, want, report, dtype)
     for nibbles in ("sign", "zero"):
         convert("int8", folder / "int8.safetensors", "--high-nibble", nibbles)
-        check_int8(folder / "int8.safetensors", source, ptq.codes, nibbles, bits_of)
+        check_int8(folder / "int8.safetensors", source, codes, nibbles, bits_of)
     convert("packed", folder / "packed.safetensors")
-    check_packed(folder / "packed.safetensors", source, ptq.codes, bits_of)
-    return len(ptq.codes)
+    check_packed(folder / "packed.safetensors", source, codes, bits_of)
+    return len(codes), deviations
+
+
+def check_report(ours, source, want, theirs, dtype):
+    """error, #params and dtype of coremltools' .report(), which computes the error in the
+    weight's dtype (so poorly in float16; and bfloat16 it refuses), and from the floats
+    themselves."""
+    rows = {r["name"]: r for r in ours["tensors"] if r["scheme"]}
+    for key, row in rows.items():
+        exact = ptq.rmse(source[key], want[key])
+        assert abs(row["rmse"] - exact) <= 1e-9 * exact + 1e-300, f"{key}: rmse {row['rmse']}, want {exact}"
+    for key, line in theirs.items():
+        row = rows[key]
+        assert row["parameters"] == line["#params"], f"{key}: #params"
+        assert "dtype=" + row["scheme"]["weight_dtype"].removeprefix("u") == line["dtype"], f"{key}: dtype"
+        if dtype in (torch.float32, torch.float64):
+            assert abs(row["rmse"] - line["error"]) <= 1e-2 * line["error"] + 1e-12, f"{key}: rmse {row['rmse']}, coremltools {line['error']}"
+
+
+EXPORTS = [
+    (name, config)
+    for name in ("mlp", "conv", "root")
+    for config in [
+        *[{"global_config": {"weight_dtype": "uint4", "quantization_scheme": "affine", **g}} for g in GRAINS],
+        {"global_config": {"weight_dtype": "int4", "granularity": "per_block", "block_size": 99999}},
+        MIXED[0],
+        MIXED[1],
+    ]
+]
+
+
+def check_export(run, folder, name, config):
+    """coremltools with the exported config, JSON and YAML, does what Nibble did."""
+    torch.save(models.build(name, torch.float32).state_dict(), folder / "in.pt")
+    (folder / "config.json").write_text(json.dumps(config))
+    asked = [f"--module-type={t}" for t in models.TYPES.get(name, [])]
+    outputs = []
+    for form in (None, "json", "yaml"):
+        given = folder / (f"exported.{form}" if form else "config.json")
+        if form:
+            run("plan", folder / "in.pt", "--config", folder / "config.json", "--export", given, *asked)
+        out = folder / "out.safetensors"
+        run("convert", folder / "in.pt", "--config", given, "--to", "int8", "-o", out, *asked)
+        outputs.append(out.read_bytes())
+        run("convert", folder / "in.pt", "--config", given, "--to", "coremltools", "-o", folder / "out.pt", *asked)
+    assert outputs[0] == outputs[1] == outputs[2], "the exported config gives other bytes on the command line"
+    exported = json.loads((folder / "exported.json").read_text())
+    want = ptq.Recorder(models.build(name, torch.float32), ptq.python_config(exported)).compress().state_dict()
+    check_coremltools(folder / "out.pt", want, ordered=True)
+    if "[" not in (folder / "exported.yaml").read_text():  # lists, which coremltools cannot read from YAML
+        yaml = ptq.PostTrainingQuantizerConfig.from_yaml(str(folder / "exported.yaml"))
+        again = ptq.Recorder(models.build(name, torch.float32), yaml).compress().state_dict()
+        check_coremltools(folder / "out.pt", again, ordered=True)
+    return 1, 0
+
+
+def check_configs(run, folder):
+    """coremltools still says what the vectors record, and Nibble refuses and accepts the
+    same, but for what only coremltools takes."""
+    recorded, now = json.loads(configs.FILE.read_text()), configs.answers()
+    assert recorded == now, "coremltools answers otherwise than ptq_configs.json: run configs.py"
+    torch.save(models.build("root", torch.float32).state_dict(), folder / "in.pt")
+    n = 0
+    for kind in ("refused", "accepted", "only_coremltools"):
+        for row in now[kind]:
+            (folder / "config.json").write_text(json.dumps(row["config"]))
+            p = subprocess.run([*run.args, "plan", folder / "in.pt", "--config", folder / "config.json"], capture_output=True, text=True)
+            assert (row["says"] != "") == (kind == "refused"), f"coremltools on {row}"
+            assert (p.returncode != 0) == (kind != "accepted"), f"nibble on {row}: {p.stderr}"
+            n += 1
+    return n, 0
+
+
+TIED_CONFLICTS = [
+    ({"global_config": {"weight_dtype": "int4"}}, [], "embed.weight"),
+    ({"global_config": {"weight_dtype": "int4"}, "module_name_configs": {"embed|head": None, "b": None}}, [], "a.weight"),
+    ({"global_config": {"weight_dtype": "int4"}, "module_name_configs": {"a": {"weight_dtype": "int8"}}}, ["--include-embeddings"], "a.weight"),
+]
+
+
+def check_tied(run, folder, config, asked, names):
+    torch.save(models.build("tied", torch.float32).state_dict(), folder / "in.pt")
+    p = subprocess.run([*run.args, "convert", folder / "in.pt", "--config", conversion.save(config, folder), "-o", folder / "out", *asked], capture_output=True, text=True)
+    assert p.returncode == 1 and "tied" in p.stderr and names in p.stderr, f"{p.returncode}: {p.stderr}"
+    assert not (folder / "out").exists(), "a file is left"
+    return 1, 0
 
 
 def main():
-    exe, failed, ran, weights = sys.argv[1], 0, 0, 0
-    with tempfile.TemporaryDirectory() as d:
-        for name, dtype, config in itertools.product(MODELS, WEIGHTS, list(recipes())):
-            ran += 1
-            try:
-                weights += check(exe, pathlib.Path(d), name, dtype, config)
-            except AssertionError as e:
-                failed += 1
-                print(f"FAIL {name} {dtype} {json.dumps(config)}: {e}")
-    want = len(MODELS) * len(WEIGHTS) * (len(DTYPES) * len(SCHEMES) * len(GRAINS) + 3)
-    print(f"oracle: {ran} of {want} combinations ran, {weights} weights compared, {failed} failed")
-    return 1 if failed or ran != want or weights == 0 else 0
+    run = functools.partial(nibble, sys.argv[1])
+    parts = {
+        "state dicts": [(check_states, name, dtype, c) for name in MODELS for dtype in WEIGHTS for c in recipes(name)],
+        "exports": [(check_export, name, c) for name, c in EXPORTS],
+        "configs": [(check_configs,)],
+        "tied": [(check_tied, *row) for row in TIED_CONFLICTS],
+        "conversion": [(lambda run, folder, *row: (conversion.check(run, *row, folder), 0), *row) for row in conversion.CASES],
+        "zero blocks": [(lambda run, folder, *row: (conversion.zero_blocks(run, *row, folder), 0), d, s) for d in ("uint4", "uint8") for s in SCHEMES],
+    }
+    want = {"state dicts": 4 * (4 * 37 + 33), "exports": 21, "configs": 1, "tied": 3, "conversion": 33, "zero blocks": 4}
+    failed = 0
+    for part, rows in parts.items():
+        ran = things = deviations = wrong = 0
+        for check, *args in rows:
+            with tempfile.TemporaryDirectory() as d:
+                ran += 1
+                try:
+                    n, k = check(run, pathlib.Path(d), *args)
+                    things, deviations = things + (n or 0), deviations + k
+                except Exception as e:
+                    wrong += 1
+                    print(f"FAIL {part} {args}: {e}")
+                    if not isinstance(e, AssertionError):
+                        traceback.print_exc()
+        print(f"oracle: {part}: {ran} of {want[part]} combinations ran, {things} weights compared, {deviations} listed deviations, {wrong} failed", flush=True)
+        failed += wrong + (ran != want[part])
+    return 1 if failed else 0
 
 
 if __name__ == "__main__":

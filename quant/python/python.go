@@ -1,0 +1,56 @@
+// Package python holds the lines of Python that take an output of Nibble to Core ML:
+// the README shows them, the page shows them beside the download, `nibble python`
+// prints them, and the oracle runs them. Each is a head, which makes `state` in the
+// form of the coremltools container, and one common tail.
+package python
+
+import (
+	_ "embed"
+	"path"
+	"strings"
+
+	"nibble/quant/fault"
+)
+
+var (
+	//go:embed coremltools.py
+	coremltools string
+	//go:embed int8.py
+	int8 string
+	//go:embed packed.py
+	packed string
+	//go:embed convert.py
+	convert string
+)
+
+// heads is the literal table, by container.
+var heads = map[string]string{"coremltools": coremltools, "int8": int8, "packed": packed}
+
+// Lines are the lines for a container, with the output's name in them.
+func Lines(container, name string) (string, error) {
+	head, ok := heads[container]
+	if !ok {
+		return "", fault.Not(name, "there are no Python lines for the container %q", container)
+	}
+	base := strings.TrimSuffix(path.Base(name), path.Ext(name))
+	return strings.NewReplacer("MODEL_FILE", quoted(name), "MODEL_PACKAGE", quoted(base+".mlpackage")).Replace(head + "\n" + convert), nil
+}
+
+// quoted is a Python string. Control characters cannot be in what is printed.
+func quoted(s string) string {
+	var b strings.Builder
+	b.WriteByte('"')
+	for _, r := range s {
+		switch {
+		case r == '"' || r == '\\':
+			b.WriteByte('\\')
+			b.WriteRune(r)
+		case r < ' ' || r == 0x7f:
+			b.WriteByte('?')
+		default:
+			b.WriteRune(r)
+		}
+	}
+	b.WriteByte('"')
+	return b.String()
+}

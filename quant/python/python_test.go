@@ -1,0 +1,50 @@
+package python
+
+import (
+	"os"
+	"strings"
+	"testing"
+
+	"nibble/quant/fault"
+)
+
+// The README shows the very lines, with the names of its own examples.
+func TestREADMEHoldsTheLines(t *testing.T) {
+	readme, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for container, name := range map[string]string{"coremltools": "model-int4.pt", "int8": "model-int8.safetensors", "packed": "model-int4.safetensors"} {
+		lines, err := Lines(container, name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		// The tail is shown once.
+		head, tail, _ := strings.Cut(lines, "\nfor key, value in state.items():")
+		if !strings.Contains(string(readme), head) {
+			t.Errorf("the README lacks the lines for %s:\n%s", container, head)
+		}
+		if container == "coremltools" && !strings.Contains(string(readme), tail) {
+			t.Errorf("the README lacks\n%s", tail)
+		}
+	}
+}
+
+func TestNames(t *testing.T) {
+	for name, want := range map[string]string{
+		"a b/c.pt":       `torch.load("a b/c.pt",`,
+		`q"\x.pt`:        `torch.load("q\"\\x.pt",`,
+		"line\nbreak.pt": `torch.load("line?break.pt",`,
+	} {
+		lines, err := Lines("coremltools", name)
+		if err != nil || !strings.Contains(lines, want) || strings.Contains(lines, "MODEL_") {
+			t.Errorf("%q: %v\n%s", name, err, lines)
+		}
+	}
+	if lines, _ := Lines("packed", "dir/model.v2.safetensors"); !strings.Contains(lines, `package.save("model.v2.mlpackage")`) {
+		t.Errorf("got %s", lines)
+	}
+	if _, err := Lines("zip", "a"); fault.KindOf(err) != fault.Unsupported {
+		t.Errorf("error %v", err)
+	}
+}

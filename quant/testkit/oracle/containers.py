@@ -1,0 +1,78 @@
+"""Compares an output of Nibble with a state dict and codes, through the real readers."""
+
+import numpy as np
+import torch
+from compressed_tensors.compressors.pack_quantized.helpers import unpack_from_int32
+from safetensors import safe_open
+
+
+def same(a, b, what):
+    assert a.dtype == b.dtype, f"{what}: dtype {a.dtype}, want {b.dtype}"
+    assert a.shape == b.shape, f"{what}: shape {tuple(a.shape)}, want {tuple(b.shape)}"
+    x, y = (t.detach().contiguous().reshape(-1).view(torch.uint8) for t in (a, b))
+    assert torch.equal(x, y), f"{what}: bits differ"
+
+
+def check_coremltools(out, want, ordered):
+    got = torch.load(out, weights_only=True)
+    keys, wanted = list(got), list(want)
+    if not ordered:
+        keys, wanted = sorted(keys), sorted(wanted)
+    assert keys == wanted, f"keys or their order differ: {keys} want {wanted}"
+    for k in want:
+        same(got[k], want[k], k)
+    assert got._metadata == want._metadata, "module versions differ"
+
+
+def check_kept(f, source, codes):
+    """What was not quantized is the same; returns the names of all other tensors."""
+    kept = set(source) - set(codes)
+    for key in kept:
+        same(f.get_tensor(key), source[key], key)
+    return set(f.keys()) - kept
+
+
+def check_int8(out, source, codes, high_nibble, bits_of):
+    with safe_open(out, framework="pt") as f:
+        names = check_kept(f, source, codes)
+        for key, (q, scale, zp) in codes.items():
+            got, want = f.get_tensor(key).numpy(), q
+            if high_nibble == "zero" and bits_of(key) == 4:
+                want = q.astype(np.uint8) & 15
+            assert got.dtype == want.dtype and np.array_equal(got, want), f"{key}: codes differ"
+            same(f.get_tensor(key + "_scale"), torch.from_numpy(scale), key + "_scale")
+            names -= {key, key + "_scale"}
+            if key + "_zero_point" in names:
+                assert np.array_equal(f.get_tensor(key + "_zero_point").numpy(), zp), f"{key}: zero points differ"
+                names.discard(key + "_zero_point")
+            else:
+                assert zp is None, f"{key}: zero points are missing"
+        assert not names, f"unexpected tensors {names}"
+
+
+def check_packed(out, source, codes, bits_of):
+    with safe_open(out, framework="pt") as f:
+        names = check_kept(f, source, codes)
+        for key, (q, scale, zp) in codes.items():
+            bits, shift = bits_of(key), 0
+            if q.dtype == np.uint8:
+                shift = 1 << (bits - 1)  # unsigned codes travel as signed ones
+            rows = q.shape[0]
+            shape = torch.Size(f.get_tensor(key + "_shape").tolist())
+            assert shape == source[key].shape, f"{key}: shape {shape}"
+            flat = torch.Size((rows, q.size // rows))
+            got = unpack_from_int32(f.get_tensor(key + "_packed"), bits, flat)
+            want = torch.from_numpy(q.astype(np.int16) - shift).reshape(flat)
+            assert torch.equal(got.to(torch.int16), want), f"{key}: unpacked codes differ"
+            across = scale.size // scale.shape[0]
+            per_row = lambda a: torch.from_numpy(np.repeat(a.reshape(a.shape[0], across), rows // a.shape[0], axis=0))
+            same(f.get_tensor(key + "_scale"), per_row(scale), key + "_scale")
+            names -= {key + "_packed", key + "_shape", key + "_scale"}
+            if key + "_zero_point" in names:
+                got = unpack_from_int32(f.get_tensor(key + "_zero_point"), bits, torch.Size((rows, across)), packed_dim=0)
+                want = per_row(zp.astype(np.int16) - shift)
+                assert torch.equal(got.to(torch.int16), want), f"{key}: zero points differ"
+                names.discard(key + "_zero_point")
+            else:
+                assert zp is None, f"{key}: zero points are missing"
+        assert not names, f"unexpected tensors {names}"

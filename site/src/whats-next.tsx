@@ -1,0 +1,20 @@
+import { useState } from 'preact/hooks'
+import type { Report } from './protocol'
+import { text } from './text'
+
+/** What to do with the file: where it runs well, and the lines of Python that take it there. */
+export function WhatsNext({ report, python }: { report: Report, python: string }) {
+  const [copied, setCopied] = useState(false)
+  const copy = () => void navigator.clipboard.writeText(python).then(() => setCopied(true), () => setCopied(false))
+  return (
+    <details class="next" data-testid="next">
+      <summary>{text.next.title}</summary>
+      {report.advice.length > 0 && <ul class="advice" data-testid="advice">{report.advice.map(a => <li>{text.advice[a.about] ?? a.text}</li>)}</ul>}
+      <p class="fine">{text.next.python}</p>
+      <div class="code">
+        <pre tabIndex={0} data-testid="python"><code>{python}</code></pre>
+        <button type="button" data-testid="copy" onClick={copy}>{copied ? text.next.copied : text.next.copy}</button>
+      </div>
+    </details>
+  )
+}
