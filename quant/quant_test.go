@@ -62,8 +62,8 @@ func convertWith(t testing.TB, in []byte, config string, asked plan.Options, o c
 
 func TestReadsWhatTheRealToolsWrote(t *testing.T) {
 	index := testkit.ReadIndex(t, ".")
-	if len(index.Files) != 13 {
-		t.Fatalf("%d fixtures, want 13", len(index.Files))
+	if len(index.Files) != 15 {
+		t.Fatalf("%d fixtures, want 15", len(index.Files))
 	}
 	for name, want := range index.Files {
 		t.Run(name, func(t *testing.T) {
@@ -91,6 +91,48 @@ func TestReadsWhatTheRealToolsWrote(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// A whole pickled model tells the classes of its layers, where names and shapes would
+// mislead.
+func TestTypesThatTheFileTells(t *testing.T) {
+	for _, file := range []string{"module.pt", "module-checkpoint.pt"} {
+		_, r, err := convert(t, testkit.Fixture(t, ".", file), `{"global_config":{"weight_dtype":"int4"},"module_type_configs":{"ConvTranspose2d":{"weight_dtype":"int8"}}}`, container.Options{To: "int8"}, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := map[string]string{
+			"up.weight":            "ConvTranspose2d file int8 [1 8 1 1]",
+			"lookup.weight":        "Embedding file embedding: coremltools keeps these",
+			"embed.weight":         "Linear file int4 [8 1]",
+			"twin.weight":          "Linear file int4 [8 1]",
+			"norm.weight":          "BatchNorm2d file BatchNorm2d: coremltools keeps these",
+			"attn.in_proj_weight":  "MultiheadAttention file int4 [24 1]",
+			"attn.out_proj.weight": "MultiheadAttention file int4 [8 1]",
+			"attn.out_proj.bias":   "  bias",
+			"cell.weight_ih":       "LSTMCell file LSTMCell: coremltools keeps these",
+			"kept":                 "Sequential file Sequential: coremltools keeps these",
+		}
+		seen := 0
+		for _, row := range r.Tensors {
+			got := row.ModuleType + " " + row.TypeSource + " " + row.Reason
+			if row.Scheme != nil {
+				got = fmt.Sprintf("%s %s %s %v", row.ModuleType, row.TypeSource, row.Scheme.WeightDType, row.Scheme.ScaleShape)
+			}
+			if w, ok := want[row.Name]; ok {
+				seen++
+				if got != w {
+					t.Errorf("%s: %s: %q, want %q", file, row.Name, got, w)
+				}
+			}
+		}
+		if seen != len(want) {
+			t.Errorf("%s: %d of %d tensors are there", file, seen, len(want))
+		}
+		if note := r.Notes[len(r.Notes)-1]; note != "the file holds a whole model (torch.nn.modules.container.Sequential); its code and settings are left out" {
+			t.Errorf("note %q", note)
+		}
 	}
 }
 

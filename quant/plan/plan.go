@@ -126,7 +126,7 @@ func untouchable(t *tensor.Tensor, m param, embeddings bool) string {
 	case m.class == Module:
 		return "its module type was set to Module, which is kept"
 	case m.class != "" && !quantizable(m.class):
-		return fmt.Sprintf("part of %s: coremltools keeps these", article(m.class))
+		return m.class + ": coremltools keeps these"
 	case len(t.Shape) < 2:
 		if strings.HasPrefix(m.name, "bias") || strings.HasSuffix(m.name, "bias") {
 			return "bias"
@@ -143,9 +143,6 @@ func untouchable(t *tensor.Tensor, m param, embeddings bool) string {
 func article(class string) string {
 	if class == MHA {
 		return "an attention (" + class + ")"
-	}
-	if class != "" && strings.ContainsRune("AEIOU", rune(class[0])) {
-		return "an " + class
 	}
 	return "a " + class
 }

@@ -163,7 +163,7 @@ func TestTypesTheUserSets(t *testing.T) {
 		"attn.out_proj.weight": "Linear user: uint4 symmetric per_channel",
 		"skip.weight":          "Module user: its module type was set to Module, which is kept",
 		"told.weight":          "Embedding file: embedding: coremltools keeps these",
-		"cell.weight":          "LSTMCell file: part of a LSTMCell: coremltools keeps these",
+		"cell.weight":          "LSTMCell file: LSTMCell: coremltools keeps these",
 	} {
 		if got := words(p)[name]; got != want {
 			t.Errorf("%s: %q, want %q", name, got, want)

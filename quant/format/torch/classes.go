@@ -31,8 +31,9 @@ type function func(args []any) (any, error)
 
 func (f function) Call(args ...any) (any, error) { return f(args) }
 
-// find is the allow-list: what a pickle may name. gopickle itself resolves
-// collections.OrderedDict and the harmless object constructor.
+// find is the allow-list: what a pickle may call. gopickle itself resolves
+// collections.OrderedDict and the harmless object constructor. Anything else becomes a
+// name that is kept and never called (module.go).
 func (r *reader) find(module, name string) (any, error) {
 	switch module + "." + name {
 	case "torch._utils._rebuild_tensor_v2":
@@ -41,7 +42,7 @@ func (r *reader) find(module, name string) (any, error) {
 		return function(r.rebuildV3), nil
 	case "torch._utils._rebuild_parameter", "torch._utils._rebuild_parameter_with_state":
 		return function(rebuildParameter), nil
-	case "torch.Size", "builtins.tuple", "__builtin__.tuple", "builtins.list", "builtins.dict":
+	case "torch.Size", "builtins.tuple", "__builtin__.tuple", "builtins.list", "builtins.dict", "builtins.set", "__builtin__.set":
 		return function(passThrough), nil
 	case "torch.storage.UntypedStorage", "torch.UntypedStorage":
 		return storageClass{}, nil
@@ -60,8 +61,7 @@ func (r *reader) find(module, name string) (any, error) {
 			}
 		}
 	}
-	return nil, fault.Not(r.file.Name, "the pickle asks for %s.%s, which Nibble does not run", module, name).
-		Hint("save only the weights, with torch.save(model.state_dict(), ...)")
+	return &class{r.file.Name, module, name}, nil // a name that cannot be called
 }
 
 // passThrough is a constructor of one plain value, such as torch.Size((2, 3)).

@@ -112,6 +112,13 @@ func (r *reader) stateDict(root any) (*tensor.StateDict, error) {
 		root = inner
 		items, ok = entries(inner)
 	}
+	if isModule(root) {
+		var err error
+		if items, out.Classes, err = r.moduleState(root.(*record)); err != nil {
+			return nil, err
+		}
+		ok, left = true, append(left, moduleNote(root.(*record)))
+	}
 	if !ok {
 		return nil, fault.Not(r.file.Name, "the file holds %s, not a state dict", describe(root)).
 			Hint("save the weights with torch.save(model.state_dict(), ...)")
@@ -155,6 +162,9 @@ func wrappedIn(items []pair, depth int) (string, any) {
 	for _, w := range wrappers {
 		for _, it := range items {
 			if it.key == w {
+				if isModule(it.value) {
+					return w, it.value
+				}
 				if inner, ok := entries(it.value); ok && holdsTensors(inner, depth-1) {
 					return w, it.value
 				}
@@ -218,6 +228,10 @@ func describe(v any) string {
 		return "a tensor"
 	case *storage:
 		return "a storage"
+	case *record:
+		return strings.ToValidUTF8(fmt.Sprintf("an object of class %.80s.%.80s", v.class.module, v.class.name), "?")
+	case *class:
+		return strings.ToValidUTF8(fmt.Sprintf("the class %.80s.%.80s", v.module, v.name), "?")
 	}
 	return "a Python object"
 }

@@ -8,8 +8,9 @@
 //
 // The pickle runs through gopickle's Unpickler behind three walls: scan.go bounds
 // every length before the pickle runs, classes.go is the allow-list of what it may
-// name, and storages stay byte ranges of the file; values are never read here.
-// What is not allowed (os.system, whole pickled modules) is refused by name.
+// call, and storages stay byte ranges of the file; values are never read here. A whole
+// pickled nn.Module is read as the records it consists of, and tells the classes of its
+// layers (module.go); calling anything else (os.system) is refused by name.
 // checkpoint and verify call Read; container calls Pickle and the names below.
 package torch
 

@@ -9,6 +9,7 @@ const reasons: [RegExp, (m: RegExpMatchArray) => string][] = [
   [/^one number per channel or fewer/, () => '每通道至多一个数（归一化、滑动均值）'],
   [/^embedding: coremltools keeps these$/, () => '嵌入层：coremltools 不量化'],
   [/^recurrent layer/, () => '循环层：coremltools 不量化'],
+  [/^(\w+): coremltools keeps these$/, m => `${m[1]}：coremltools 不量化`],
   [/^the recipe keeps it$/, () => '方案要求保留'],
   [/^no rule of the recipe names it$/, () => '方案中没有规则提到它'],
   [/^not the weight of a layer/, () => '不是 coremltools 会量化的层的权重'],

@@ -1,0 +1,78 @@
+package torch_test
+
+import (
+	"encoding/binary"
+	"strings"
+	"testing"
+	"time"
+
+	"nibble/quant/fault"
+	"nibble/quant/format/torch"
+	"nibble/quant/testkit"
+)
+
+// word is a pickled text.
+func word(s string) string {
+	return "X" + string(binary.LittleEndian.AppendUint32(nil, uint32(len(s)))) + s
+}
+
+const empty = "ccollections\nOrderedDict\n)R"
+
+// module pickles a module whose children are memo entries, and memoizes it.
+func module(class string, memo byte, parameters string, children ...string) string {
+	dict := empty
+	if len(children) > 0 {
+		dict += "(" + strings.Join(children, "") + "u"
+	}
+	return "c" + class + "\n)\x81q" + string(memo) + "}(" + word("_parameters") + empty + parameters + word("_modules") + dict + "ub"
+}
+
+func get(memo byte) string { return "h" + string(memo) }
+
+func read(pickle string) error {
+	_, err := torch.Read(testkit.File("x", testkit.Zip("archive/data.pkl", "\x80\x02"+pickle+".", "archive/data/0", strings.Repeat("\x00", 16))))
+	return err
+}
+
+// A tree that is small in the file and endless when it is walked is refused, soon.
+func TestTreesOfModulesWithoutEnd(t *testing.T) {
+	doubling := module("a\nM", 0, "")
+	for i := byte(1); i < 60; i++ {
+		doubling += module("a\nM", i, "", word("l"), get(i-1), word("r"), get(i-1))
+	}
+	many := make([]string, 0, 2000)
+	for range 1000 {
+		many = append(many, word(strings.Repeat("n", 100)), get(0))
+	}
+	for name, pickle := range map[string]string{
+		"doubling":     doubling,
+		"holds itself": module("a\nM", 0, "", word("me"), get(0)),
+		"long names":   module("a\nM", 0, "") + module("a\nM", 1, "", append([]string{word(strings.Repeat("x", 1<<20)), get(0), word("self"), get(1)}, many...)...),
+	} {
+		began := time.Now()
+		if err := read(pickle); fault.KindOf(err) != fault.Format || !strings.Contains(err.Error(), "nest or repeat") {
+			t.Errorf("%s: %v", name, err)
+		}
+		if d := time.Since(began); d > 5*time.Second {
+			t.Errorf("%s took %v", name, d)
+		}
+	}
+}
+
+// Classes are names: none can be called, and what looks like a module in part is none.
+func TestObjectsThatAreNoModels(t *testing.T) {
+	for name, c := range map[string]struct{ pickle, says string }{
+		"called":                 {"ctorch.nn.modules.linear\nLinear\nK\x02K\x03\x86R", "the pickle asks for torch.nn.modules.linear.Linear, which Nibble does not run"},
+		"called in a dict":       {"}" + word("a") + "cos\nsystem\n" + word("ls") + "\x85Rs", "os.system"},
+		"an object":              {"ca.b\nC\n)\x81}" + word("x") + "K\x01sb", "the file holds an object of class a.b.C, not a state dict"},
+		"half a module":          {"ca\nM\n)\x81}" + word("_parameters") + empty + "sb", "an object of class a.M"},
+		"no tensors":             {module("a\nM", 0, ""), "the file holds no tensors by name"},
+		"a class":                {"cos\nsystem\n", "the file holds the class os.system, not a state dict"},
+		"state of a class":       {"cos\nsystem\n}b", "the pickle is broken"},
+		"children that are none": {module("a\nM", 0, "", word("a"), "K\x05", "K\x05", get(0)), "no tensors"},
+	} {
+		if err := read(c.pickle); fault.KindOf(err) == "" || !strings.Contains(err.Error(), c.says) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
