@@ -1,21 +1,3 @@
-import json
-
-import coremltools as ct
-import torch
-from safetensors import safe_open
-
-# Yours: `model`, a fresh instance of your class, and `example`, an input that it takes.
-with safe_open(MODEL_FILE, framework="pt") as f:
-    state = {key: f.get_tensor(key) for key in f.keys()}
-    schemes = json.loads(f.metadata()["nibble.schemes"])
-
-
-def per_weight(values, shape):
-    for axis, blocks in enumerate(values.shape):
-        values = values.repeat_interleave(shape[axis] // blocks, axis)
-    return values.float() if values.dtype != torch.float64 else values
-
-
 for key, scheme in schemes.items():
     words, scale = state.pop(key + "_packed"), state.pop(key + "_scale")
     shape, blocks = state.pop(key + "_shape").tolist(), scheme["scale_shape"]

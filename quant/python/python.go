@@ -15,6 +15,8 @@ import (
 var (
 	//go:embed coremltools.py
 	coremltools string
+	//go:embed safetensors.py
+	safetensors string
 	//go:embed int8.py
 	int8 string
 	//go:embed packed.py
@@ -24,7 +26,7 @@ var (
 )
 
 // heads is the literal table, by container.
-var heads = map[string]string{"coremltools": coremltools, "int8": int8, "packed": packed}
+var heads = map[string]string{"coremltools": coremltools, "int8": safetensors + "\n\n" + int8, "packed": safetensors + "\n\n" + packed}
 
 // Lines are the lines for a container, with the output's name in them.
 func Lines(container, name string) (string, error) {

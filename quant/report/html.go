@@ -33,7 +33,7 @@ func (r *Report) HTML(w io.Writer) error {
 	put(`<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">`)
 	put(`<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'"><title>%s</title><style>`, in.Name)
 	b.WriteString(style)
-	put(`</style><h1>%s</h1><p class="meta">%s → %s, %s → %s</p>`, in.Name, size(in.Bytes), size(r.Output.Bytes), in.Format, r.Output.Format)
+	put(`</style><h1>%s</h1><p class="meta">%s → %s, %s → %s</p>`, in.Name, Size(in.Bytes), Size(r.Output.Bytes), in.Format, r.Output.Format)
 	put(`<dl><dt>quantized</dt><dd>%d of %d tensors</dd>`, r.Totals.Quantized, r.Totals.Tensors)
 	for _, f := range r.Totals.list() {
 		put(`<dt>%s</dt><dd>%s</dd>`, f[0], f[1])
@@ -52,7 +52,7 @@ func (r *Report) HTML(w io.Writer) error {
 			put(`<section><h3>%s</h3><p class="meta">%s · %s · %s %s %s %s</p>`, t.Name, t.ModuleType, joinSizes(t.Shape, " × ")+" "+t.DType,
 				string(t.Scheme.WeightDType), string(t.Scheme.Mode), string(t.Scheme.Granularity), joinSizes(t.Scheme.BlockSize, " × "))
 			b.WriteString(drawing(t.Histogram))
-			put(`<dl><dt>size</dt><dd>%s → %s</dd><dt>#params</dt><dd>%d</dd>`, size(t.BytesIn), size(t.BytesOut), t.Parameters)
+			put(`<dl><dt>size</dt><dd>%s → %s</dd><dt>#params</dt><dd>%d</dd>`, Size(t.BytesIn), Size(t.BytesOut), t.Parameters)
 			for _, f := range t.Figures.list() {
 				put(`<dt>%s</dt><dd>%s</dd>`, f[0], f[1])
 			}
@@ -84,8 +84,8 @@ func (f Figures) list() (out [][2]string) {
 	return out
 }
 
-// size prints bytes in decimal units.
-func size(n int64) string {
+// Size prints bytes for people, in decimal units.
+func Size(n int64) string {
 	switch {
 	case n < 1000:
 		return fmt.Sprintf("%d B", n)

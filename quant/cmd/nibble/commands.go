@@ -196,8 +196,8 @@ func (c *call) progress() func(done, total int64) {
 			return
 		}
 		shown = time.Now()
-		fmt.Fprintf(f, "\r%3d %%  %s of %s, %s/s ", done*100/max(total, 1), size(done), size(total),
-			size(int64(float64(done)/max(time.Since(start).Seconds(), 0.001))))
+		fmt.Fprintf(f, "\r%3d %%  %s of %s, %s/s ", done*100/max(total, 1), report.Size(done), report.Size(total),
+			report.Size(int64(float64(done)/max(time.Since(start).Seconds(), 0.001))))
 		if done == total {
 			fmt.Fprintln(f)
 		}

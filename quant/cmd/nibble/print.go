@@ -19,19 +19,6 @@ func (c *call) printJSON(v any) error {
 	return e.Encode(v)
 }
 
-// size prints bytes for people, in decimal units.
-func size(n int64) string {
-	switch {
-	case n < 1000:
-		return fmt.Sprintf("%d B", n)
-	case n < 1000*1000:
-		return fmt.Sprintf("%.1f kB", float64(n)/1e3)
-	case n < 1000*1000*1000:
-		return fmt.Sprintf("%.1f MB", float64(n)/1e6)
-	}
-	return fmt.Sprintf("%.2f GB", float64(n)/1e9)
-}
-
 // shape prints sizes as 64 x 32.
 func shape(s []int64) string {
 	if len(s) == 0 {
@@ -61,10 +48,10 @@ func (c *call) notes(notes []string) {
 }
 
 func (c *call) printInspection(x inspection) {
-	fmt.Fprintf(c.stdout, "%s: %s, %d tensors, %s\n", x.Name, x.Format, len(x.Tensors), size(x.Bytes))
+	fmt.Fprintf(c.stdout, "%s: %s, %d tensors, %s\n", x.Name, x.Format, len(x.Tensors), report.Size(x.Bytes))
 	c.table(func(w *tabwriter.Writer) {
 		for _, t := range x.Tensors {
-			fmt.Fprintf(w, "  %s\t%s\t%s\t%s\n", printable(t.Name), t.DType, shape(t.Shape), size(t.Bytes))
+			fmt.Fprintf(w, "  %s\t%s\t%s\t%s\n", printable(t.Name), t.DType, shape(t.Shape), report.Size(t.Bytes))
 		}
 	})
 	c.notes(x.Notes)
@@ -72,7 +59,7 @@ func (c *call) printInspection(x inspection) {
 
 func (c *call) printPlan(r *report.Report) {
 	in := r.Inputs[0]
-	fmt.Fprintf(c.stdout, "%s: %s, %s -> %s, %s\n", in.Name, in.Format, size(in.Bytes), r.Output.Format, size(r.Output.Bytes))
+	fmt.Fprintf(c.stdout, "%s: %s, %s -> %s, %s\n", in.Name, in.Format, report.Size(in.Bytes), r.Output.Format, report.Size(r.Output.Bytes))
 	c.table(func(w *tabwriter.Writer) {
 		for _, t := range r.Tensors {
 			verdict, why := t.Verdict, t.Reason
@@ -85,7 +72,7 @@ func (c *call) printPlan(r *report.Report) {
 			} else if t.Rule != "" {
 				why += " (" + t.Rule + ")"
 			}
-			fmt.Fprintf(w, "  %s\t%s\t%s\t%s\t%s -> %s\t%s\n", printable(t.Name), t.DType, shape(t.Shape), verdict, size(t.BytesIn), size(t.BytesOut), why)
+			fmt.Fprintf(w, "  %s\t%s\t%s\t%s\t%s -> %s\t%s\n", printable(t.Name), t.DType, shape(t.Shape), verdict, report.Size(t.BytesIn), report.Size(t.BytesOut), why)
 		}
 	})
 	c.notes(r.Notes)
@@ -101,7 +88,7 @@ func schemeText(s *report.Scheme) string {
 }
 
 func (c *call) printSummary(r *report.Report) {
-	fmt.Fprintf(c.stdout, "%s: %s, %s -> %s", r.Output.Name, r.Output.Format, size(r.Inputs[0].Bytes), size(r.Output.Bytes))
+	fmt.Fprintf(c.stdout, "%s: %s, %s -> %s", r.Output.Name, r.Output.Format, report.Size(r.Inputs[0].Bytes), report.Size(r.Output.Bytes))
 	fmt.Fprintf(c.stdout, ", %d of %d tensors quantized", r.Totals.Quantized, r.Totals.Tensors)
 	if r.Totals.SQNR != nil {
 		fmt.Fprintf(c.stdout, ", SQNR %.2f dB", *r.Totals.SQNR)
