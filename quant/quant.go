@@ -106,13 +106,7 @@ func Convert(ctx context.Context, j *Job, w io.Writer, o Options) (*report.Repor
 	if out.n != j.Layout.Bytes {
 		return nil, fmt.Errorf("internal error: %d bytes were laid out and %d written; please report it", j.Layout.Bytes, out.n)
 	}
-	first := map[string]convert.Cost{} // tied weights are written once and cost the same
-	for i, c := range costs {
-		if e := &j.Plan.Entries[i]; e.Quantize && c.Count == 0 {
-			c = first[e.Tensor.View()]
-		} else if e.Quantize {
-			first[e.Tensor.View()] = c
-		}
+	for i, c := range costsOfAll(j.Plan, costs) {
 		r.Fill(i, c.Errors, c.Histogram)
 	}
 	r.Sum()
@@ -127,6 +121,22 @@ func Convert(ctx context.Context, j *Job, w io.Writer, o Options) (*report.Repor
 	return r, nil
 }
 
+// costsOfAll gives tied weights, which a container may hold once, the cost of the first.
+func costsOfAll(p *plan.Plan, costs []convert.Cost) []convert.Cost {
+	first := map[string]convert.Cost{}
+	for i := range costs {
+		if !p.Entries[i].Quantize {
+			continue
+		}
+		view := p.Entries[i].Tensor.View()
+		if costs[i].Count > 0 {
+			first[view] = costs[i]
+		}
+		costs[i] = first[view]
+	}
+	return costs
+}
+
 // Measure quantizes a few tensors of a job and tells what that cost, without writing
 // anything. Names that the plan keeps or does not know are left out.
 func Measure(ctx context.Context, j *Job, names []string, workers int) (map[string]report.Figures, error) {
@@ -137,7 +147,7 @@ func Measure(ctx context.Context, j *Job, names []string, workers int) (map[stri
 			some.Entries = append(some.Entries, e)
 		}
 	}
-	l, err := container.Lay(&some, container.Options{To: "int8"})
+	l, err := container.Lay(&some, j.container)
 	if err != nil {
 		return nil, err
 	}
@@ -146,7 +156,7 @@ func Measure(ctx context.Context, j *Job, names []string, workers int) (map[stri
 		return nil, err
 	}
 	figures := map[string]report.Figures{}
-	for i, c := range costs {
+	for i, c := range costsOfAll(&some, costs) {
 		figures[some.Entries[i].Tensor.Name] = report.FiguresOf(c.Errors)
 	}
 	return figures, nil
