@@ -130,6 +130,15 @@ func (p *parser) find(name string) (int, error) {
 	return 0, p.fail("unknown group %q", name)
 }
 
+// condition is find, but a number may name a group that comes later.
+func (p *parser) condition(name string) (int, error) {
+	if n, err := strconv.Atoi(name); err == nil && n > 0 && n < 100 {
+		p.ahead = max(p.ahead, n)
+		return n, nil
+	}
+	return p.find(name)
+}
+
 func (p *parser) look(behind, not bool) (node, error) {
 	body, err := p.scoped(p.flags)
 	if err != nil {
@@ -156,7 +165,7 @@ func (p *parser) conditional() (node, error) {
 	if err := p.close(); err != nil {
 		return nil, err
 	}
-	number, err := p.find(name)
+	number, err := p.condition(name)
 	if err != nil {
 		return nil, err
 	}

@@ -137,8 +137,11 @@ func (r repeat) round(m *match, at, n int, k rest) bool {
 	}
 	again := func() bool {
 		return n < r.most && r.body.match(m, at, func(next int) bool {
-			if next == at { // an empty round brings nothing new: the rest may as well be empty
-				return k(next)
+			if next == at { // an empty round brings nothing new, but groups that it may have set
+				r.least = min(r.least, n+1+len(m.groups))
+				if n+1 >= r.least {
+					return k(next)
+				}
 			}
 			return r.round(m, next, n+1, k)
 		})

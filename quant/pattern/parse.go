@@ -21,6 +21,7 @@ type parser struct {
 	widths []*node // body of each closed group, for back-references in look-behinds
 	open   map[int]bool
 	depth  int
+	ahead  int // the highest group that a condition names
 }
 
 func (p *parser) fail(what string, args ...any) error {
@@ -50,6 +51,9 @@ func (p *parser) pattern() (node, error) {
 	}
 	if p.more() {
 		return nil, p.fail("unbalanced parenthesis")
+	}
+	if p.ahead > p.groups {
+		return nil, p.fail("unknown group %d", p.ahead)
 	}
 	return n, nil
 }
@@ -151,6 +155,24 @@ func (p *parser) skipVerbose() {
 	}
 }
 
+// skipIgnored passes over what may stand between a construct and its repeat.
+func (p *parser) skipIgnored() {
+	for {
+		p.skipVerbose()
+		start := p.at
+		if !p.eat("(?#") {
+			return
+		}
+		for p.more() && p.src[p.at] != ')' {
+			p.at++
+		}
+		if !p.eat(")") { // it has no end, which group says
+			p.at = start
+			return
+		}
+	}
+}
+
 // item reads one construct and the repeat after it; nil for a comment.
 func (p *parser) item() (node, error) {
 	start := p.at
@@ -162,7 +184,7 @@ func (p *parser) item() (node, error) {
 	if err != nil || n == nil {
 		return nil, err
 	}
-	p.skipVerbose()
+	p.skipIgnored()
 	least, most, ok := p.repeat()
 	if !ok {
 		return n, nil
@@ -185,7 +207,7 @@ func (p *parser) item() (node, error) {
 	case p.eat("+"):
 		out = atomic{r}
 	}
-	p.skipVerbose()
+	p.skipIgnored()
 	at := p.at
 	if _, _, ok := p.repeat(); ok {
 		p.at = at
