@@ -152,6 +152,19 @@ func TestKeepUnfit(t *testing.T) {
 			}
 		}
 	}
+	// A preview leaves out what would be kept.
+	p, err := quant.Inspect([]*tensor.File{testkit.File("in", in)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	preview, err := quant.Plan(p, parse(t, recipe.Default), plan.Options{KeepUnfit: true}, container.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	figures, err := quant.Measure(context.Background(), preview, []string{"good.weight", "bad.weight"}, 1)
+	if err != nil || len(figures) != 1 || figures["good.weight"].RMSE == nil {
+		t.Errorf("figures %v, %v", figures, err)
+	}
 	// A cut file is an error all the same.
 	c, err := quant.Inspect([]*tensor.File{testkit.File("in", in)})
 	if err != nil {
@@ -217,7 +230,7 @@ func TestExport(t *testing.T) {
 			t.Fatal(err)
 		}
 		exported, notes := j.Plan.Export()
-		if len(notes) != 1 || !strings.Contains(notes[0], "--module-type 'grouped_up=ConvTranspose2d'") {
+		if len(notes) != 2 || !strings.Contains(notes[0], "as a tuple only") || !strings.Contains(notes[1], "--module-type 'grouped_up=ConvTranspose2d'") {
 			t.Errorf("notes %q", notes)
 		}
 		want, _, err := convertWith(t, in, config, asked, container.Options{}, 1)
@@ -243,6 +256,33 @@ func TestExport(t *testing.T) {
 	}
 }
 
+// An attention of which one weight can be cut and another cannot has no entry that
+// coremltools follows to the same verdicts: each is told. What is kept as unfit is null.
+func TestExportSaysWhatItCannot(t *testing.T) {
+	nan := float32(math.NaN())
+	in := testkit.Safetensors(
+		testkit.F32("attn.q_proj_weight", []int64{32, 32}, 1, 2), testkit.F32("attn.k_proj_weight", []int64{32, 48}, 1, 2), testkit.F32("attn.v_proj_weight", []int64{32, 24}, 1, 2),
+		testkit.F32("bad.weight", []int64{32, 64}, 1, nan), testkit.F32("short.weight", []int64{32, 16}, 1, 2))
+	c, err := quant.Inspect([]*tensor.File{testkit.File("in", in)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	j, err := quant.Plan(c, parse(t, recipe.Default), plan.Options{KeepUnfit: true, Keep: map[string]string{"bad.weight": "NaN"}}, container.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, notes := j.Plan.Export()
+	for i, want := range []string{"coremltools would keep attn.q_proj_weight: a block of 32 is not smaller", "coremltools would keep attn.v_proj_weight: a block of 32", "--keep-unfit"} {
+		if len(notes) != 3 || !strings.Contains(notes[i], want) {
+			t.Errorf("notes %q, want %q", notes, want)
+		}
+	}
+	want := `{"global_config":{"weight_dtype":"int4","granularity":"per_block","block_size":32},"module_name_configs":{"bad":null,"short":{"weight_dtype":"int4","granularity":"per_channel"}}}`
+	if string(r.Source) != want {
+		t.Errorf("exported %s\nwant     %s", r.Source, want)
+	}
+}
+
 // Measure tells what a conversion would.
 func TestMeasure(t *testing.T) {
 	in := wide()
@@ -259,6 +299,7 @@ func TestMeasure(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		j.Plan.Options.KeepUnfit = config == recipe.Default // which surveys first
 		got, err := quant.Measure(context.Background(), j, []string{"a.weight", "a.bias", "nothing"}, 2)
 		if err != nil {
 			t.Fatal(err)

@@ -138,7 +138,7 @@ func costsOfAll(p *plan.Plan, costs []convert.Cost) []convert.Cost {
 }
 
 // Measure quantizes a few tensors of a job and tells what that cost, without writing
-// anything. Names that the plan keeps or does not know are left out.
+// anything. Names that the plan keeps, does not know or would keep as unfit are left out.
 func Measure(ctx context.Context, j *Job, names []string, workers int) (map[string]report.Figures, error) {
 	some := *j.Plan
 	some.Entries = nil
@@ -146,6 +146,13 @@ func Measure(ctx context.Context, j *Job, names []string, workers int) (map[stri
 		if e.Quantize && slices.Contains(names, e.Tensor.Name) {
 			some.Entries = append(some.Entries, e)
 		}
+	}
+	if some.Options.KeepUnfit {
+		unfit, err := convert.Survey(ctx, &some, convert.Options{Workers: workers})
+		if err != nil {
+			return nil, err
+		}
+		some.Entries = slices.DeleteFunc(some.Entries, func(e plan.Entry) bool { return unfit[e.Tensor.Name] != "" })
 	}
 	l, err := container.Lay(&some, j.container)
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"nibble/quant"
+	"nibble/quant/container"
 	"nibble/quant/fault"
 	"nibble/quant/tensor"
 	"nibble/quant/testkit"
@@ -98,5 +99,46 @@ func TestVerifySeesLies(t *testing.T) {
 	}
 	if _, err := quant.Verify(source, source, nil); fault.KindOf(err) != fault.Unsupported {
 		t.Errorf("the source itself passes for an output: %v", err)
+	}
+}
+
+// Scale 1 is right for an unsigned block of zeros, and for nothing else.
+func TestVerifyOfUnsignedZeros(t *testing.T) {
+	config := `{"global_config":{"weight_dtype":"uint8"}}`
+	for name, c := range map[string]struct {
+		values []float32
+		scale  float32
+		codes  byte
+		ok     bool
+	}{
+		"zeros":                       {[]float32{0}, 1, 127, true},
+		"weights wiped out":           {[]float32{0.25}, 1, 127, false},
+		"zeros that are not":          {[]float32{0}, 1, 128, false},
+		"zeros with another scale":    {[]float32{0}, 2, 127, false},
+		"small weights, wiped out":    {[]float32{1e-6}, 1, 127, false},
+		"weights below all scales":    {[]float32{1e-44}, 1, 127, true},
+		"scale 1 where it is the one": {[]float32{127, 126, -127}, 1, 254, false},
+	} {
+		in := testkit.Safetensors(testkit.F32("a.weight", []int64{1, 64}, c.values...))
+		out, _, err := convert(t, in, config, container.Options{To: "int8"}, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		tensors, err := open("out", out)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, x := range tensors {
+			switch x.Name {
+			case "a.weight":
+				copy(out[x.Storage.Start:], bytes.Repeat([]byte{c.codes}, 64))
+			case "a.weight_scale":
+				copy(out[x.Storage.Start:], tensor.Bytes([]float32{c.scale}))
+			}
+		}
+		v, err := quant.Verify([]*tensor.File{testkit.File("out", out)}, []*tensor.File{testkit.File("in", in)}, nil)
+		if err != nil || v.OK != c.ok {
+			t.Errorf("%s: verify says %v, %v", name, v, err)
+		}
 	}
 }

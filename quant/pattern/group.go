@@ -71,7 +71,9 @@ func (p *parser) scoped(outer flags) (node, error) {
 
 // capture reads a group that is numbered.
 func (p *parser) capture(name string) (node, error) {
-	p.groups++
+	if p.groups++; p.groups > maxGroups {
+		return nil, p.fail("more than %d groups", maxGroups)
+	}
 	number := p.groups
 	p.widths = append(p.widths, nil)
 	if name != "" {
@@ -112,10 +114,10 @@ func (p *parser) reference(name string) (node, error) {
 	if err != nil {
 		return nil, err
 	}
-	if p.open[number] {
-		return nil, p.fail("cannot refer to an open group")
+	if err := p.reachable(number, true); err != nil {
+		return nil, err
 	}
-	b := back{number: number, fold: p.flags.fold}
+	b := back{number: number, same: p.alike()}
 	b.least, b.most = (*p.widths[number]).width()
 	return b, nil
 }
@@ -130,17 +132,37 @@ func (p *parser) find(name string) (int, error) {
 	return 0, p.fail("unknown group %q", name)
 }
 
+// reachable refuses a group that is not closed yet, and in a look-behind one of its own.
+func (p *parser) reachable(number int, closed bool) error {
+	switch {
+	case (closed || p.behind >= 0) && (p.open[number] || number > p.groups):
+		return p.fail("cannot refer to an open group")
+	case p.behind >= 0 && number > p.behind:
+		return p.fail("cannot refer to group defined in the same lookbehind subpattern")
+	}
+	return nil
+}
+
 // condition is find, but a number may name a group that comes later.
 func (p *parser) condition(name string) (int, error) {
 	if n, err := strconv.Atoi(name); err == nil && n > 0 && n < 100 {
 		p.ahead = max(p.ahead, n)
-		return n, nil
+		return n, p.reachable(n, false)
 	}
-	return p.find(name)
+	n, err := p.find(name)
+	if err == nil {
+		err = p.reachable(n, false)
+	}
+	return n, err
 }
 
 func (p *parser) look(behind, not bool) (node, error) {
+	outer := p.behind
+	if behind && outer < 0 {
+		p.behind = p.groups
+	}
 	body, err := p.scoped(p.flags)
+	p.behind = outer
 	if err != nil {
 		return nil, err
 	}

@@ -7,6 +7,7 @@ type match struct {
 	text   []rune
 	groups []span
 	steps  int
+	depth  int
 }
 
 // span is what a group caught; from is -1 when it caught nothing.
@@ -20,6 +21,20 @@ func (m *match) step() bool {
 	m.steps++
 	return m.steps <= maxSteps
 }
+
+// enter counts a call that others nest in. The browser's stack is small.
+func (m *match) enter() bool {
+	if m.depth++; m.depth > maxDepth {
+		m.steps = maxSteps
+	}
+	if !m.step() {
+		m.depth--
+		return false
+	}
+	return true
+}
+
+func (m *match) leave() { m.depth-- }
 
 // node is one construct of a pattern. match tries every way it can match from at on,
 // in Python's order, until the rest matches too. width is the least and the most
@@ -46,7 +61,14 @@ func (s sequence) match(m *match, at int, k rest) bool {
 	if len(s) == 0 {
 		return k(at)
 	}
-	return m.step() && s[0].match(m, at, func(next int) bool { return s[1:].match(m, next, k) })
+	if !m.enter() {
+		return false
+	}
+	defer m.leave()
+	if len(s) == 1 {
+		return s[0].match(m, at, k)
+	}
+	return s[0].match(m, at, func(next int) bool { return s[1:].match(m, next, k) })
 }
 
 func (s sequence) width() (least, most int) {
@@ -103,7 +125,7 @@ func (g group) width() (int, int) { return g.body.width() }
 // back matches what a group caught, once more.
 type back struct {
 	number      int
-	fold        bool
+	same        func(a, b rune) bool
 	least, most int
 }
 
@@ -113,7 +135,7 @@ func (b back) match(m *match, at int, k rest) bool {
 		return false
 	}
 	for i := g.from; i < g.to; i++ {
-		if x, y := m.text[i], m.text[at+i-g.from]; x != y && !(b.fold && sameFold(x, y)) {
+		if x, y := m.text[i], m.text[at+i-g.from]; !b.same(x, y) {
 			return false
 		}
 	}
@@ -128,26 +150,47 @@ type repeat struct {
 	lazy        bool
 }
 
-func (r repeat) match(m *match, at int, k rest) bool { return r.round(m, at, 0, k) }
+func (r repeat) match(m *match, at int, k rest) bool {
+	if c, single := r.body.(char); single && !r.lazy {
+		return r.stretch(m, c, at, k)
+	}
+	return r.round(m, at, 0, -1, k)
+}
 
-// round tries the body for the n-th time.
-func (r repeat) round(m *match, at, n int, k rest) bool {
-	if !m.step() {
+// stretch takes as many characters as there are, then gives them back one by one.
+func (r repeat) stretch(m *match, c char, at int, k rest) bool {
+	n := 0
+	for n < r.most && at+n < len(m.text) && c.has(m.text[at+n]) && m.step() {
+		n++
+	}
+	for ; n >= r.least; n-- {
+		if !m.step() {
+			return false
+		}
+		if k(at + n) {
+			return true
+		}
+	}
+	return false
+}
+
+// round tries the body for the n-th time. As in Python, a round beyond the least number
+// is not tried where the one before, from last on, took nothing.
+func (r repeat) round(m *match, at, n, last int, k rest) bool {
+	if !m.enter() {
 		return false
 	}
-	again := func() bool {
-		return n < r.most && r.body.match(m, at, func(next int) bool {
-			if next == at { // an empty round brings nothing new, but groups that it may have set
+	defer m.leave()
+	if n < r.least {
+		return r.body.match(m, at, func(next int) bool {
+			if next == at { // more empty rounds bring nothing new, but groups that they may set
 				r.least = min(r.least, n+1+len(m.groups))
-				if n+1 >= r.least {
-					return k(next)
-				}
 			}
-			return r.round(m, next, n+1, k)
+			return r.round(m, next, n+1, last, k)
 		})
 	}
-	if n < r.least {
-		return again()
+	again := func() bool {
+		return n < r.most && at != last && r.body.match(m, at, func(next int) bool { return r.round(m, next, n+1, at, k) })
 	}
 	if r.lazy {
 		return k(at) || again()
@@ -164,6 +207,31 @@ func (r repeat) width() (int, int) {
 		b, r.most = 1, forever
 	}
 	return min(a*r.least, forever), min(b*r.most, forever)
+}
+
+// possessive is a repeat that gives nothing back: each round takes the first way its
+// body matches, and never another.
+type possessive struct{ repeat }
+
+func (p possessive) match(m *match, at int, k rest) bool {
+	old, n := append([]span(nil), m.groups...), 0
+	for n < p.most {
+		end := -1
+		if !m.step() || !p.body.match(m, at, func(next int) bool { end = next; return true }) {
+			break
+		}
+		n++
+		if end == at {
+			n = max(n, p.least) // so would be all that follow
+			break
+		}
+		at = end
+	}
+	if n >= p.least && k(at) {
+		return true
+	}
+	copy(m.groups, old)
+	return false
 }
 
 // atomic takes the first way its body matches and never another.
@@ -231,6 +299,11 @@ func atEnd(t []rune, at int) bool           { return at == len(t) }
 func atLineStart(t []rune, at int) bool     { return at == 0 || t[at-1] == '\n' }
 func atLineEnd(t []rune, at int) bool       { return at == len(t) || t[at] == '\n' }
 func beforeLastBreak(t []rune, at int) bool { return at == len(t) || at == len(t)-1 && t[at] == '\n' }
+
+func same(a, b rune) bool { return a == b }
+
+// sameFoldASCII is sameFold under the flag a: only the letters of ASCII have cases.
+func sameFoldASCII(a, b rune) bool { return a == b || a < 128 && b < 128 && sameFold(a, b) }
 
 // sameFold reports whether two characters differ in case only.
 func sameFold(a, b rune) bool {

@@ -22,6 +22,9 @@ type parser struct {
 	open   map[int]bool
 	depth  int
 	ahead  int // the highest group that a condition names
+	behind int // within a look-behind: its groups have numbers above this; else -1
+
+	asked struct{ ascii, unicode bool } // flags seen anywhere
 }
 
 func (p *parser) fail(what string, args ...any) error {
@@ -41,7 +44,7 @@ func (p *parser) eat(text string) bool {
 
 // pattern reads all of it.
 func (p *parser) pattern() (node, error) {
-	p.open, p.widths = map[int]bool{}, []*node{nil}
+	p.open, p.widths, p.behind = map[int]bool{}, []*node{nil}, -1
 	if err := p.globalFlags(); err != nil {
 		return nil, err
 	}
@@ -81,7 +84,7 @@ func (p *parser) globalFlags() error {
 func (p *parser) flag(on bool) error {
 	switch p.src[p.at] {
 	case 'a':
-		p.flags.ascii = on
+		p.flags.ascii, p.asked.ascii = on, true
 	case 'i':
 		p.flags.fold = on
 	case 'm':
@@ -91,9 +94,12 @@ func (p *parser) flag(on bool) error {
 	case 'x':
 		p.flags.verbose = on
 	case 'u':
-		p.flags.ascii = false
+		p.flags.ascii, p.asked.unicode = false, true
 	default:
 		return p.fail("bad inline flag %q", p.src[p.at])
+	}
+	if p.asked.ascii && p.asked.unicode {
+		return p.fail("the flags a and u are incompatible")
 	}
 	p.at++
 	return nil
@@ -205,7 +211,7 @@ func (p *parser) item() (node, error) {
 		r.lazy = true
 		out = r
 	case p.eat("+"):
-		out = atomic{r}
+		out = possessive{r}
 	}
 	p.skipIgnored()
 	at := p.at
@@ -298,8 +304,17 @@ func (p *parser) atom() (node, error) {
 }
 
 func (p *parser) literal(c rune) node {
-	if p.flags.fold {
-		return char{func(r rune) bool { return sameFold(r, c) }}
+	alike := p.alike()
+	return char{func(r rune) bool { return alike(r, c) }}
+}
+
+// alike compares two characters under the flags in force.
+func (p *parser) alike() func(a, b rune) bool {
+	switch {
+	case p.flags.fold && p.flags.ascii:
+		return sameFoldASCII
+	case p.flags.fold:
+		return sameFold
 	}
-	return char{func(r rune) bool { return r == c }}
+	return same
 }

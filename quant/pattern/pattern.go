@@ -7,23 +7,33 @@
 // of its own with a budget of steps. testkit/vectors/python_re.json holds what Python
 // itself answered to some hundred patterns.
 //
-// It refuses what Python refuses, and \N{NAME}, which needs a table of names. With the
-// flag i, letters match by Unicode's simple folding. recipe compiles the config's
+// It refuses what Python refuses, and besides \N{NAME}, which needs a table of names, more
+// than 100 groups, and global flags after a comment. With the flag i, letters match by
+// Unicode's simple folding (Python adds a few pairs, such as i and the dotless i). recipe compiles the config's
 // patterns with it, plan those of --module-type.
 package pattern
 
-import "errors"
+import (
+	"errors"
+	"strings"
+)
 
-// maxSteps bounds one match. A sane pattern takes some hundred steps a name.
-const maxSteps = 50_000
+// Bounds on one match and on a pattern. A sane one takes some hundred steps a name.
+const (
+	maxSteps  = 50_000
+	maxDepth  = 1_000 // of calls: a browser's stack is small
+	maxGroups = 100
+)
 
 // ErrSteps says that a pattern backtracks without end in sight.
-var ErrSteps = errors.New("the pattern takes too long to match (nested repeats?)")
+var ErrSteps = errors.New("the pattern takes too long to match (repeats inside repeats, or a very long name)")
 
-// Pattern is a compiled pattern. It may be used from one goroutine at a time.
+// Pattern is a compiled pattern.
 type Pattern struct {
-	root   node
-	groups int
+	root    node
+	groups  int
+	literal string // the one name that it matches, when plain
+	plain   bool
 }
 
 // Compile reads a pattern; an error says what Python would object to, and where.
@@ -33,11 +43,33 @@ func Compile(text string) (*Pattern, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Pattern{root, p.groups}, nil
+	literal, plain := unquoted(text)
+	return &Pattern{root, p.groups, literal, plain}, nil
+}
+
+// unquoted is the inverse of Quote, false for what has more than one name.
+func unquoted(text string) (string, bool) {
+	var out []rune
+	escaped := false
+	for _, r := range text {
+		word := r == '_' || r > 127 || r >= '0' && r <= '9' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z'
+		switch {
+		case escaped && word, !escaped && strings.ContainsRune(".^$*+?{}[]()|", r):
+			return "", false
+		case !escaped && r == '\\':
+			escaped = true
+			continue
+		}
+		out, escaped = append(out, r), false
+	}
+	return string(out), !escaped
 }
 
 // FullMatch reports whether the whole name matches. The error is ErrSteps or nil.
 func (p *Pattern) FullMatch(name string) (bool, error) {
+	if p.plain {
+		return name == p.literal, nil
+	}
 	m := &match{text: []rune(name), groups: make([]span, p.groups+1)}
 	for i := range m.groups {
 		m.groups[i].from = -1

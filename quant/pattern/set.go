@@ -179,10 +179,10 @@ func (p *parser) set() (node, error) {
 		}
 		in = append(in, has)
 	}
-	fold := p.flags.fold
+	fold, ascii := p.flags.fold, p.flags.ascii
 	return char{func(r rune) bool {
 		for _, has := range in {
-			if has(r) || fold && anyFold(r, has) {
+			if has(r) || fold && anyFold(r, ascii, has) {
 				return !not
 			}
 		}
@@ -207,9 +207,9 @@ func (p *parser) member() (has func(rune) bool, r rune, err error) {
 }
 
 // anyFold reports whether another case of a character is in a set.
-func anyFold(r rune, has func(rune) bool) bool {
+func anyFold(r rune, ascii bool, has func(rune) bool) bool {
 	for f := unicode.SimpleFold(r); f != r; f = unicode.SimpleFold(f) {
-		if has(f) {
+		if has(f) && !(ascii && (r > 127 || f > 127)) {
 			return true
 		}
 	}

@@ -11,22 +11,37 @@ import (
 
 // Export is the recipe that makes coremltools itself quantize what this plan does, with
 // the same blocks: layers that it would skip get an entry of their own, in words that it
-// follows. What no config can say is told in notes.
+// follows, and so do layers that are kept because they cannot be quantized. What no
+// config can say is told in notes.
 func (p *Plan) Export() (*recipe.Recipe, []string) {
 	var notes []string
 	var rules []recipe.NameRule
-	done := map[string]bool{}
+	said := map[string]bool{} // modules that a rule speaks for
 	for i := range p.Entries {
 		e := &p.Entries[i]
-		if e.Beyond == "" || done[e.Module] {
+		unfit := strings.HasPrefix(e.Reason, Unfit)
+		if e.Beyond == "" && !unfit || said[e.Module] {
 			continue
 		}
-		done[e.Module] = true
-		if s, ok := p.equivalent(e.Module); ok {
-			rules = append(rules, recipe.NewNameRule(e.Module, recipe.Entry{Scheme: &s}))
-			continue
+		entry, ok := p.equivalent(e.Module)
+		switch {
+		case ok:
+			said[e.Module] = true
+			rules = append(rules, recipe.NewNameRule(e.Module, entry))
+		case unfit:
+			notes = append(notes, fmt.Sprintf("coremltools would quantize %s, which %s", e.Tensor.Name, e.Reason))
+		default:
+			notes = append(notes, fmt.Sprintf("coremltools would keep %s: %s", e.Tensor.Name, e.Beyond))
 		}
-		notes = append(notes, fmt.Sprintf("coremltools would keep %s: %s", e.Tensor.Name, e.Beyond))
+	}
+	out := p.Recipe.With(rules)
+	return out, append(notes, p.beyondConfigs(out)...)
+}
+
+// beyondConfigs is what a user asked for that a config has no words for.
+func (p *Plan) beyondConfigs(r *recipe.Recipe) (notes []string) {
+	if r.Lists() {
+		notes = append(notes, "coremltools takes a block_size of several axes as a tuple only: turn the lists into tuples in Python; its from_yaml cannot")
 	}
 	embeddings := 0
 	for i := range p.Entries {
@@ -43,37 +58,42 @@ func (p *Plan) Export() (*recipe.Recipe, []string) {
 	if p.Options.KeepUnfit {
 		notes = append(notes, "tensors that cannot be quantized are kept by --keep-unfit; coremltools writes NaN for them")
 	}
-	return p.Recipe.With(rules), notes
+	return notes
 }
 
-// equivalent finds one scheme that coremltools follows to the same blocks for every
-// quantized weight of a module.
-func (p *Plan) equivalent(module string) (scheme.Scheme, bool) {
-	var all []*Entry
+// equivalent finds one entry that coremltools follows to the same verdicts and blocks
+// for every weight of a module that the recipe reaches.
+func (p *Plan) equivalent(module string) (recipe.Entry, bool) {
+	var reached []*Entry
+	var first *Entry
 	for i := range p.Entries {
-		if e := &p.Entries[i]; e.Module == module && e.Quantize {
-			all = append(all, e)
+		e := &p.Entries[i]
+		if e.Module != module || e.Rule == "" {
+			continue
+		}
+		reached = append(reached, e)
+		if first == nil && e.Quantize {
+			first = e
 		}
 	}
-	first := all[0]
-	channel := first.Scheme
+	if first == nil {
+		return recipe.Entry{}, true // all are kept
+	}
+	channel, pair := first.Scheme, first.Scheme
 	channel.Granularity, channel.BlockSize = scheme.PerChannel, nil
-	pair := first.Scheme
-	pair.BlockSize = []int64{first.Grid.BlockRows, first.Grid.BlockCols}
+	pair.Granularity, pair.BlockSize = scheme.PerBlock, []int64{first.Grid.BlockRows, first.Grid.BlockCols}
 	if transposed(first) {
 		slices.Reverse(pair.BlockSize)
 	}
 	for _, s := range []scheme.Scheme{channel, pair} {
-		same := true
-		for _, e := range all {
+		if !slices.ContainsFunc(reached, func(e *Entry) bool {
 			g, why := s.Blocks(e.Tensor.Shape, transposed(e))
-			same = same && why == "" && g == e.Grid
-		}
-		if same {
-			return s, true
+			return (why == "") != e.Quantize || e.Quantize && g != e.Grid
+		}) {
+			return recipe.Entry{Scheme: &s}, true
 		}
 	}
-	return scheme.Scheme{}, false
+	return recipe.Entry{}, false
 }
 
 func transposed(e *Entry) bool { return strings.HasPrefix(e.Type, "ConvTranspose") }

@@ -3,6 +3,7 @@ package recipe
 import (
 	"bytes"
 	"encoding/json/jsontext"
+	"errors"
 	"strings"
 
 	"nibble/quant/fault"
@@ -118,6 +119,9 @@ func readJSON(file string, content []byte) (value, error) {
 
 func nextJSON(d *jsontext.Decoder) (value, error) {
 	tok, err := d.ReadToken()
+	if err == nil && d.StackDepth() > maxDeep {
+		err = errors.New("it nests too deeply")
+	}
 	if err != nil {
 		return value{}, err
 	}

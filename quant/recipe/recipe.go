@@ -60,12 +60,12 @@ func (r *Recipe) Rule(module, class string) (e Entry, rule string, err error) {
 				Hint("write it without repeats inside repeats")
 		}
 		if ok {
-			return n.Entry, "module_name_configs " + string(quoted(n.Pattern)), nil
+			return n.Entry, `module_name_configs "` + n.Pattern + `"`, nil
 		}
 	}
 	for _, t := range r.Types {
 		if t.Type == class {
-			return t.Entry, "module_type_configs " + string(quoted(t.Type)), nil
+			return t.Entry, `module_type_configs "` + t.Type + `"`, nil
 		}
 	}
 	if r.Global != nil {

@@ -2,15 +2,16 @@ package recipe
 
 import (
 	"encoding/json/jsontext"
+	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
 	"nibble/quant/scheme"
 )
 
-// JSON writes the recipe as an indented config that coremltools reads with
-// PostTrainingQuantizerConfig.from_dict. A block size of several axes is a list, which
-// Python has to turn into a tuple.
+// JSON writes the recipe as an indented config for PostTrainingQuantizerConfig.from_dict.
+// A block size of several axes is a list, which Python has to turn into a tuple first.
 func (r *Recipe) JSON() []byte {
 	text := jsontext.Value(r.value().json(nil))
 	// It is valid, so indenting cannot fail.
@@ -18,7 +19,8 @@ func (r *Recipe) JSON() []byte {
 	return append(text, '\n')
 }
 
-// YAML writes the same for PostTrainingQuantizerConfig.from_yaml.
+// YAML writes the same for PostTrainingQuantizerConfig.from_yaml, which takes no block
+// size of several axes.
 func (r *Recipe) YAML() []byte {
 	var b strings.Builder
 	r.value().yaml(&b, "")
@@ -34,7 +36,7 @@ func (r *Recipe) value() value {
 	if len(r.Types) > 0 {
 		types := value{kind: object}
 		for _, t := range r.Types {
-			types.put(member{key: t.Type, value: t.Entry.value()})
+			types.members = append(types.members, member{key: t.Type, value: t.Entry.value()})
 		}
 		top.members = append(top.members, member{key: "module_type_configs", value: types})
 	}
@@ -74,6 +76,15 @@ func (e Entry) value() value {
 	return v
 }
 
+// Lists reports whether a block size of several axes is among the entries.
+func (r *Recipe) Lists() bool {
+	return slices.ContainsFunc(r.entries(), func(e Entry) bool { return e.Scheme != nil && len(e.Scheme.BlockSize) > 1 })
+}
+
+// maxSimpleKey is how long a key may be that is not announced with a question mark
+// (1024 in YAML 1.1).
+const maxSimpleKey = 1000
+
 // yaml writes an object in block style. Keys are quoted as in JSON, which is valid YAML
 // and spares every question of what a bare pattern would mean.
 func (v value) yaml(b *strings.Builder, indent string) {
@@ -81,22 +92,39 @@ func (v value) yaml(b *strings.Builder, indent string) {
 		b.WriteString(indent + "{}\n")
 	}
 	for _, m := range v.members {
-		key := m.key
-		if !plainWord(key) {
-			key = string(quoted(key))
+		key := yamlText(m.key)
+		if len(key) > maxSimpleKey {
+			key = "? " + key + "\n" + indent
 		}
 		b.WriteString(indent + key + ":")
-		if m.value.kind == object {
+		switch {
+		case m.value.kind == object:
 			b.WriteByte('\n')
 			m.value.yaml(b, indent+"  ")
 			continue
+		case m.value.kind == text:
+			b.WriteString(" " + yamlText(m.value.text) + "\n")
+		default:
+			b.WriteString(" " + string(m.value.json(nil)) + "\n")
 		}
-		s := string(m.value.json(nil))
-		if m.value.kind == text && plainWord(m.value.text) {
-			s = m.value.text
-		}
-		b.WriteString(" " + s + "\n")
 	}
+}
+
+// yamlText quotes a text where it has to be. Beside what JSON escapes, YAML knows
+// characters that it takes for line breaks or does not print.
+func yamlText(s string) string {
+	if plainWord(s) {
+		return s
+	}
+	var b strings.Builder
+	for _, c := range string(quoted(s)) {
+		if c >= 0x7f && c <= 0xa0 || c == 0x2028 || c == 0x2029 || c == 0xfeff || c >= 0xfff0 && c <= 0xffff {
+			fmt.Fprintf(&b, "\\u%04x", c)
+			continue
+		}
+		b.WriteRune(c)
+	}
+	return b.String()
 }
 
 // plainWord reports whether a text needs no quotes: the schema's own words and classes.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"regexp"
+	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v4"
@@ -16,10 +17,14 @@ import (
 // maxValues bounds what the aliases of a YAML file may unfold to.
 const maxValues = 50_000
 
-// readYAML reads what PyYAML's safe_load reads: YAML 1.1's scalars, anchors, merge
-// keys; one document. Keys given twice are refused, where PyYAML takes the last.
+// readYAML reads what PyYAML's safe_load makes of a config: YAML 1.1's scalars, anchors,
+// merge keys; one document. It refuses tags, and keys given twice, where PyYAML takes
+// the last.
 func readYAML(file string, content []byte) (v value, err error) {
 	y := &yamlReader{file: file, lines: lineStarts(content)}
+	if tooDeep(content) {
+		return value{}, fault.Not(file, "the config nests too deeply")
+	}
 	defer func() {
 		if p := recover(); p != nil { // the library's, on hostile input
 			v, err = value{}, y.broken(fmt.Sprint(p))
@@ -58,6 +63,35 @@ func lineStarts(content []byte) []int64 {
 		}
 	}
 	return starts
+}
+
+// maxDeep bounds nesting; the library's parser and ours recurse, and a browser's stack is
+// small. A config nests four levels.
+const maxDeep = 100
+
+// tooDeep looks at brackets and at what a line begins with, before anything recurses.
+func tooDeep(content []byte) bool {
+	open, lead, leading := 0, 0, true
+	for _, c := range content {
+		switch c {
+		case '[', '{':
+			open++
+		case ']', '}':
+			open--
+		}
+		switch {
+		case c == '\n':
+			lead, leading = 0, true
+		case leading && bytes.IndexByte([]byte(" \t-?:"), c) >= 0:
+			lead++
+		default:
+			leading = false
+		}
+		if open > maxDeep || lead > 4*maxDeep {
+			return true
+		}
+	}
+	return false
 }
 
 // place turns line and column into a byte.
@@ -113,15 +147,28 @@ func (y *yamlReader) value(n *yaml.Node) (value, error) {
 	return v, nil
 }
 
-// mapping reads keys and values; what << brings in comes first and yields.
+// mapping reads keys and values. As in PyYAML, what << brings in stands before the
+// mapping's own keys, of a list the last source first, and later ones win.
 func (y *yamlReader) mapping(n *yaml.Node, v *value) error {
-	own := map[string]bool{}
+	place, own := map[string]int{}, map[string]bool{}
+	put := func(m member) {
+		if i, known := place[m.key]; known {
+			v.members[i] = m
+			return
+		}
+		place[m.key] = len(v.members)
+		v.members = append(v.members, m)
+	}
 	for i := 0; i+1 < len(n.Content); i += 2 {
-		key, item := n.Content[i], n.Content[i+1]
-		if key.Kind == yaml.ScalarNode && key.Value == "<<" && key.Style == 0 {
-			if err := y.merge(item, v, own); err != nil {
+		if mergeKey(n.Content[i]) {
+			if err := y.merge(n.Content[i+1], put); err != nil {
 				return err
 			}
+		}
+	}
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		key := n.Content[i]
+		if mergeKey(key) {
 			continue
 		}
 		if k, _ := scalar(key); key.Kind != yaml.ScalarNode || k != text {
@@ -131,53 +178,38 @@ func (y *yamlReader) mapping(n *yaml.Node, v *value) error {
 			return fault.Bad(y.file, "the key %q is there twice", key.Value).At(y.place(key))
 		}
 		own[key.Value] = true
-		x, err := y.value(item)
+		x, err := y.value(n.Content[i+1])
 		if err != nil {
 			return err
 		}
-		v.put(member{key.Value, y.place(key), x})
+		put(member{key.Value, y.place(key), x})
 	}
 	return nil
 }
 
-func (y *yamlReader) merge(item *yaml.Node, v *value, own map[string]bool) error {
+func mergeKey(n *yaml.Node) bool {
+	return n.Kind == yaml.ScalarNode && n.Value == "<<" && n.Style == 0
+}
+
+func (y *yamlReader) merge(item *yaml.Node, put func(member)) error {
 	x, err := y.value(item)
 	if err != nil {
 		return err
 	}
 	sources := []value{x}
 	if x.kind == list {
-		sources = x.items
+		sources = slices.Clone(x.items)
+		slices.Reverse(sources)
 	}
 	for _, s := range sources {
 		if s.kind != object {
 			return y.refuse(item, "a merge key (<<) takes an object or a list of objects")
 		}
 		for _, m := range s.members {
-			if !own[m.key] && v.find(m.key) < 0 {
-				v.members = append(v.members, m)
-			}
+			put(m)
 		}
 	}
 	return nil
-}
-
-func (v *value) find(key string) int {
-	for i := range v.members {
-		if v.members[i].key == key {
-			return i
-		}
-	}
-	return -1
-}
-
-// put adds a member, or replaces one that was merged in.
-func (v *value) put(m member) {
-	if i := v.find(m.key); i >= 0 {
-		v.members[i] = m
-		return
-	}
-	v.members = append(v.members, m)
 }
 
 // What PyYAML (YAML 1.1) makes of a plain scalar.

@@ -64,7 +64,7 @@ function Bar({ label, bytes, width, rows, of, left }: BarProps) {
       <div class="track">
         <div class="bar" role="img" aria-label={`${label}: ${format.bytes(bytes)}`} style={{ width: `${width * 100}%` }}>
           {split(rows, of, Math.max(12, parts * width)).map(p => (
-            <i class={p.on ? 'on' : ''} style={{ flexGrow: p.bytes }} title={`${p.name}: ${format.bytes(p.bytes)}`} />
+            <i class={`${p.on ? 'on' : ''}${p.bytes > bytes / 60 ? ' wide' : ''}`} style={{ flexGrow: p.bytes }} title={`${p.name}: ${format.bytes(p.bytes)}`} />
           ))}
           {left > 0 && <i class="left" style={{ flexGrow: left }} title={`${text.legendLeft}: ${format.bytes(left)}`} />}
         </div>

@@ -52,7 +52,9 @@ function Config({ state, session }: { state: State, session: Session }) {
   return (
     <details class="config" open={open} onToggle={e => setOpen(e.currentTarget.open)}>
       <summary>{text.config}</summary>
-      <p class="fine">{custom ? text.configActive : text.configHint}</p>
+      <p class="fine">{custom ? state.refused ? text.configRefused : text.configActive : text.configHint}
+        {options.edits.size > 0 && <> {text.editsOnTop(options.edits.size)} <button type="button" class="quiet" data-testid="clear-edits" disabled={busy} onClick={() => session.edit([...options.edits.keys()], undefined)}>{text.clearEdits}</button></>}
+      </p>
       <textarea data-testid="config-input" spellcheck={false} rows={6} disabled={busy} value={options.config} aria-label={text.config}
         placeholder={'global_config:\n  weight_dtype: int4\nmodule_name_configs:\n  lm_head: null'}
         onInput={e => session.choose({ config: e.currentTarget.value })} />

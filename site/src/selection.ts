@@ -9,11 +9,12 @@ export interface Selection {
   names: ReadonlySet<string>
   /** Toggles a row; with stretch, sets all rows from the last one to it. */
   pick(name: string, stretch: boolean): void
-  /** Picks all rows shown, or none. */
+  /** Adds all rows that the filter finds, or takes them out. */
   all(on: boolean): void
+  none(): void
 }
 
-/** shown are the rows on the screen, in order. */
+/** shown are the rows that the filter finds, in order. */
 export function useSelection(shown: TensorRow[]): Selection {
   const [names, setNames] = useState<ReadonlySet<string>>(new Set())
   const last = useRef('')
@@ -31,6 +32,7 @@ export function useSelection(shown: TensorRow[]): Selection {
       last.current = name
       setNames(next)
     },
-    all(on) { setNames(new Set(on ? [...names, ...order] : [])) },
+    all(on) { setNames(new Set(on ? [...names, ...order] : [...names].filter(n => !order.includes(n)))) },
+    none() { setNames(new Set()) },
   }
 }

@@ -111,12 +111,17 @@ export class Session {
       this.set({ options })
       return
     }
+    const turn = this.settle(options)
+    this.timer = setTimeout(() => void this.plan(turn), 120)
+  }
+
+  /** Takes options that call for a new plan; the result of the old ones goes. */
+  private settle(options: Options): number {
     if (isProgress(this.state.verification)) this.restart()
-    const turn = ++this.turn
+    clearTimeout(this.timer)
     this.dropResult()
     this.set({ options, stale: true, refused: false, exported: null, phase: this.state.phase === 'opening' ? 'opening' : 'ready' })
-    clearTimeout(this.timer)
-    this.timer = setTimeout(() => void this.plan(turn), 120)
+    return ++this.turn
   }
 
   /** Gives modules a config by hand, null to keep them, undefined to follow the recipe again. */
@@ -146,23 +151,24 @@ export class Session {
     this.choose(last)
   }
 
-  /** Puts edits in force. What the rows cost before is measured first, where that is quick. */
+  /** Puts edits in force at once. What the rows cost before is measured before the next plan, where that is quick. */
   private async change(edited: Edited, which: (t: Report['tensors'][number]) => boolean) {
-    const { report, options, past, phase, stale } = this.state
+    const { report, options, past, phase, stale, verification } = this.state
     if (!report || phase === 'converting') return
-    this.set({ past: [...past, { edits: options.edits, types: options.types }] })
-    const turn = ++this.turn
     const rows = report.tensors.filter(t => which(t) && t.scheme !== null)
-    if (!stale && !isProgress(this.state.verification) && rows.reduce((n, t) => n + t.bytes_in, 0) < quickToMeasure) {
+    const quick = !stale && !isProgress(verification) && rows.reduce((n, t) => n + t.bytes_in, 0) < quickToMeasure
+    const turn = this.settle({ ...options, ...edited })
+    this.set({ past: [...past, { edits: options.edits, types: options.types }] })
+    if (quick) {
       await this.measure(rows, turn)
       const before = new Map(this.state.before)
       for (const t of rows) {
         const f = this.state.figures.get(schemeKey(t))
         if (f && !before.has(t.name)) before.set(t.name, f)
       }
-      if (turn === this.turn) this.set({ before })
+      this.set({ before })
     }
-    if (turn === this.turn) this.choose(edited)
+    if (turn === this.turn) await this.plan(turn)
   }
 
   /** Fills figures for rows that have none yet; what goes wrong shows when converting. */

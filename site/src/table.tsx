@@ -29,7 +29,7 @@ export function Table({ state, session, report }: { state: State, session: Sessi
   const free = rows.filter(reachable)
   const every = free.length > 0 && free.every(t => selection.names.has(t.name))
   return (
-    <section class={state.stale ? 'tensors stale' : 'tensors'}>
+    <section class="tensors">
       <div class="tools">
         <input class="filter" type="search" value={filter} placeholder={text.filter} aria-label={text.filter} data-testid="filter"
           onInput={e => { setFilter(e.currentTarget.value); setLimit(step) }} />
@@ -37,10 +37,10 @@ export function Table({ state, session, report }: { state: State, session: Sessi
           <input type="checkbox" data-testid="select-all" checked={every} onChange={e => selection.all(e.currentTarget.checked)} />
           {text.selectAll}
         </label>
-        <span class="fine hint" data-testid="filter-count">{broken ? text.filterBroken : filter ? text.filterCount(rows.length) : text.selectHint}</span>
+        <span class="fine hint" data-testid="filter-count">{broken ? text.filterBroken(rows.length) : filter ? text.filterCount(rows.length) : text.selectHint}</span>
         <button type="button" class="quiet" data-testid="undo" disabled={past.length === 0 || state.phase === 'converting'} onClick={() => session.undo()}>{text.undo}</button>
       </div>
-      <div class="scroll" tabIndex={0} role="region" aria-label={text.tensorList}>
+      <div class={state.stale ? 'scroll stale' : 'scroll'} tabIndex={0} role="region" aria-label={text.tensorList}>
         <table data-testid="tensor-table">
           <thead>
             <tr>
@@ -61,7 +61,7 @@ export function Table({ state, session, report }: { state: State, session: Sessi
       </div>
       {rows.length === 0 && <p class="fine">{text.noMatch}</p>}
       {rows.length > limit && <button type="button" class="quiet" onClick={() => setLimit(limit + 5 * step)}>{text.more(rows.length - limit)}</button>}
-      {picked.length > 0 && <EditBar rows={picked} state={state} session={session} draft={draft} choose={setDraft} done={() => selection.all(false)} />}
+      {picked.length > 0 && <EditBar rows={picked} state={state} session={session} draft={draft} choose={setDraft} hidden={picked.filter(t => !matches(t)).length} done={() => selection.none()} />}
     </section>
   )
 }

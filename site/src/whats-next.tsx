@@ -10,6 +10,7 @@ export function WhatsNext({ report, python }: { report: Report, python: string }
     <details class="next" data-testid="next">
       <summary>{text.next.title}</summary>
       {report.advice.length > 0 && <ul class="advice" data-testid="advice">{report.advice.map(a => <li>{text.advice[a.about] ?? a.text}</li>)}</ul>}
+      {report.output.format === 'packed' && <p class="fine">{text.next.packed}</p>}
       <p class="fine">{text.next.python}</p>
       <div class="code">
         <pre tabIndex={0} data-testid="python"><code>{python}</code></pre>

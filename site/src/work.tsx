@@ -21,6 +21,7 @@ export function Work({ state, session }: { state: State, session: Session }) {
           ? <Result state={state} session={session} report={state.report} />
           : <Ready state={state} convert={() => void session.convert()} />}
       <ErrorBox error={state.error} />
+      <Remedy state={state} session={session} />
     </section>
   )
 }
@@ -46,6 +47,22 @@ function Change({ state, report }: { state: State, report: Report }) {
   if (options.edits.size === 0 || unedited === null || unedited === report.output.bytes) return null
   const more = report.output.bytes - unedited
   return <small data-testid="edit-change">{text.changeOf(`${more > 0 ? '+' : '−'}${format.bytes(Math.abs(more))}`)}</small>
+}
+
+/** A button for what the core's hint names as an option. */
+function Remedy({ state, session }: { state: State, session: Session }) {
+  const message = state.error?.message ?? ''
+  const { options } = state
+  return (
+    <>
+      {message.includes('--keep-unfit') && !options.keepUnfit && (
+        <button type="button" data-testid="remedy" onClick={() => session.choose({ keepUnfit: true })}>{text.keepUnfit}</button>
+      )}
+      {message.includes('--include-embeddings') && !options.embeddings && (
+        <button type="button" data-testid="remedy" onClick={() => session.choose({ embeddings: true })}>{text.embeddings}</button>
+      )}
+    </>
+  )
 }
 
 /** The reason that keeps the most bytes. */

@@ -277,6 +277,22 @@ a(?#c
 ((?(1)|b){1,2}.*+|){2,}
 (?:){3}a
 (a|){2,5}b
+(?:^a?){2}
+((?(1)a))+
+(?:(?=a)|a){2}
+(?:b{1,2}){2}+
+(?:a|ab){2}+
+(?:a|b)*+a
+(?ai)s
+(?ai)[é]
+(?ai)[s-t]
+(?i)(s)\1
+(?au:x)
+(?a)(?u)x
+(?<=(a)\1)b
+(a)(?<=\1)b
+(a(?<=(?(1))))b
+(a)(?<=(?(1)a|b))b
 """.strip("\n").split("\n")
 PATTERNS += ["a\nb", "\n", "(?x)a\nb", "a{99999999999}", "名前", "(" * 90 + ")" * 90]
 
@@ -285,7 +301,7 @@ for pattern in PATTERNS:
     try:
         found = re.compile(pattern)
         rows.append({"pattern": pattern, "error": "", "match": "".join("ny"[bool(found.fullmatch(n))] for n in NAMES)})
-    except (re.error, OverflowError, RecursionError) as e:
+    except (re.error, ValueError, OverflowError, RecursionError) as e:
         rows.append({"pattern": pattern, "error": str(e), "match": ""})
 here = pathlib.Path(__file__)
 here.with_suffix(".json").write_text(json.dumps({"python": sys.version.split()[0], "names": NAMES, "rows": rows}, indent=0) + "\n")
