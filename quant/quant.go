@@ -6,9 +6,10 @@
 //	checkpoint -> StateDict -> plan -> tiles -> kernel -> container
 //
 // Inspect reads headers only. Plan decides everything and lays out the output, still
-// without weights. Convert streams. Verify re-opens what was written. The native
-// command and the browser's wasm are thin callers of these four; nothing here knows
-// of either. Errors that a file causes are *fault.Error.
+// without weights. Convert streams. Verify re-opens what was written. (Measure is a
+// Convert of a few tensors, for their errors alone.) The native command and the
+// browser's wasm are thin callers of these; nothing here knows of either. Errors that a
+// file causes are *fault.Error.
 package quant
 
 import (

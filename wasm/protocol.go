@@ -21,8 +21,8 @@ import "encoding/json"
 //
 // inspect opens what the other calls work on; plan decides what convert does; measure
 // tells what the plan costs a few tensors and ends when another call comes; report and
-// python speak of the last conversion, config is the plan's recipe for export. write takes a Uint8Array that is reused after it returns. A Promise is rejected with
-// {kind: "format" | "unsupported" | "machine" | "internal", message}.
+// python speak of the last conversion; config is the plan's recipe, for export. write
+// takes a Uint8Array that is reused after it returns. A Promise is rejected with {kind: "format" | "unsupported" | "machine" | "internal", message}.
 const Protocol = 2
 
 // Kinds of error beside those of package fault.

@@ -4,7 +4,8 @@ for key, scheme in schemes.items():
         codes = (codes ^ 8).to(torch.int8) - 8
     steps = codes.float()
     owner, dot, param = key.rpartition(".")
-    fields = {"quantization_n_bits": torch.tensor(4 if "int4" in scheme["weight_dtype"] else 8), "quantization_scale": scale}
+    bits = 4 if "int4" in scheme["weight_dtype"] else 8
+    fields = {"quantization_n_bits": torch.tensor(bits), "quantization_scale": scale}
     if key + "_zero_point" in state:
         fields["zero_point"] = state.pop(key + "_zero_point")
         steps -= per_weight(fields["zero_point"], codes.shape)
