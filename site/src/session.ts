@@ -73,6 +73,7 @@ export class Session {
 
   /** Opens files, which may still be on their way; whatever was under way ends. */
   async open(coming: Input[] | Promise<Input[]>) {
+    const old = this.state.phase === 'ready' || this.state.phase === 'done' ? { state: this.state, inputs: this.inputs } : null
     if (this.busy()) this.core.stop()
     const turn = ++this.turn
     clearTimeout(this.timer)
@@ -87,10 +88,25 @@ export class Session {
       if (turn !== this.turn) return
       this.set({ model })
     } catch (err) {
-      if (turn === this.turn) this.fail(err, 'empty')
+      if (turn !== this.turn) return
+      if (old && err instanceof CoreError && err.kind !== 'internal') await this.goBack(old, err, turn)
+      else this.fail(err, 'empty')
       return
     }
     await this.plan(turn)
+  }
+
+  /** What was opened is no model: the one before it is open again, edits and all, and the error is said. */
+  private async goBack(old: { state: State, inputs: Input[] }, { kind, message }: CoreError, turn: number) {
+    this.inputs = old.inputs
+    this.set({ ...old.state, phase: 'ready', stale: true, refused: false, progress: null, result: null, exported: null, verification: null, error: { kind, message } })
+    try {
+      await this.inspect()
+      const report = await this.decide()
+      if (turn === this.turn) this.set({ report, stale: false, refused: report.problem !== '' })
+    } catch (err) {
+      if (turn === this.turn) this.fail(err, 'empty')
+    }
   }
 
   private busy() {

@@ -29,7 +29,7 @@ export function Table({ state, session, report }: { state: State, session: Sessi
   const free = rows.filter(reachable)
   const every = free.length > 0 && free.every(t => selection.names.has(t.name))
   return (
-    <section class="tensors">
+    <section class="tensors" onKeyDown={e => { if (e.key === 'Escape') selection.none() }}>
       <div class="tools">
         <input class="filter" type="search" value={filter} placeholder={text.filter} aria-label={text.filter} data-testid="filter"
           onInput={e => { setFilter(e.currentTarget.value); setLimit(step) }} />

@@ -5,7 +5,7 @@ import { closeSync, copyFileSync, mkdtempSync, openSync, readFileSync, writeFile
 import { createServer } from 'node:http'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
-import { choose, convert, download, drop, fixture, id, kind, nibble, nibbleError, openPage, row, start, textOf, waitForText } from './browser.mjs'
+import { choose, convert, download, drop, fixture, id, kind, nibble, nibbleError, openPage, row, start, textOf, waitForRow, waitForText } from './browser.mjs'
 
 let site
 before(async () => { site = await start() })
@@ -260,6 +260,17 @@ test('broken and foreign files say what the command says, and the page goes on',
     assert.equal(await textOf(page, 'error'), (await nibbleError('inspect', path)).replace(path, name))
   }
   await choose(page, fixture('ptq-in.pt'))
+  assert.equal(await page.$(id('error')), null)
+  // A slip does not cost what is open, nor the edits.
+  await page.click('tr[data-name="0.weight"] .name')
+  await page.click(id('edit-apply'))
+  await waitForRow(page, '0.weight', 'int8 per channel by hand')
+  await drop(page, 'words.bin', files['words.bin'])
+  await waitForText(page, 'error', 'words.bin: this is not a model file')
+  await page.waitForSelector(`${id('convert')}:not(:disabled)`)
+  assert.equal(await page.$eval('h2', e => e.textContent), 'ptq-in.pt')
+  assert.match(await row(page, '0.weight'), /int8 per channel by hand/)
+  await convert(page)
   assert.equal(await page.$(id('error')), null)
   await page.close()
 })
