@@ -50,7 +50,7 @@ export function EditBar({ rows, hidden, state, session, draft, choose, done }: P
       {embeddings && (
         <p class="fine">{text.edit.embeddings} <button type="button" class="quiet" data-testid="edit-embeddings" onClick={() => session.choose({ embeddings: true })}>{text.embeddings}</button></p>
       )}
-      {state.refused && state.error && <p class="error">{state.error.message}</p>}
+      {state.refused && state.error && state.options.edits.size + state.options.types.size > 0 && <p class="error">{state.error.message}</p>}
     </section>
   )
 }

@@ -31,9 +31,9 @@ function reason(words: string): string {
 }
 
 export const zh: Text = {
-  tagline: '任何模型权重，变成 4 位。',
+  tagline: '任何模型权重，变成\u00a04\u00a0位。',
   lead: '拖入 PyTorch 或 safetensors 模型，就在这个标签页里完成量化，数值与苹果 coremltools 完全一致。',
-  privacy: '权重从不离开这台电脑',
+  privacy: '权重从不离开本机',
   privacyDetail: '没有服务器。页面的安全策略禁止把文件发往任何地方。',
   drop: '把模型拖到页面任意处',
   dropNow: '松开即打开',
