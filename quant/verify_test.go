@@ -2,6 +2,7 @@ package quant_test
 
 import (
 	"bytes"
+	"math"
 	"strings"
 	"testing"
 
@@ -139,6 +140,34 @@ func TestVerifyOfUnsignedZeros(t *testing.T) {
 		v, err := quant.Verify([]*tensor.File{testkit.File("out", out)}, []*tensor.File{testkit.File("in", in)}, nil)
 		if err != nil || v.OK != c.ok {
 			t.Errorf("%s: verify says %v, %v", name, v, err)
+		}
+	}
+}
+
+// Weights at the edge of their dtype, whose previews keep hardly a digit (found by
+// converting random checkpoints).
+func TestVerifyOfTinyWeights(t *testing.T) {
+	half, wide := make([]uint16, 8*64), make([]float64, 8*64)
+	for i := range half {
+		x := math.Sin(float64(i * i))
+		half[i], wide[i] = tensor.F32ToBF16(float32(x*3e-39)), x*4e-45
+	}
+	for _, w := range []testkit.Weight{
+		{Name: "a.weight", DType: tensor.BF16, Shape: []int64{8, 64}, Values: tensor.Bytes(half)},
+		{Name: "a.weight", DType: tensor.F64, Shape: []int64{8, 64}, Values: tensor.Bytes(wide)},
+	} {
+		in := testkit.Safetensors(w)
+		for _, config := range recipes {
+			for _, o := range outputs {
+				out, _, err := convert(t, in, config, o, 1)
+				if err != nil {
+					t.Fatal(err)
+				}
+				v, err := quant.Verify([]*tensor.File{testkit.File("out", out)}, []*tensor.File{testkit.File("in", in)}, nil)
+				if err != nil || !v.OK {
+					t.Errorf("%s %s %+v: %+v, %v", w.DType, config, o, v, err)
+				}
+			}
 		}
 	}
 }

@@ -139,14 +139,17 @@ func (q *quantized) offGrid(d, s, z float64) string {
 		}
 		return ""
 	}
-	steps := math.RoundToEven(d / s)
-	low, high := q.scheme.Range()
-	if code := steps + z; !(code >= float64(low) && code <= float64(high)) {
-		return fmt.Sprintf("holds %g, which is code %g at scale %g", d, code, s)
-	}
 	digits, tiny := q.precision()
 	if q.stored == tensor.BF16 {
-		digits = 0x1p-8
+		digits, tiny = 0x1p-8, 0x1p-133
+	}
+	steps := math.RoundToEven(d / s)
+	low, high := q.scheme.Range()
+	// A preview so small that its dtype has hardly any digits left for it does not tell
+	// the code exactly.
+	slack := math.Round(tiny / s) // 0 for every scale that is not as small
+	if code := steps + z; !(code >= float64(low)-slack && code <= float64(high)+slack) || math.IsInf(steps, 0) {
+		return fmt.Sprintf("holds %g, which is code %g at scale %g", d, code, s)
 	}
 	if math.Abs(d-steps*s) > 2*digits*math.Abs(d)+tiny {
 		return fmt.Sprintf("holds %g, which is no multiple of its scale %g", d, s)
