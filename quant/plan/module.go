@@ -67,29 +67,29 @@ func modules(state *tensor.StateDict, rules []TypeRule) ([]param, error) {
 // place takes a class that is known, or infers one.
 func place(t *tensor.Tensor, byName map[string]*tensor.Tensor, known *classes) (param, error) {
 	module, name := split(t.Name)
-	p := param{module: module, name: name, set: module}
 	class, source, err := known.of(module)
-	if err != nil {
-		return p, err
+	if err != nil || source != "" {
+		return told(module, name, class, source), err
 	}
-	if source == "" {
-		outer, last := split(module)
-		class, source, err := known.of(outer)
-		if err != nil {
-			return p, err
-		}
-		if class == MHA && last == "out_proj" && name == "weight" {
-			return param{module: outer, name: "out_proj.weight", class: MHA, source: source, set: outer}, nil
-		}
-		p = infer(t, byName)
-		if outerIsOther := source != "" && class != MHA && p.module == outer; outerIsOther {
-			p = param{module: module, name: name, class: weightClass(t, module, byName[join(module, "bias")])}
-		}
-		if p.class != "" {
-			p.source = Inferred
-		}
-		return p, nil
+	outer, last := split(module)
+	if last != "out_proj" || name != "weight" {
+		return inferred(infer(t, byName)), nil
 	}
+	switch class, source, err = known.of(outer); {
+	case err != nil:
+		return param{}, err
+	case class == MHA:
+		return param{module: outer, name: "out_proj.weight", class: MHA, source: source, set: outer}, nil
+	case source != "": // no attention, so its out_proj is a module like others
+		return inferred(param{module: module, name: name, class: weightClass(t, module, byName[join(module, "bias")])}), nil
+	}
+	return inferred(infer(t, byName)), nil
+}
+
+// told is a tensor of a module whose class is known: the class is its own when it is a
+// weight, or when all of the module is kept.
+func told(module, name, class, source string) param {
+	p := param{module: module, name: name, set: module}
 	attention := attentionParam.MatchString(name)
 	switch {
 	case class == MHA && attention,
@@ -98,7 +98,15 @@ func place(t *tensor.Tensor, byName map[string]*tensor.Tensor, known *classes) (
 		source == FromFile && !quantizable(class):
 		p.class, p.source = class, source
 	}
-	return p, nil
+	return p
+}
+
+// inferred marks a class, where one was found.
+func inferred(p param) param {
+	if p.class != "" {
+		p.source = Inferred
+	}
+	return p
 }
 
 // split cuts a tensor's name at the last dot.

@@ -169,6 +169,11 @@ func TestTypesTheUserSets(t *testing.T) {
 			t.Errorf("%s: %q, want %q", name, got, want)
 		}
 	}
+	// Anything that a module set to Module holds is kept.
+	r, err := Build(state(f32("rnn.weight_ih_l0", 8, 8), f32("rnn.bias_ih_l0", 8)), parse(t, `{}`), Options{Types: rules(t, `rnn=Module`)})
+	if err != nil || words(r)["rnn.weight_ih_l0"] != "Module user: its module type was set to Module, which is kept" {
+		t.Error(words(r), err)
+	}
 	// An attention that is none: its out_proj is a module of its own again.
 	p, err = Build(s, parse(t, `{"global_config":{}}`), Options{Types: rules(t, `attn=Module`)})
 	if err != nil {
@@ -237,7 +242,10 @@ func TestTiedWeights(t *testing.T) {
 	tie := func(names ...string) *tensor.StateDict {
 		var list []tensor.Tensor
 		for _, n := range names {
-			x := f32(n, 64, 64)
+			x := f32(n, 64, 64, 1)
+			if !strings.HasPrefix(names[1], "deconv") {
+				x = f32(n, 64, 64)
+			}
 			x.Storage = tensor.Storage{File: file, Start: 0, End: 64 * 64 * 4}
 			list = append(list, x)
 		}
@@ -255,6 +263,7 @@ func TestTiedWeights(t *testing.T) {
 			`m.pt: tensor "b.weight": it is one weight with "a.weight" (tied), but b.weight becomes int8 symmetric per_channel by module_name_configs "b" and a.weight becomes int4`},
 		{tie("a.weight", "b.weight"), `{"global_config":{"weight_dtype":"int4"},"module_name_configs":{"b":null}}`, Options{}, "b.weight is kept (the recipe keeps it)"},
 		{tie("a.weight", "b.weight"), `{"module_name_configs":{"a|b":null}}`, Options{}, ""},
+		{tie("a.weight", "deconv.weight"), global, Options{}, "a.weight becomes int4"}, // the same scheme on other axes
 		{tie("wte.weight", "lm_head.weight"), global, Options{}, "--include-embeddings"},
 		{tie("wte.weight", "lm_head.weight"), global, Options{Embeddings: true}, ""},
 		{tie("wte.weight", "lm_head.weight"), global, Options{Keep: map[string]string{"lm_head.weight": "x"}}, ""},

@@ -78,6 +78,22 @@ func TestHTML(t *testing.T) {
 	}
 }
 
+// A histogram of a sample says so.
+func TestDrawingOfASample(t *testing.T) {
+	weights := make([]float32, 100)
+	for i := range weights {
+		weights[i] = float32(i)
+	}
+	h := kernel.NewHistogram(300_000)
+	kernel.Count(h, 0, weights, weights)
+	if text := drawing(h); !strings.Contains(text, "<span>one weight in 5</span>") || !strings.Contains(text, "<span>0</span>") {
+		t.Errorf("drawn as %s", text)
+	}
+	if drawing(nil) != "" || drawing(kernel.NewHistogram(3)) != "" {
+		t.Error("nothing is drawn")
+	}
+}
+
 func TestForms(t *testing.T) {
 	for name, ok := range map[string]bool{"a.json": true, "A.HTML": true, "a.csv": true, "a.txt": false, "json": false} {
 		if _, err := Form(name); (err == nil) != ok || !ok && fault.KindOf(err) != fault.Unsupported {
