@@ -100,7 +100,7 @@ function Row({ t, columns, selection, edited, now, before }: RowProps) {
           {t.scheme ? <span class="badge">{t.scheme.weight_dtype}</span> : <span class="badge off">{text.kept}</span>}
           <span class="why">{t.scheme ? grain(t) : text.reason(t.reason)}{t.beyond_coremltools && <sup title={text.beyond(t.beyond_coremltools)}>+</sup>}</span>
         </div>
-        {columns.rules && t.rule && <p class="by">{edited ? text.byHand : t.rule}</p>}
+        {columns.rules && <p class="by">{!t.rule ? text.noRule : edited ? text.byHand : t.rule}</p>}
       </td>
       <td class="size">
         <span class="weigh"><i style={{ width: `${100 * t.bytes_in / columns.most}%` }}><i style={{ width: `${Math.min(100, 100 * t.bytes_out / Math.max(t.bytes_in, 1))}%` }} /></i></span>

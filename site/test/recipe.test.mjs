@@ -109,6 +109,9 @@ test('a config that is dropped or pasted says which rule won for every row', asy
   assert.match(await row(page, '1.weight'), /^keep: .*the recipe keeps it module_type_configs "ConvTranspose1d"/)
   assert.match(await row(page, '2.weight'), /^keep: .*no rule of the recipe names it/)
   assert.match(await row(page, 'attn.in_proj_weight'), /^quantize: .*int4 per channel, affine module_name_configs "\(\?!\\d\)\.\*"/)
+  assert.match(await row(page, '0.bias'), /^keep: .*bias no rule reaches it/)
+  const silent = await page.$$eval(`${id('tensor-table')} tbody tr`, rows => rows.filter(r => !r.querySelector('.by')?.textContent).length)
+  assert.equal(silent, 0)
   const config = join(site.folder, 'recipe.yaml')
   writeFileSync(config, text)
   // An edit on top takes the config's range.

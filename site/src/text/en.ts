@@ -77,6 +77,7 @@ export const en = {
   filterBroken: (n: number) => `Not a regular expression; ${n.toLocaleString('en')} found as text.`,
   filterCount: (n: number) => n === 1 ? '1 match' : `${n.toLocaleString('en')} matches`,
   changeOf: (bytes: string) => `${bytes} from your edits`,
+  noRule: 'no rule reaches it',
   byHand: 'by hand',
   edit: {
     title: 'Change the selected tensors',

@@ -107,6 +107,7 @@ export const zh: Text = {
   filterBroken: n => `不是正则表达式；按文字找到 ${n.toLocaleString('zh')} 个。`,
   filterCount: n => `${n.toLocaleString('zh')} 个匹配`,
   changeOf: bytes => `您的修改 ${bytes}`,
+  noRule: '没有规则涉及',
   byHand: '手动',
   edit: {
     title: '修改所选张量',
