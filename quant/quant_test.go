@@ -130,7 +130,7 @@ func TestTypesThatTheFileTells(t *testing.T) {
 		if seen != len(want) {
 			t.Errorf("%s: %d of %d tensors are there", file, seen, len(want))
 		}
-		if note := r.Notes[len(r.Notes)-1]; note != "the file holds a whole model (torch.nn.modules.container.Sequential); its code and settings are left out" {
+		if note := r.Notes[len(r.Notes)-1]; note != "the file holds a whole model (torch.nn.modules.container.Sequential); its code, settings and non-persistent buffers are left out" {
 			t.Errorf("note %q", note)
 		}
 	}

@@ -11,8 +11,8 @@ const Bins = 128
 // who counted them. Large tensors are sampled: every Every-th weight is counted.
 type Histogram struct {
 	Every         int64
-	Exponent      int // of the span; noValue before the first weight that is not 0
-	Before, After [Bins]int64
+	Exponent      int         // of the span; noValue before the first weight that is not 0
+	Before, After [Bins]int32 // no more than samples and one, a tensor
 }
 
 const noValue = -2000 // below any float's
@@ -62,7 +62,7 @@ func (h *Histogram) widen(exponent int) {
 }
 
 // joined halves the number of filled bins around the middle.
-func joined(old [Bins]int64) (wide [Bins]int64) {
+func joined(old [Bins]int32) (wide [Bins]int32) {
 	for i, n := range old {
 		wide[(i-Bins/2)>>1+Bins/2] += n
 	}

@@ -28,14 +28,14 @@ func TestHistogram(t *testing.T) {
 	if *one != *parts {
 		t.Error("counting in pieces differs")
 	}
-	var want [Bins]int64
+	var want [Bins]int32
 	for i := 0; i < n; i += 5 {
 		want[int(math.Floor(float64(before[i])/8))+64]++
 	}
 	if want != one.Before {
 		t.Errorf("got  %v\nwant %v", one.Before, want)
 	}
-	total := int64(0)
+	total := int32(0)
 	for _, c := range one.After {
 		total += c
 	}

@@ -34,7 +34,7 @@ func advice(p *plan.Plan) []Advice {
 	}
 	add(four || blocks, "ios18", "4-bit linear weights, and blocks of any width, need iOS 18 or macOS 15: convert with minimum_deployment_target=ct.target.iOS18. With the default target the converter leaves the weights dense and says nothing.")
 	add(eight && !four && !blocks, "ios16", "8-bit weights with one scale per channel or tensor run from iOS 16 and macOS 13 on.")
-	add(blocks, "gpu", "Blocks are for the GPU of a Mac. The Neural Engine wants one scale per channel, or a look-up table (coremltools' palettization); layers with blocks run elsewhere on it, or fail.")
+	add(blocks, "gpu", "Blocks are for the GPU of a Mac. The Neural Engine wants one scale per channel, or a look-up table (coremltools' palettization); there, layers with blocks run on the CPU or GPU instead, or fail.")
 	add(coarse, "coarse", "4 bits with one scale per channel or tensor often cost too much accuracy: try blocks of 64, 32 or 16, or 8 bits where the Neural Engine must run it.")
 	return out
 }

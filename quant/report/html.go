@@ -107,7 +107,7 @@ func drawing(h *kernel.Histogram) string {
 	if h == nil {
 		return ""
 	}
-	from, to, most := kernel.Bins, 0, int64(1)
+	from, to, most := kernel.Bins, 0, int32(1)
 	for i := range kernel.Bins {
 		if h.Before[i]+h.After[i] > 0 {
 			from, to = min(from, i), max(to, i+1)
@@ -118,7 +118,7 @@ func drawing(h *kernel.Histogram) string {
 		return ""
 	}
 	step := drawingWidth / float64(to-from)
-	height := func(n int64) float64 { return drawingHeight * math.Sqrt(float64(n)/float64(most)) }
+	height := func(n int32) float64 { return drawingHeight * math.Sqrt(float64(n)/float64(most)) }
 	var area, bars strings.Builder
 	fmt.Fprintf(&area, "M0 %g", drawingHeight)
 	for i := from; i < to; i++ {

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"nibble/quant"
+	"nibble/quant/checkpoint"
 	"nibble/quant/container"
 	"nibble/quant/fault"
 	"nibble/quant/python"
@@ -37,12 +38,17 @@ type tensorLine struct {
 	Bytes int64   `json:"bytes"`
 }
 
-func inspect(ctx context.Context, c *call) error {
+// checkpoint opens what the paths name.
+func (c *call) checkpoint() (*checkpoint.Checkpoint, error) {
 	files, err := c.files(c.paths)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	m, err := quant.Inspect(files)
+	return quant.Inspect(files)
+}
+
+func inspect(ctx context.Context, c *call) error {
+	m, err := c.checkpoint()
 	if err != nil {
 		return err
 	}
@@ -60,15 +66,11 @@ func inspect(ctx context.Context, c *call) error {
 
 // job plans what the options say.
 func (c *call) job() (*quant.Job, error) {
-	files, err := c.files(c.paths)
-	if err != nil {
-		return nil, err
-	}
 	r, err := c.recipe()
 	if err != nil {
 		return nil, err
 	}
-	m, err := quant.Inspect(files)
+	m, err := c.checkpoint()
 	if err != nil {
 		return nil, err
 	}
@@ -236,11 +238,7 @@ func pythonCommand(ctx context.Context, c *call) error {
 	if len(c.paths) != 1 {
 		return fmt.Errorf("%wpython needs one output", errUsage)
 	}
-	files, err := c.files(c.paths)
-	if err != nil {
-		return err
-	}
-	m, err := quant.Inspect(files)
+	m, err := c.checkpoint()
 	if err != nil {
 		return err
 	}

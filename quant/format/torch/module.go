@@ -175,5 +175,5 @@ func members(v any) []any {
 
 // moduleNote says what a module holds beside its weights.
 func moduleNote(o *record) string {
-	return "the file holds a whole model (" + strings.ToValidUTF8(o.class.module+"."+o.class.name, "?") + "); its code and settings are left out"
+	return "the file holds a whole model (" + strings.ToValidUTF8(o.class.module+"."+o.class.name, "?") + "); its code, settings and non-persistent buffers are left out"
 }
