@@ -13,10 +13,10 @@
 package quant
 
 import (
+	"archive/zip"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"fmt"
 	"hash"
 	"io"
 	"slices"
@@ -43,7 +43,8 @@ func Inspect(files []*tensor.File) (*checkpoint.Checkpoint, error) {
 type Job struct {
 	Checkpoint *checkpoint.Checkpoint
 	Plan       *plan.Plan
-	Layout     *container.Layout
+	Layout     *container.Layout // of the one file, or the sum of the shards without runs
+	shards     []shard           // empty when the output is one file
 	container  container.Options
 }
 
@@ -55,18 +56,21 @@ func Plan(c *checkpoint.Checkpoint, r *recipe.Recipe, po plan.Options, co contai
 	if err != nil {
 		return nil, err
 	}
-	l, err := container.Lay(p, co)
-	if err != nil {
-		return nil, err
+	j := &Job{Checkpoint: c, Plan: p, container: co}
+	if c.Sharded {
+		return j, j.layShards()
 	}
-	return &Job{Checkpoint: c, Plan: p, Layout: l, container: co}, nil
+	j.Layout, err = container.Lay(p, co)
+	return j, err
 }
 
 // Report shows a job before it runs: all of report.json but the errors.
 func (j *Job) Report() *report.Report {
 	r := report.Build(j.Plan, j.Layout)
 	r.Nibble = Version
-	r.Inputs = []report.File{{Name: j.Checkpoint.File.Name, Bytes: j.Checkpoint.File.Size, Format: j.Checkpoint.Format}}
+	for _, f := range j.Checkpoint.Files {
+		r.Inputs = append(r.Inputs, report.File{Name: f.Name, Bytes: f.Size, Format: j.Checkpoint.Format})
+	}
 	return r
 }
 
@@ -74,52 +78,85 @@ func (j *Job) Report() *report.Report {
 type Options struct {
 	Name     string // of the output, for the report
 	Workers  int
-	Hash     bool // sha256 of input and output; costs more than quantizing
+	Hash     bool // sha256 of inputs and outputs; costs more than quantizing
 	Progress convert.Progress
 }
 
-// Convert writes the output to w, forward only, and reports what it cost. After an
-// error, what was written is not a file.
+// Convert writes the output to w, forward only, and reports what it cost. A sharded output
+// becomes one zip, its files stored. After an error, what was written is not a file.
 func Convert(ctx context.Context, j *Job, w io.Writer, o Options) (*report.Report, error) {
+	if !j.Checkpoint.Sharded {
+		return ConvertTo(ctx, j, func(string, int64) (io.WriteCloser, error) { return open{w}, nil }, o)
+	}
+	z := zip.NewWriter(w)
+	r, err := ConvertTo(ctx, j, func(name string, _ int64) (io.WriteCloser, error) {
+		part, err := z.CreateHeader(&zip.FileHeader{Name: name, Method: zip.Store})
+		return open{part}, err
+	}, o)
+	if err != nil {
+		return nil, err
+	}
+	return r, z.Close()
+}
+
+// open is a writer that stays open.
+type open struct{ io.Writer }
+
+func (open) Close() error { return nil }
+
+// Create begins a file of the output, of so many bytes. The one before was closed.
+type Create func(name string, bytes int64) (io.WriteCloser, error)
+
+// ConvertTo is Convert into files that create begins: one of the name of the options, or
+// the shards, their index and the small files beside them.
+func ConvertTo(ctx context.Context, j *Job, create Create, o Options) (*report.Report, error) {
 	if j.Plan.Conflict != nil {
 		return nil, j.Plan.Conflict
 	}
-	steps := progress{report: o.Progress}
+	steps := &progress{report: o.Progress, total: j.work(o.Hash)}
 	if j.Plan.Options.KeepUnfit {
 		var err error
-		if steps.after = j.Checkpoint.State.Bytes(); o.Hash {
-			steps.after += j.Checkpoint.File.Size
-		}
-		if j, err = j.survey(ctx, o.Workers, &steps); err != nil {
+		if j, err = j.survey(ctx, o.Workers, steps); err != nil {
 			return nil, err
 		}
 	}
 	r := j.Report()
 	r.Output.Name = o.Name
-	out := &counter{w: w}
-	if o.Hash { // which reads the input once more
-		out.sum, steps.after = sha256.New(), j.Checkpoint.File.Size
-	}
-	costs, err := convert.Run(ctx, j.Plan, j.Layout, out, convert.Options{Workers: o.Workers, Progress: steps.next()})
-	if err != nil {
+	out := &writing{ctx: ctx, job: j, create: create, options: o, steps: steps, costs: make([]convert.Cost, len(j.Plan.Entries))}
+	if err := out.all(r); err != nil {
 		return nil, err
 	}
-	if out.n != j.Layout.Bytes {
-		return nil, fmt.Errorf("internal error: %d bytes were laid out and %d written; please report it", j.Layout.Bytes, out.n)
-	}
-	for i, c := range costsOfAll(j.Plan, costs) {
+	for i, c := range costsOfAll(j.Plan, out.costs) {
 		r.Fill(i, c.Errors, c.Histogram)
 	}
 	r.Sum()
 	if o.Hash {
-		f, in, step := j.Checkpoint.File, sha256.New(), steps.next()
-		source := &counter{w: in, progress: func(n int64) { step(n, f.Size) }}
-		if _, err := io.CopyBuffer(struct{ io.Writer }{source}, io.NewSectionReader(f.R, 0, f.Size), make([]byte, 1<<20)); err != nil {
-			return nil, err
+		for i, f := range j.Checkpoint.Files {
+			sum, err := digestOf(ctx, f, steps.next())
+			if err != nil {
+				return nil, err
+			}
+			r.Inputs[i].SHA256 = sum
 		}
-		r.Inputs[0].SHA256, r.Output.SHA256 = digest(in), digest(out.sum)
 	}
 	return r, nil
+}
+
+// work is how many bytes of source all passes of a conversion read.
+func (j *Job) work(hash bool) (n int64) {
+	if j.Plan.Options.KeepUnfit {
+		n += convert.Weights(j.Plan)
+	}
+	if hash {
+		n += j.Checkpoint.Bytes()
+	}
+	if len(j.shards) == 0 {
+		return n + convert.Work(j.Plan, j.Layout)
+	}
+	for _, s := range j.shards {
+		n += convert.Work(s.plan, s.layout)
+	}
+	return n
 }
 
 // costsOfAll gives tied weights, which a container may hold once, the cost of the first.
@@ -185,19 +222,28 @@ func (j *Job) survey(ctx context.Context, workers int, steps *progress) (*Job, e
 type progress struct {
 	report convert.Progress // may be nil
 	before int64            // bytes of the passes that ended
-	after  int64            // bytes of a pass still to come
+	total  int64            // of all passes
 }
 
-// next begins a pass; the one to come becomes the present one.
+// next begins a pass.
 func (p *progress) next() convert.Progress {
-	start, after := p.before, p.after
-	p.after = 0
+	start := p.before
 	return func(done, total int64) {
 		p.before = start + total
 		if p.report != nil {
-			p.report(start+done, start+total+after)
+			p.report(start+done, p.total)
 		}
 	}
+}
+
+// digestOf reads a file to its end.
+func digestOf(ctx context.Context, f *tensor.File, step convert.Progress) (*string, error) {
+	sum := sha256.New()
+	source := &counter{w: sum, progress: func(n int64) error { step(n, f.Size); return ctx.Err() }}
+	if _, err := io.CopyBuffer(struct{ io.Writer }{source}, io.NewSectionReader(f.R, 0, f.Size), make([]byte, 1<<20)); err != nil {
+		return nil, err
+	}
+	return digest(sum), nil
 }
 
 func digest(h hash.Hash) *string {
@@ -210,7 +256,7 @@ type counter struct {
 	w        io.Writer
 	n        int64
 	sum      hash.Hash
-	progress func(n int64) // may be nil
+	progress func(n int64) error // may be nil
 }
 
 func (c *counter) Write(b []byte) (int, error) {
@@ -220,13 +266,18 @@ func (c *counter) Write(b []byte) (int, error) {
 		c.sum.Write(b[:n])
 	}
 	if c.progress != nil {
-		c.progress(c.n)
+		if stop := c.progress(c.n); err == nil {
+			err = stop
+		}
 	}
 	return n, err
 }
 
 // Verify holds an output against the source it was made from. progress may be nil.
 func Verify(out, source []*tensor.File, progress func(done, total int64)) (*verify.Report, error) {
+	if len(out) == 1 {
+		out = checkpoint.Unzipped(out[0])
+	}
 	o, err := checkpoint.OpenOne(out)
 	if err != nil {
 		return nil, err

@@ -13,24 +13,49 @@ import (
 )
 
 // blob is a File or Blob of the page as an io.ReaderAt. Reads smaller than page are
-// served from a few cached pages, since each crossing and each slice cost far more than
-// the bytes; a few, because verify reads several places of a file in turn.
+// served from cached pages, since each crossing and each slice cost far more than the bytes.
 type blob struct {
 	value safejs.Value
 	size  int64
 	array safejs.Value // the Uint8Array class
+}
 
+// cache is the pages of all blobs together; a model can have hundreds of files, and verify
+// reads several places of a file in turn.
+var cache struct {
 	mu    sync.Mutex
-	pages [8]page
+	pages [32]page
 	next  int // to be replaced
 }
 
 type page struct {
+	of    *blob
 	from  int64
 	bytes []byte
 }
 
 const pageSize = 128 << 10
+
+// newFiles wraps a list of {name, blob}.
+func newFiles(list safejs.Value) ([]*tensor.File, error) {
+	n, err := list.Length()
+	if err != nil {
+		return nil, err
+	}
+	var files []*tensor.File
+	for i := range n {
+		v, err := list.Index(i)
+		if err != nil {
+			return nil, err
+		}
+		f, err := newFile(v)
+		if err != nil {
+			return nil, err
+		}
+		files = append(files, f)
+	}
+	return files, nil
+}
 
 // newFile wraps {name, blob}.
 func newFile(v safejs.Value) (*tensor.File, error) {
@@ -69,8 +94,8 @@ func (b *blob) ReadAt(dst []byte, at int64) (int, error) {
 	if len(dst) >= pageSize {
 		return b.read(dst, at)
 	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
+	cache.mu.Lock()
+	defer cache.mu.Unlock()
 	n := 0
 	for n < len(dst) && at < b.size {
 		p, err := b.pageOf(at)
@@ -88,17 +113,17 @@ func (b *blob) ReadAt(dst []byte, at int64) (int, error) {
 
 // pageOf finds or reads the page that holds a byte.
 func (b *blob) pageOf(at int64) (page, error) {
-	for _, p := range b.pages {
-		if at >= p.from && at < p.from+int64(len(p.bytes)) {
+	for _, p := range cache.pages {
+		if p.of == b && at >= p.from && at < p.from+int64(len(p.bytes)) {
 			return p, nil
 		}
 	}
-	p := page{at, make([]byte, min(pageSize, b.size-at))}
+	p := page{b, at, make([]byte, min(pageSize, b.size-at))}
 	if _, err := b.read(p.bytes, at); err != nil {
 		return page{}, err
 	}
-	b.pages[b.next] = p
-	b.next = (b.next + 1) % len(b.pages)
+	cache.pages[cache.next] = p
+	cache.next = (cache.next + 1) % len(cache.pages)
 	return p, nil
 }
 

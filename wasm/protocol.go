@@ -12,18 +12,20 @@ import "encoding/json"
 //	nibble.inspect(files: {name, blob}[])                  -> Promise<Inspection as JSON>
 //	nibble.plan(request as JSON)                           -> Promise<report.json's shape, errors null>
 //	nibble.measure(names as JSON)                          -> Promise<{name: figures} as JSON>
-//	nibble.convert(name, hash, write, progress)            -> Promise<report.json>
+//	nibble.convert(name, hash, zip, sink, progress)        -> Promise<report.json>
 //	nibble.report(form: "csv" | "html")                    -> Promise<text as JSON>
 //	nibble.python(name)                                    -> Promise<text as JSON>
 //	nibble.config()                                        -> Promise<Config as JSON>
-//	nibble.verify(output: {name, blob}, progress)          -> Promise<verify.Report as JSON>
+//	nibble.verify(output: {name, blob}[], progress)        -> Promise<verify.Report as JSON>
 //	nibble.stop()
 //
 // inspect opens what the other calls work on; plan decides what convert does; measure
 // tells what the plan costs a few tensors and ends when another call comes; report and
-// python speak of the last conversion; config is the plan's recipe, for export. write
-// takes a Uint8Array that is reused after it returns. A Promise is rejected with {kind: "format" | "unsupported" | "machine" | "internal", message}.
-const Protocol = 2
+// python speak of the last conversion; config is the plan's recipe, for export. convert
+// fills the files of a sink, one after the other: create(name, bytes), write(Uint8Array)
+// any number of times, close(). Each may return a Promise, which is waited for; the array
+// is reused after that. zip makes one file of a sharded output. A Promise is rejected with {kind: "format" | "unsupported" | "machine" | "internal", message}.
+const Protocol = 3
 
 // Kinds of error beside those of package fault.
 const (
@@ -36,6 +38,8 @@ type inspection struct {
 	Name    string   `json:"name"`
 	Bytes   int64    `json:"bytes"`
 	Format  string   `json:"format"`
+	Shards  int      `json:"shards"` // 0 when the model is one file
+	Beside  int      `json:"beside"` // small files to be copied with the shards
 	Tensors int      `json:"tensors"`
 	Params  int64    `json:"parameters"`
 	DTypes  []string `json:"dtypes"` // most bytes first

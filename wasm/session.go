@@ -40,21 +40,9 @@ func (s *session) inspect(args []safejs.Value) (any, error) {
 	turn := s.turn + 1
 	s.interrupt()
 	*s = session{turn: turn}
-	n, err := args[0].Length()
+	files, err := newFiles(args[0])
 	if err != nil {
 		return nil, err
-	}
-	var files []*tensor.File
-	for i := range n {
-		v, err := args[0].Index(i)
-		if err != nil {
-			return nil, err
-		}
-		f, err := newFile(v)
-		if err != nil {
-			return nil, err
-		}
-		files = append(files, f)
 	}
 	c, err := quant.Inspect(files)
 	if err != nil {
@@ -63,13 +51,13 @@ func (s *session) inspect(args []safejs.Value) (any, error) {
 	if s.turn != turn {
 		return nil, errOrder
 	}
-	s.files, s.checkpoint = []*tensor.File{c.File}, c
+	s.files, s.checkpoint = files, c
 	return describe(c), nil
 }
 
 // describe sums a checkpoint up.
 func describe(c *checkpoint.Checkpoint) inspection {
-	out := inspection{Name: c.File.Name, Bytes: c.File.Size, Format: c.Format, Tensors: len(c.State.Tensors), Notes: append([]string{}, c.State.Notes...), DTypes: []string{}}
+	out := inspection{Name: c.Name, Bytes: c.Bytes(), Shards: shardsOf(c), Beside: len(c.Beside), Format: c.Format, Tensors: len(c.State.Tensors), Notes: append([]string{}, c.State.Notes...), DTypes: []string{}}
 	bytes := map[string]int64{}
 	for i := range c.State.Tensors {
 		t := &c.State.Tensors[i]
@@ -81,6 +69,14 @@ func describe(c *checkpoint.Checkpoint) inspection {
 	}
 	sort.SliceStable(out.DTypes, func(i, j int) bool { return bytes[out.DTypes[i]] > bytes[out.DTypes[j]] })
 	return out
+}
+
+// shardsOf is how many files a sharded model has; 0 when it is no such model.
+func shardsOf(c *checkpoint.Checkpoint) int {
+	if c.Sharded {
+		return len(c.Files)
+	}
+	return 0
 }
 
 // interrupt ends a measure that is under way: whatever comes next is more urgent.
@@ -160,7 +156,7 @@ func (s *session) measure(args []safejs.Value) (any, error) {
 	return quant.Measure(ctx, s.job, names, 2)
 }
 
-// convert(name, hash, write, progress) streams the output through write.
+// convert(name, hash, zip, sink, progress) streams the output into the sink's files.
 func (s *session) convert(args []safejs.Value) (any, error) {
 	if s.job == nil {
 		return nil, errOrder
@@ -173,18 +169,39 @@ func (s *session) convert(args []safejs.Value) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	out, err := newSink(args[2])
+	zipped, err := args[2].Bool()
+	if err != nil {
+		return nil, err
+	}
+	out, err := newSink(args[3])
 	if err != nil {
 		return nil, err
 	}
 	s.interrupt()
 	// Two goroutines share the one thread: one reads while the other computes.
-	r, err := quant.Convert(context.Background(), s.job, out, quant.Options{Name: name, Workers: 2, Hash: hash, Progress: progress(args[3])})
+	o := quant.Options{Name: name, Workers: 2, Hash: hash, Progress: progress(args[4])}
+	var r *report.Report
+	if zipped {
+		r, err = zipInto(s.job, out, o)
+	} else {
+		r, err = quant.ConvertTo(context.Background(), s.job, out.create, o)
+	}
+	s.report = r
+	return r, err
+}
+
+// zipInto writes a sharded output as one file.
+func zipInto(j *quant.Job, out *sink, o quant.Options) (*report.Report, error) {
+	_, bytes := j.Files()
+	w, err := out.create(o.Name, bytes)
 	if err != nil {
 		return nil, err
 	}
-	s.report = r
-	return r, out.Flush()
+	r, err := quant.Convert(context.Background(), j, w, o)
+	if err != nil {
+		return nil, err
+	}
+	return r, w.Close()
 }
 
 // reportAs(form) writes the last conversion's report in another form.
@@ -214,7 +231,7 @@ func (s *session) python(args []safejs.Value) (any, error) {
 	if s.report == nil {
 		return nil, errOrder
 	}
-	return python.Lines(s.report.Output.Format, name)
+	return python.Lines(s.report.Output.Format, name, len(s.report.Files) > 0)
 }
 
 // progress calls a JavaScript function, not too often.
@@ -228,14 +245,14 @@ func progress(f safejs.Value) func(done, total int64) {
 	}
 }
 
-// verify(output, progress) holds a result against the source that inspect opened.
+// verify(output, progress) holds a result's files against the source that inspect opened.
 func (s *session) verify(args []safejs.Value) (any, error) {
 	if s.checkpoint == nil {
 		return nil, errOrder
 	}
-	out, err := newFile(args[0])
+	out, err := newFiles(args[0])
 	if err != nil {
 		return nil, err
 	}
-	return quant.Verify([]*tensor.File{out}, s.files, progress(args[1]))
+	return quant.Verify(out, s.files, progress(args[1]))
 }

@@ -5,48 +5,78 @@ package main
 import (
 	"bufio"
 	"fmt"
+	"io"
 
 	"github.com/hack-pad/safejs"
 )
 
 // sinkSize is how much crosses at a time.
-const sinkSize = 2 << 20
+const sinkSize = 4 << 20
 
-// newSink makes a writer of a JavaScript function write(Uint8Array), which must have
-// taken the bytes when it returns. Flush ends it.
-func newSink(write safejs.Value) (*bufio.Writer, error) {
+// sink is where the page wants the output: {create, write, close}.
+type sink struct{ object, array safejs.Value }
+
+func newSink(object safejs.Value) (*sink, error) {
 	class, err := safejs.Global().Get("Uint8Array")
 	if err != nil {
 		return nil, err
 	}
 	array, err := class.New(sinkSize)
-	if err != nil {
-		return nil, err
-	}
-	return bufio.NewWriterSize(&crossing{write: write, array: array}, sinkSize), nil
+	return &sink{object, array}, err
 }
 
-// crossing copies each piece into one JavaScript array and hands that over.
-type crossing struct{ write, array safejs.Value }
+// create begins a file; it implements quant.Create.
+func (s *sink) create(name string, bytes int64) (io.WriteCloser, error) {
+	if err := s.call("create", name, float64(bytes)); err != nil {
+		return nil, err
+	}
+	return &sunk{bufio.NewWriterSize(s, sinkSize), s}, nil
+}
 
-func (c *crossing) Write(b []byte) (int, error) {
+// sunk is one file of the sink.
+type sunk struct {
+	*bufio.Writer
+	sink *sink
+}
+
+func (f *sunk) Close() error {
+	if err := f.Flush(); err != nil {
+		return err
+	}
+	return f.sink.call("close")
+}
+
+// Write copies each piece into one JavaScript array and hands that over.
+func (s *sink) Write(b []byte) (int, error) {
 	n := 0
 	for n < len(b) {
 		piece := b[n:min(n+sinkSize, len(b))]
-		view := c.array
+		view := s.array
 		if len(piece) < sinkSize {
 			var err error
-			if view, err = c.array.Call("subarray", 0, len(piece)); err != nil {
+			if view, err = s.array.Call("subarray", 0, len(piece)); err != nil {
 				return n, err
 			}
 		}
 		if _, err := safejs.CopyBytesToJS(view, piece); err != nil {
 			return n, err
 		}
-		if _, err := c.write.Invoke(view); err != nil {
-			return n, fmt.Errorf("the result could not be saved (%w): is there room on the disk?", err)
+		if err := s.call("write", view); err != nil {
+			return n, err
 		}
 		n += len(piece)
 	}
 	return n, nil
+}
+
+// call calls a method and waits for it where it returns a Promise.
+func (s *sink) call(method string, args ...any) error {
+	result, err := s.object.Call(method, args...)
+	if err == nil && result.Type() == safejs.TypeObject {
+		_, err = await(result)
+	}
+	if err != nil {
+		return fmt.Errorf("the result could not be saved: %w", err)
+	}
+	return nil
 }

@@ -3,12 +3,11 @@
 // reads headers and pickles, and it reads no weights.
 //
 // A new format is one row of the table below and a package under format/. Files
-// that Nibble knows but does not read are named, so that the user learns what was
-// dropped.
+// that Nibble knows but does not read are named (foreign.go), so that the user learns
+// what was dropped. A model may lie in several files (folder.go).
 package checkpoint
 
 import (
-	"bytes"
 	"io"
 
 	"nibble/quant/fault"
@@ -17,38 +16,51 @@ import (
 	"nibble/quant/tensor"
 )
 
-// Checkpoint is an opened input.
+// Checkpoint is an opened model.
 type Checkpoint struct {
-	File     *tensor.File
-	Format   string // for people: "PyTorch zip", "safetensors"
+	Name     string         // of the file, or of the folder that the shards are in
+	Files    []*tensor.File // that hold weights: one, or the shards in order of name
+	Format   string         // for people: "PyTorch zip", "safetensors"
 	State    tensor.StateDict
-	Metadata map[string]string // safetensors' __metadata__
+	Metadata []map[string]string // safetensors' __metadata__, of each file
+	Sharded  bool                // the output is to be sharded again
+	From     []int               // of a sharded model: the file of each tensor, as index into Files
+	Beside   []*tensor.File      // small files of a sharded model's folder, to be copied
+}
+
+// Bytes is the size of the files that hold weights.
+func (c *Checkpoint) Bytes() (n int64) {
+	for _, f := range c.Files {
+		n += f.Size
+	}
+	return n
+}
+
+// Meta is the value that a key of __metadata__ has in the first file that has it.
+func (c *Checkpoint) Meta(key string) string {
+	for _, m := range c.Metadata {
+		if v, ok := m[key]; ok {
+			return v
+		}
+	}
+	return ""
 }
 
 // TorchZip is the Format of torch.save's zips.
-const TorchZip = "PyTorch zip"
+const TorchZip = torch.Saved
 
 // formats is the literal table of what can be read. match looks at the first bytes
-// and must not read more.
+// (512, or all there are) and must not read more; open fills State and, where one format
+// has several kinds, Format.
 var formats = []struct {
 	name  string
 	match func(head []byte, size int64) bool
 	open  func(f *tensor.File) (*Checkpoint, error)
 }{
 	{TorchZip, torch.Match, openTorch},
+	{"PyTorch before 1.6", torch.MatchLegacy, openWith(torch.ReadLegacy)},
+	{"PyTorch 0.1 tar", torch.MatchTar, openWith(torch.ReadTar)},
 	{"safetensors", safetensors.Match, openSafetensors},
-}
-
-// foreign is the literal table of what is recognised and refused.
-var foreign = []struct{ magic, what, do string }{
-	{"GGUF", "a GGUF model", "Nibble reads PyTorch and safetensors checkpoints: convert the original one"},
-	{"\x89HDF", "an HDF5 file (Keras)", "Nibble reads PyTorch and safetensors checkpoints: export one of those"},
-	{"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19.", "a PyTorch file in the format used before version 1.6", "load it in a newer PyTorch and save it again"},
-	{"version https://git-lfs", "a Git LFS pointer, not the model itself", "fetch the real file with git lfs pull, or download it from the model's page"},
-	{"<!DOCTYPE", "a web page, not a model", "the download went wrong: sign in or copy the direct link"},
-	{"<html", "a web page, not a model", "the download went wrong: sign in or copy the direct link"},
-	{"\x80", "a Python pickle that is not a PyTorch zip", "save the weights with torch.save(model.state_dict(), ...)"},
-	{"PK\x05\x06", "an empty zip file", "drop the checkpoint itself"},
 }
 
 // Open recognises and opens one file.
@@ -56,8 +68,8 @@ func Open(f *tensor.File) (*Checkpoint, error) {
 	if f.Size == 0 {
 		return nil, fault.Bad(f.Name, "the file is empty").Hint("copy or download it again")
 	}
-	head := make([]byte, min(f.Size, 64))
-	if _, err := io.ReadFull(io.NewSectionReader(f.R, 0, f.Size), head); err != nil {
+	head, err := headOf(f)
+	if err != nil {
 		return nil, err
 	}
 	for _, row := range formats {
@@ -69,28 +81,39 @@ func Open(f *tensor.File) (*Checkpoint, error) {
 			if len(c.State.Tensors) == 0 {
 				return nil, fault.Not(f.Name, "the file holds no tensors").Hint("there is nothing in it to convert")
 			}
-			c.File, c.Format = f, row.name
-			if isShard(f.Name) {
-				c.State.Notes = append(c.State.Notes, "the name says that this is one part of a model; the other parts are not in it")
+			if c.Format == "" {
+				c.Format = row.name
 			}
+			c.Name, c.Files = f.Name, []*tensor.File{f}
 			return c, nil
 		}
 	}
-	for _, row := range foreign {
-		if bytes.HasPrefix(head, []byte(row.magic)) {
-			return nil, fault.Not(f.Name, "this is %s", row.what).Hint("%s", row.do)
-		}
-	}
-	return nil, fault.Not(f.Name, "this is not a model file that Nibble knows").
-		Hint("drop a PyTorch checkpoint (.pt, .pth, .bin, .ckpt) or a .safetensors file")
+	return nil, refuse(f, head)
+}
+
+// headOf reads the first bytes, by which a file is recognised.
+func headOf(f *tensor.File) ([]byte, error) {
+	head := make([]byte, min(f.Size, 512))
+	_, err := io.ReadFull(io.NewSectionReader(f.R, 0, f.Size), head)
+	return head, err
 }
 
 func openTorch(f *tensor.File) (*Checkpoint, error) {
-	state, err := torch.Read(f)
+	state, kind, err := torch.Read(f)
 	if err != nil {
 		return nil, err
 	}
-	return &Checkpoint{State: *state}, nil
+	return &Checkpoint{State: *state, Format: kind}, nil
+}
+
+func openWith(read func(f *tensor.File) (*tensor.StateDict, error)) func(f *tensor.File) (*Checkpoint, error) {
+	return func(f *tensor.File) (*Checkpoint, error) {
+		state, err := read(f)
+		if err != nil {
+			return nil, err
+		}
+		return &Checkpoint{State: *state}, nil
+	}
 }
 
 func openSafetensors(f *tensor.File) (*Checkpoint, error) {
@@ -98,5 +121,5 @@ func openSafetensors(f *tensor.File) (*Checkpoint, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Checkpoint{State: tensor.StateDict{Tensors: c.Tensors}, Metadata: c.Metadata}, nil
+	return &Checkpoint{State: tensor.StateDict{Tensors: c.Tensors}, Metadata: []map[string]string{c.Metadata}}, nil
 }

@@ -1,61 +1,271 @@
 package checkpoint
 
 import (
-	"io"
+	"fmt"
+	"path"
 	"regexp"
+	"slices"
+	"sort"
 	"strings"
 
 	"nibble/quant/fault"
 	"nibble/quant/tensor"
 )
 
-var shardName = regexp.MustCompile(`-\d{5}-of-(\d{5})\.`)
+// A model of Hugging Face is a folder: an index (index.go), the shards it names, and
+// small files (config, tokenizer). Which of a folder's files are the model:
+//
+//   - those of the folder nearest to the top that holds a checkpoint or an index;
+//   - the shards that an index names, safetensors before PyTorch where both are there;
+//   - without an index, shards by their names (-00001-of-00003), all of them;
+//   - else the one checkpoint there is.
 
-// isShard reports whether a name says that it is one part of several.
-func isShard(name string) bool {
-	m := shardName.FindStringSubmatch(name)
-	return m != nil && m[1] != "00001"
+// maxBeside bounds a small file that is copied beside shards, in bytes.
+const maxBeside = 64 << 20
+
+// maxTensors bounds a model, in all its files; the largest known have 150,000.
+const maxTensors = 1 << 18
+
+// shardName parts a name of transformers: stem, number, count, extension.
+var shardName = regexp.MustCompile(`^(.*)-(\d{5})-of-(\d{5})(\.[a-z]+)$`)
+
+// IsShard reports whether a name says that it is one part of several.
+func IsShard(name string) bool {
+	m := shardName.FindStringSubmatch(path.Base(name))
+	return m != nil && m[3] != "00001"
 }
 
-// OpenOne opens the one checkpoint among several files, such as a dropped folder.
-// Sharded models are not read yet and say so.
+// OpenOne opens the one model among several files, such as a dropped folder.
 func OpenOne(files []*tensor.File) (*Checkpoint, error) {
 	if len(files) == 1 {
-		return Open(files[0])
+		c, err := Open(files[0])
+		if err == nil && IsShard(files[0].Name) {
+			c.State.Notes = append(c.State.Notes, "the name says that this is one part of a model; the other parts are not in it")
+		}
+		return c, err
 	}
-	var models []*tensor.File
-	for _, f := range files {
-		head := make([]byte, min(f.Size, 64))
-		if _, err := io.ReadFull(io.NewSectionReader(f.R, 0, f.Size), head); err != nil {
+	f, err := sortOut(files)
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case len(f.indexes) > 0:
+		return f.openIndexed()
+	case len(f.weights) == 0:
+		return nil, f.nothing(len(files))
+	}
+	if shards := f.numbered(); shards != nil {
+		return f.openNumbered(shards)
+	}
+	one, err := f.single()
+	if err != nil {
+		return nil, err
+	}
+	c, err := Open(one)
+	if err == nil {
+		c.State.Notes = append(c.State.Notes, f.others([]*tensor.File{one})...)
+	}
+	return c, err
+}
+
+// folder is the files of one folder by what they are.
+type folder struct {
+	name    string
+	weights []*tensor.File // checkpoints of formats that Nibble reads
+	indexes []*tensor.File
+	rest    []*tensor.File
+}
+
+// sortOut finds the folder with the model and what its files are, in order of name.
+func sortOut(files []*tensor.File) (*folder, error) {
+	folders := map[string]*folder{}
+	for _, x := range files {
+		dir := path.Dir(x.Name)
+		f := folders[dir]
+		if f == nil {
+			f = &folder{name: dir}
+			folders[dir] = f
+		}
+		if x.Size == 0 {
+			f.rest = append(f.rest, x)
+			continue
+		}
+		head, err := headOf(x)
+		if err != nil {
 			return nil, err
 		}
+		isModel := false
 		for _, row := range formats {
-			if row.match(head, f.Size) {
-				models = append(models, f)
-				break
+			isModel = isModel || row.match(head, x.Size)
+		}
+		switch {
+		case strings.HasSuffix(x.Name, indexEnding):
+			f.indexes = append(f.indexes, x)
+		case isModel:
+			f.weights = append(f.weights, x)
+		default:
+			f.rest = append(f.rest, x)
+		}
+	}
+	var all []*folder
+	for _, f := range folders {
+		for _, list := range [][]*tensor.File{f.weights, f.indexes, f.rest} {
+			slices.SortFunc(list, func(a, b *tensor.File) int { return strings.Compare(a.Name, b.Name) })
+		}
+		all = append(all, f)
+	}
+	sort.Slice(all, func(i, j int) bool {
+		a, b := all[i], all[j]
+		if x, y := a.empty(), b.empty(); x != y {
+			return y
+		}
+		if x, y := strings.Count(a.name, "/"), strings.Count(b.name, "/"); x != y {
+			return x < y
+		}
+		return a.name < b.name
+	})
+	top := all[0]
+	if top.empty() { // name what there is
+		for _, f := range all[1:] {
+			top.rest = append(top.rest, f.rest...)
+		}
+		return top, nil
+	}
+	if len(all) > 1 && !all[1].empty() && strings.Count(all[1].name, "/") == strings.Count(top.name, "/") {
+		return nil, fault.Not("", "there are models in %s and in %s, and Nibble converts one at a time", top.name, all[1].name).Hint("choose one of the folders")
+	}
+	return top, nil
+}
+
+func (f *folder) empty() bool { return len(f.weights) == 0 && len(f.indexes) == 0 }
+
+// nothing says what was given instead of a model.
+func (f *folder) nothing(count int) error {
+	for _, x := range f.rest {
+		if x.Size == 0 {
+			continue
+		}
+		head, err := headOf(x)
+		if err != nil {
+			return err
+		}
+		if err := refuse(x, head); !isUnknown(err) {
+			return err
+		}
+	}
+	return fault.Not("", "none of these %d files is a model that Nibble reads", count).
+		Hint("choose a PyTorch checkpoint (.pt, .pth, .bin, .ckpt) or a .safetensors file")
+}
+
+// numbered are the files that are shards by their names, nil when there are none.
+func (f *folder) numbered() (shards []*tensor.File) {
+	for _, x := range f.weights {
+		if IsShard(x.Name) {
+			shards = append(shards, x)
+		}
+	}
+	return shards
+}
+
+// openNumbered opens shards that no index names: all of one stem must be there.
+func (f *folder) openNumbered(shards []*tensor.File) (*Checkpoint, error) {
+	first := shardName.FindStringSubmatch(path.Base(shards[0].Name))
+	var missing []string
+	have := map[string]bool{}
+	for _, x := range shards {
+		m := shardName.FindStringSubmatch(path.Base(x.Name))
+		if m[1] != first[1] || m[3] != first[3] || m[4] != first[4] {
+			return nil, fault.Not("", "the shards of more than one model were given (%s, %s)", shards[0].Name, x.Name).Hint("choose those of one")
+		}
+		have[m[2]] = true
+	}
+	var count int
+	fmt.Sscanf(first[3], "%d", &count)
+	for i := 1; i <= count; i++ {
+		if number := fmt.Sprintf("%05d", i); !have[number] {
+			missing = append(missing, first[1]+"-"+number+"-of-"+first[3]+first[4])
+		}
+	}
+	if len(missing) > 0 {
+		return nil, f.missing("", missing, count)
+	}
+	return f.merge(shards, nil)
+}
+
+// missing names shards that were not given.
+func (f *folder) missing(index string, names []string, count int) error {
+	for _, name := range names { // a shard that is there and no model at all
+		for _, x := range f.rest {
+			if path.Base(x.Name) != name {
+				continue
 			}
+			if x.Size == 0 {
+				return fault.Bad(x.Name, "the file is empty").Hint("copy or download it again")
+			}
+			head, err := headOf(x)
+			if err != nil {
+				return err
+			}
+			return refuse(x, head)
 		}
 	}
-	for _, f := range files {
-		if strings.HasSuffix(f.Name, ".index.json") || len(models) > 0 && isShard(f.Name) {
-			return nil, fault.Not(f.Name, "this is a model in several files (shards), which Nibble does not read yet").
-				Hint("merge the shards into one file first")
-		}
+	if len(names) > 5 {
+		names = append(names[:5:5], "...")
 	}
-	switch len(models) {
-	case 0:
-		return nil, fault.Not("", "none of these %d files is a model that Nibble reads", len(files)).
-			Hint("choose a PyTorch checkpoint (.pt, .pth, .bin, .ckpt) or a .safetensors file")
-	case 1:
-		return Open(models[0])
+	return fault.Bad(index, "%d shards make this model and some are missing: %s", count, strings.Join(names, ", ")).Hint("add them, or choose the whole folder")
+}
+
+// single is the one checkpoint of a folder: of two forms of a model, the safetensors one.
+func (f *folder) single() (*tensor.File, error) {
+	if len(f.weights) == 1 {
+		return f.weights[0], nil
+	}
+	for _, x := range f.weights {
+		if path.Base(x.Name) != "model.safetensors" {
+			continue
+		}
+		twins := slices.ContainsFunc(f.weights, func(y *tensor.File) bool {
+			return y != x && !strings.HasPrefix(path.Base(y.Name), "pytorch_model") && !strings.HasPrefix(path.Base(y.Name), "consolidated")
+		})
+		if !twins {
+			return x, nil
+		}
 	}
 	var names []string
-	for _, m := range models {
+	for _, m := range f.weights {
 		names = append(names, m.Name)
 	}
 	if len(names) > 4 {
 		names = append(names[:4], "...")
 	}
-	return nil, fault.Not("", "%d model files were given (%s) and Nibble converts one at a time", len(models), strings.Join(names, ", ")).
+	return nil, fault.Not("", "%d model files were given (%s) and Nibble converts one at a time", len(f.weights), strings.Join(names, ", ")).
 		Hint("choose one of them")
+}
+
+// others says which checkpoints of the folder are not part of the model.
+func (f *folder) others(used []*tensor.File) (notes []string) {
+	for _, x := range f.weights {
+		if !slices.Contains(used, x) {
+			notes = append(notes, fmt.Sprintf("%s is no part of this model and is left out", path.Base(x.Name)))
+		}
+	}
+	return notes
+}
+
+// otherWeights are the endings of models in formats that are not copied along.
+var otherWeights = []string{".safetensors", ".bin", ".pt", ".pth", ".ckpt", ".onnx", ".onnx_data", ".gguf", ".h5", ".msgpack", ".tflite", ".pb", ".npz", ".ot", ".mlmodel", indexEnding}
+
+// beside are the small files that are copied along, and notes on those that are not.
+func (f *folder) beside() (files []*tensor.File, notes []string) {
+	for _, x := range f.rest {
+		base := path.Base(x.Name)
+		switch {
+		case strings.HasPrefix(base, "."):
+		case slices.ContainsFunc(otherWeights, func(ending string) bool { return strings.HasSuffix(base, ending) }), x.Size > maxBeside:
+			notes = append(notes, base+" is left out")
+		default:
+			files = append(files, x)
+		}
+	}
+	return files, notes
 }

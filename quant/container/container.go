@@ -62,8 +62,9 @@ type Run struct {
 type Layout struct {
 	Name     string // of the container
 	Runs     []Run
-	Bytes    int64   // size of the file
-	EntryOut []int64 // bytes in the file that each entry of the plan takes
+	Bytes    int64    // size of the file
+	EntryOut []int64  // bytes in the file that each entry of the plan takes
+	Names    []string // of the tensors in the file
 	start    func(w io.Writer) (Writer, error)
 }
 
@@ -83,6 +84,20 @@ type Options struct {
 	To         string // name in the table; "" is the default
 	HighNibble string // "sign" (default) or "zero"; only for int8
 	Version    string // of Nibble, for the metadata
+}
+
+// Extension is the ending of a container's files, with the dot: that of one file, and
+// that of shards.
+func Extension(name string) (one, shard string) {
+	for _, f := range Formats {
+		if f.Name == name {
+			one, shard = f.Extension, f.Extension
+		}
+	}
+	if shard == ".pt" {
+		shard = ".bin" // as transformers names them
+	}
+	return one, shard
 }
 
 // Default is the container of the command and the page when the user names none.

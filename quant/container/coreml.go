@@ -77,8 +77,12 @@ func layoutCoreml(p *plan.Plan, o Options) (*Layout, error) {
 			sizes = append(sizes, r.Pieces[i].Bytes())
 		}
 	}
+	names := make([]string, len(items))
+	for i := range items {
+		names[i] = items[i].Name
+	}
 	a := torch.LayArchive(pickle, sizes)
-	return &Layout{Runs: runs, Bytes: a.Bytes, start: func(w io.Writer) (Writer, error) {
+	return &Layout{Runs: runs, Bytes: a.Bytes, Names: names, start: func(w io.Writer) (Writer, error) {
 		z, err := a.Start(w)
 		return zipWriter{z}, err
 	}}, nil

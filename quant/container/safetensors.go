@@ -125,6 +125,7 @@ func layoutSafetensors(p *plan.Plan, o Options, groups [][]Piece) (*Layout, erro
 		for i := range r.Pieces {
 			piece := &r.Pieces[i]
 			items = append(items, safetensors.Item{Name: piece.Name, DType: piece.DType, Shape: piece.Shape})
+			l.Names = append(l.Names, piece.Name)
 			l.Bytes += piece.Bytes()
 		}
 	}

@@ -57,9 +57,7 @@ func Run(ctx context.Context, p *plan.Plan, l *container.Layout, w io.Writer, o 
 		return nil, err
 	}
 	x := &executor{plan: p, out: out, costs: make([]Cost, len(p.Entries)), progress: o.Progress}
-	for i := range l.Runs {
-		x.total += x.work(&l.Runs[i])
-	}
+	x.total = Work(p, l)
 	for job := range x.start(ctx, l, max(o.Workers, 1)) {
 		select {
 		case <-job.done:
@@ -77,6 +75,15 @@ func Run(ctx context.Context, p *plan.Plan, l *container.Layout, w io.Writer, o 
 		return nil, err
 	}
 	return x.costs, out.Close()
+}
+
+// Work is how many bytes of source a run reads and writes out.
+func Work(p *plan.Plan, l *container.Layout) (n int64) {
+	x := &executor{plan: p}
+	for i := range l.Runs {
+		n += x.work(&l.Runs[i])
+	}
+	return n
 }
 
 // executor is one conversion under way.

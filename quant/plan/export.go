@@ -14,6 +14,9 @@ import (
 // follows, and so do layers that are kept because they cannot be quantized. What no
 // config can say is told in notes.
 func (p *Plan) Export() (*recipe.Recipe, []string) {
+	if p.whole != nil {
+		return p.whole.Export()
+	}
 	var notes []string
 	var rules []recipe.NameRule
 	said := map[string]bool{} // modules that a rule speaks for

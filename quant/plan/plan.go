@@ -56,6 +56,18 @@ type Plan struct {
 	Options  Options
 	Entries  []Entry
 	Conflict error // tied weights with different verdicts: to be shown, not converted
+	whole    *Plan // of which this is a part; nil for a plan of its own
+}
+
+// Part is the plan of some entries, which go to a file of their own. Its recipe is still
+// that of the whole.
+func (p *Plan) Part(entries []int) *Plan {
+	part := *p
+	part.Entries, part.whole = make([]Entry, len(entries)), p
+	for i, e := range entries {
+		part.Entries[i] = p.Entries[e]
+	}
+	return &part
 }
 
 // Build decides. An error is a pattern or a module type that cannot be right.

@@ -17,6 +17,12 @@ var (
 	coremltools string
 	//go:embed safetensors.py
 	safetensors string
+	//go:embed coremltools_folder.py
+	coremltoolsFolder string
+	//go:embed safetensors_folder.py
+	safetensorsFolder string
+	//go:embed per_weight.py
+	perWeight string
 	//go:embed int8.py
 	int8 string
 	//go:embed packed.py
@@ -25,16 +31,31 @@ var (
 	convert string
 )
 
-// heads is the literal table, by container.
-var heads = map[string]string{"coremltools": coremltools, "int8": safetensors + "\n\n" + int8, "packed": safetensors + "\n\n" + packed}
+// heads is the literal table, by container: of one file, and of a folder of shards.
+var heads = map[string][2]string{
+	"coremltools": {coremltools, coremltoolsFolder},
+	"int8":        {safetensors + perWeightAnd + int8, safetensorsFolder + perWeightAnd + int8},
+	"packed":      {safetensors + perWeightAnd + packed, safetensorsFolder + perWeightAnd + packed},
+}
 
-// Lines are the lines for a container, with the output's name in them.
-func Lines(container, name string) (string, error) {
-	head, ok := heads[container]
+// perWeightAnd is what both safetensors containers go through.
+var perWeightAnd = "\n\n" + perWeight + "\n\n"
+
+// Lines are the lines for a container, with the output's name in them, which is a file's
+// or, when it is sharded, a folder's.
+func Lines(container, name string, sharded bool) (string, error) {
+	both, ok := heads[container]
 	if !ok {
 		return "", fault.Not(name, "there are no Python lines for the container %q", container)
 	}
-	base := strings.TrimSuffix(path.Base(name), path.Ext(name))
+	head := both[0]
+	if sharded {
+		head, name = both[1], strings.TrimSuffix(name, "/")
+	}
+	base := path.Base(name)
+	if !sharded {
+		base = strings.TrimSuffix(base, path.Ext(base))
+	}
 	return strings.NewReplacer("MODEL_FILE", quoted(name), "MODEL_PACKAGE", quoted(base+".mlpackage")).Replace(head + "\n" + convert), nil
 }
 

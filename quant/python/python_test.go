@@ -15,7 +15,7 @@ func TestREADMEHoldsTheLines(t *testing.T) {
 		t.Fatal(err)
 	}
 	for container, name := range map[string]string{"coremltools": "model-int4.pt", "int8": "model-int8.safetensors", "packed": "model-int4.safetensors"} {
-		lines, err := Lines(container, name)
+		lines, err := Lines(container, name, false)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -36,15 +36,19 @@ func TestNames(t *testing.T) {
 		`q"\x.pt`:        `torch.load("q\"\\x.pt",`,
 		"line\nbreak.pt": `torch.load("line?break.pt",`,
 	} {
-		lines, err := Lines("coremltools", name)
+		lines, err := Lines("coremltools", name, false)
 		if err != nil || !strings.Contains(lines, want) || strings.Contains(lines, "MODEL_") {
 			t.Errorf("%q: %v\n%s", name, err, lines)
 		}
 	}
-	if lines, _ := Lines("packed", "dir/model.v2.safetensors"); !strings.Contains(lines, `package.save("model.v2.mlpackage")`) {
+	if lines, _ := Lines("packed", "dir/model.v2.safetensors", false); !strings.Contains(lines, `package.save("model.v2.mlpackage")`) {
 		t.Errorf("got %s", lines)
 	}
-	if _, err := Lines("zip", "a"); fault.KindOf(err) != fault.Unsupported {
+	lines, err := Lines("packed", "out/model.v2-int4/", true)
+	if err != nil || !strings.Contains(lines, `pathlib.Path("out/model.v2-int4").glob("*.safetensors")`) || !strings.Contains(lines, `package.save("model.v2-int4.mlpackage")`) {
+		t.Errorf("%v\n%s", err, lines)
+	}
+	if _, err := Lines("zip", "a", false); fault.KindOf(err) != fault.Unsupported {
 		t.Errorf("error %v", err)
 	}
 }

@@ -8,9 +8,3 @@ from safetensors import safe_open
 with safe_open(MODEL_FILE, framework="pt") as f:
     state = {key: f.get_tensor(key) for key in f.keys()}
     schemes = json.loads(f.metadata()["nibble.schemes"])
-
-
-def per_weight(values, shape):
-    for axis, blocks in enumerate(values.shape):
-        values = values.repeat_interleave(shape[axis] // blocks, axis)
-    return values.float() if values.dtype != torch.float64 else values

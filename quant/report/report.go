@@ -19,6 +19,7 @@ type Report struct {
 	Nibble  string          `json:"nibble"` // version
 	Inputs  []File          `json:"inputs"`
 	Output  File            `json:"output"`
+	Files   []File          `json:"files"` // of a sharded output, which is a folder; else empty
 	Recipe  json.RawMessage `json:"recipe"`
 	Tensors []Tensor        `json:"tensors"`
 	Totals  Totals          `json:"totals"`
@@ -90,7 +91,7 @@ type Totals struct {
 
 // Build makes the rows from a plan and its layout, without errors.
 func Build(p *plan.Plan, l *container.Layout) *Report {
-	r := &Report{Recipe: json.RawMessage(p.Recipe.Source), Notes: p.State.Notes, Tensors: make([]Tensor, len(p.Entries)), Options: p.Options.Asked(), Advice: advice(p)}
+	r := &Report{Recipe: json.RawMessage(p.Recipe.Source), Notes: p.State.Notes, Tensors: make([]Tensor, len(p.Entries)), Options: p.Options.Asked(), Advice: advice(p), Files: []File{}}
 	if r.Notes == nil {
 		r.Notes = []string{}
 	}

@@ -127,10 +127,13 @@ func widen(d tensor.DType, b []byte) []float64 {
 	return out
 }
 
+// readNotes reads what the output says of its quantized tensors, shard by shard.
 func readNotes(out *checkpoint.Checkpoint) (map[string]container.SchemeNote, error) {
 	notes := map[string]container.SchemeNote{}
-	if err := json.Unmarshal([]byte(out.Metadata[container.MetaSchemes]), &notes); err != nil {
-		return nil, fault.Bad(out.File.Name, "its %s entry is broken (%v)", container.MetaSchemes, err)
+	for i, meta := range out.Metadata {
+		if err := json.Unmarshal([]byte(meta[container.MetaSchemes]), &notes); err != nil {
+			return nil, fault.Bad(out.Files[i].Name, "its %s entry is broken (%v)", container.MetaSchemes, err)
+		}
 	}
 	return notes, nil
 }

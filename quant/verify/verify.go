@@ -88,13 +88,13 @@ type verifier struct {
 
 // Container is which container a file is, by what it says of itself.
 func Container(out *checkpoint.Checkpoint) (string, error) {
-	switch name := out.Metadata[container.MetaContainer]; {
+	switch name := out.Meta(container.MetaContainer); {
 	case name == "packed", name == "int8":
 		return name, nil
 	case out.Format == checkpoint.TorchZip:
 		return "coremltools", nil
 	}
-	return "", fault.Not(out.File.Name, "this file does not say that Nibble wrote it").
+	return "", fault.Not(out.Name, "this file does not say that Nibble wrote it").
 		Hint("name the output of nibble convert")
 }
 

@@ -36,7 +36,7 @@ export function FilePicker({ open, primary, label = text.chooseFile }: { open(fi
   return (
     <label class={primary ? 'button primary' : 'button'}>
       {label}
-      <input type="file" data-testid="file-input" onChange={e => { open(fromList(e.currentTarget.files)); e.currentTarget.value = '' }} />
+      <input type="file" data-testid="file-input" multiple onChange={e => { open(fromList(e.currentTarget.files)); e.currentTarget.value = '' }} />
     </label>
   )
 }

@@ -21,7 +21,7 @@ export function Picture({ state, open }: { state: State, open(files: Input[]): v
         <div>
           <h2 title={model.name}>{model.name.slice(model.name.lastIndexOf('/') + 1)}</h2>
           <p class="meta">
-            {model.format} · {text.tensors(model.tensors)} · {format.count(model.parameters)} {text.parameters} · {model.dtypes.join(', ')}
+            {model.format}{model.shards > 0 && ` · ${text.shards(model.shards)}`} · {text.tensors(model.tensors)} · {format.count(model.parameters)} {text.parameters} · {model.dtypes.join(', ')}
           </p>
         </div>
         <FilePicker open={open} label={text.another} />

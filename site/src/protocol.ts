@@ -2,7 +2,9 @@
 // twin of the part that concerns Go; both carry the same PROTOCOL number, and the
 // worker refuses to run when they differ.
 
-export const PROTOCOL = 2
+import type { Target } from './target'
+
+export const PROTOCOL = 3
 
 /** A file as the page got it; name may hold a folder path. */
 export interface Input { name: string, blob: Blob }
@@ -10,6 +12,10 @@ export interface Input { name: string, blob: Blob }
 /** What `inspect` answers. */
 export interface Inspection {
   name: string, bytes: number, format: string
+  /** 0 when the model is one file. */
+  shards: number
+  /** Small files that are copied along with shards. */
+  beside: number
   tensors: number, parameters: number, dtypes: string[], notes: string[]
 }
 
@@ -33,7 +39,7 @@ export interface FileRow { name: string, bytes: number, sha256: string | null, f
 
 /** report.json, which is also what `plan` answers. */
 export interface Report {
-  nibble: string, inputs: FileRow[], output: FileRow, recipe: unknown, tensors: TensorRow[], notes: string[]
+  nibble: string, inputs: FileRow[], output: FileRow, files: FileRow[], recipe: unknown, tensors: TensorRow[], notes: string[]
   totals: Figures & { tensors: number, quantized: number, parameters: number, bytes_in: number, bytes_out: number }
   advice: { about: string, text: string }[]
   /** Why the plan can be shown but not converted; mostly "". */
@@ -67,11 +73,11 @@ export interface Calls {
   inspect: { args: [files: Input[]], answer: Inspection }
   plan: { args: [request: string], answer: Report }
   measure: { args: [names: string], answer: Record<string, Figures> }
-  convert: { args: [name: string, hash: boolean], answer: { report: Report, output: Blob } }
+  convert: { args: [name: string, hash: boolean, target: Target], answer: { report: Report, output: Input[] } }
   report: { args: [form: 'csv' | 'html'], answer: string }
   python: { args: [name: string], answer: string }
   config: { args: [], answer: Exported }
-  verify: { args: [output: Input], answer: Verification }
+  verify: { args: [output: Input[]], answer: Verification }
 }
 export type CallName = keyof Calls
 

@@ -1,7 +1,7 @@
 // The controls of the page, their defaults, and the recipe they stand for: a config in
 // the schema of coremltools' PostTrainingQuantizerConfig, and edits by hand on top.
 
-import type { PlanRequest, TensorRow } from './protocol'
+import type { Inspection, PlanRequest, TensorRow } from './protocol'
 
 /** A module config given by hand. */
 export interface Edit { weight_dtype: string, granularity: string, block_size?: number | string }
@@ -83,10 +83,10 @@ export const owner = (t: TensorRow) => t.name.slice(0, Math.max(0, t.name.lastIn
 /** Tells apart what figures were measured with. */
 export const schemeKey = (t: TensorRow) => `${t.name} ${JSON.stringify(t.scheme)}`
 
-/** A name for the result: the source's own, what it became, the container's extension. */
-export function outputName(source: string, o: Options): string {
-  const base = source.slice(source.lastIndexOf('/') + 1).replace(/\.(pt|pth|bin|ckpt|safetensors)$/i, '')
+/** A name for the result: the source's own, what it became, the container's extension; that of shards is a folder's. */
+export function outputName({ name, shards }: Inspection, o: Options): string {
+  const base = name.slice(name.lastIndexOf('/') + 1).replace(/\.(pt|pth|bin|ckpt|safetensors)$/i, '')
   const mixed = o.config.trim() || o.edits.size > 0
   const bytes = o.container === 'int8' && !mixed && o.weightDtype.endsWith('int4') ? '-bytes' : '' // one code a byte
-  return `${base}-${mixed ? 'nibble' : o.weightDtype}${bytes}${extension[o.container] ?? ''}`
+  return `${base}-${mixed ? 'nibble' : o.weightDtype}${bytes}${shards > 0 ? '' : extension[o.container] ?? ''}`
 }

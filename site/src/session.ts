@@ -6,6 +6,7 @@ import { saveText } from './download'
 import type { Exported, Failure, Figures, Input, Inspection, Report, Verification } from './protocol'
 import { defaults, outputName, requestOf, schemeKey, type Edit, type Options } from './recipe'
 import { discard } from './sink'
+import { chooseTarget, clear, type Target } from './target'
 import { text } from './text'
 
 export interface State {
@@ -27,7 +28,8 @@ export interface State {
   /** Bytes of the output without edits. */
   unedited: number | null
   progress: Progress | null
-  result: { name: string, url: string, blob: Blob, python: string } | null
+  /** url is for results that are to be downloaded; others are where the user wanted them. */
+  result: { name: string, url: string | null, files: Input[], python: string } | null
   exported: Exported | null
   verification: Verification | Progress | null
   error: { kind: Failure['kind'] | 'cancelled', message: string } | null
@@ -60,6 +62,8 @@ export class Session {
   private opened: Promise<Inspection> = Promise.reject(new Error('no file is open'))
   /** Counts what the user asked for, so that a late answer to an old question is dropped. */
   private turn = 0
+  /** Where a conversion that is under way writes to. */
+  private target: Target | undefined
   private timer: ReturnType<typeof setTimeout> | undefined
 
   constructor(private changed: () => void) {
@@ -258,22 +262,29 @@ export class Session {
     const { report, options, model, refused } = this.state
     if (!report || !model || refused || this.state.phase === 'converting') return
     if (isProgress(this.state.verification)) this.restart()
+    const name = outputName(model, options)
+    const before = this.turn
+    const target = await chooseTarget(model, name, report.output.bytes)
+    if (!target || before !== this.turn) return
     const turn = ++this.turn
     clearTimeout(this.timer)
     this.dropResult()
+    this.target = target
     this.set({ phase: 'converting', error: null, progress: { done: 0, total: report.totals.bytes_in, seconds: 0 } })
-    const name = outputName(model.name, options)
     try {
       // Planned once more: the controls may just have changed, and a new worker has no plan.
       const plan = await this.decide()
       if (turn !== this.turn) return
       this.set({ report: plan, stale: false })
       if (plan.problem) throw new CoreError('unsupported', plan.problem)
-      const { report, output } = await this.core.call('convert', [name, options.hash], this.watch(turn, progress => ({ progress })))
+      const { report, output } = await this.core.call('convert', [target.kind === 'private' && model.shards > 0 ? `${name}.zip` : name, options.hash, target], this.watch(turn, progress => ({ progress })))
       const python = await this.core.call('python', [name])
       if (turn !== this.turn) return
+      this.target = undefined
       this.keepFigures(report.tensors)
-      this.set({ phase: 'done', report, progress: null, result: { name, blob: output, url: URL.createObjectURL(output), python } })
+      const [first] = output
+      const url = target.kind === 'private' && first ? URL.createObjectURL(first.blob) : null
+      this.set({ phase: 'done', report, progress: null, result: { name: target.kind === 'folder' ? name : first?.name ?? name, files: output, url, python } })
     } catch (err) {
       if (turn === this.turn) this.fail(err, 'ready', { progress: null })
     }
@@ -291,6 +302,8 @@ export class Session {
   cancel() {
     this.turn++
     this.restart()
+    if (this.target) void clear(this.target)
+    this.target = undefined
     this.set({ phase: 'ready', progress: null, error: { kind: 'cancelled', message: text.cancelled } })
   }
 
@@ -307,7 +320,7 @@ export class Session {
     const turn = ++this.turn
     this.set({ verification: { done: 0, total: 1, seconds: 0 }, error: null })
     try {
-      const verification = await this.core.call('verify', [{ name: result.name, blob: result.blob }], this.watch(turn, verification => ({ verification })))
+      const verification = await this.core.call('verify', [result.files], this.watch(turn, verification => ({ verification })))
       if (turn === this.turn) this.set({ verification })
     } catch (err) {
       if (turn === this.turn) this.fail(err, 'done', { verification: null })
@@ -335,13 +348,13 @@ export class Session {
   private dropResult() {
     const { result } = this.state
     if (!result) return
-    URL.revokeObjectURL(result.url)
-    setTimeout(() => void discard(result.blob), keepForDownload)
+    if (result.url) URL.revokeObjectURL(result.url)
+    setTimeout(() => { for (const f of result.files) void discard(f.blob) }, keepForDownload)
     this.set({ result: null, verification: null })
   }
 }
 
 /** The result's name without its extension, as reports are called. */
-export const reportName = (result: string) => result.replace(/\.\w+$/, '') + '-report'
+export const reportName = (result: string) => result.replace(/\.(zip|pt|safetensors)$/, '') + '-report'
 
 export function isProgress(v: State['verification']): v is Progress { return v !== null && 'total' in v }

@@ -1,29 +1,42 @@
-// Where a conversion writes: a file of the origin-private file system where there is
-// one, so that a result never lies in memory, else parts of a Blob up to a limit.
+// What a conversion writes to, in the worker: a chosen file or folder, a file of the
+// origin-private file system, so that a result never lies in memory, or, where there is
+// no such thing, parts of a Blob up to a limit.
 //
-// Files are named nibble-TAB-NUMBER. A tab holds the Web Lock nibble-TAB while it
+// Private files are named nibble-TAB-NUMBER. A tab holds the Web Lock nibble-TAB while it
 // lives, so whatever has no lock was left by a tab that is gone, and is removed.
 
+import type { Input } from './protocol'
+import { clear, type Target } from './target'
 import { text } from './text'
+import * as format from './format'
 
+/** The core's calls, and how it ends. Files come one after the other. */
 export interface Sink {
-  write(b: Uint8Array): void
-  finish(): Promise<Blob>
+  create(name: string, bytes: number): Promise<void> | undefined
+  write(b: Uint8Array): Promise<void> | undefined
+  close(): Promise<void> | undefined
+  /** The files, once all are closed. */
+  finish(): Promise<Input[]>
+  /** Leaves nothing behind. */
   discard(): Promise<void>
 }
 
+interface SyncAccess { write(b: Uint8Array, o: { at: number }): number, truncate(n: number): void, flush(): void, close(): void }
+
 /** Only workers have this, so TypeScript's DOM types do not. */
-interface SyncFile { createSyncAccessHandle(): Promise<{ write(b: Uint8Array, o: { at: number }): number, flush(): void, close(): void }> }
+interface SyncFile { createSyncAccessHandle(): Promise<SyncAccess> }
 
 /** What memory alone may hold when the browser gives no private files. */
-const memoryLimit = 1e9
+export const memoryLimit = 1e9
 
 /** The lock that says a tab is alive; the page takes it. */
 export const lockName = (tab: string) => `nibble-${tab}`
 
-export async function openSink(tab: string): Promise<Sink> {
+export async function openSink(tab: string, target: Target): Promise<Sink> {
+  if (target.kind === 'file') return chosenFile(target)
+  if (target.kind === 'folder') return chosenFolder(target)
   const root = await privateFiles()
-  return root ? fileSink(root, tab) : memorySink()
+  return root ? privateFile(root, tab) : memory()
 }
 
 /** Chromium hands out no private files in some modes, and throws to say so. */
@@ -35,50 +48,147 @@ async function privateFiles(): Promise<FileSystemDirectoryHandle | undefined> {
   }
 }
 
-async function fileSink(root: FileSystemDirectoryHandle, tab: string): Promise<Sink> {
+/** A full disk and a lost permission in the page's words. */
+function told(err: unknown): unknown {
+  if (!(err instanceof DOMException)) return err
+  if (err.name === 'QuotaExceededError') return new Error(text.errors.disk)
+  return err.name === 'NotAllowedError' || err.name === 'NoModificationAllowedError' || err.name === 'NotFoundError' ? new Error(text.errors.permission) : err
+}
+
+/** Refuses what cannot fit, as far as the browser tells. */
+async function room(bytes: number) {
+  const { quota, usage } = await navigator.storage.estimate().catch(() => ({ quota: undefined, usage: undefined }))
+  if (quota !== undefined && quota - (usage ?? 0) < bytes) throw new Error(text.errors.room(format.bytes(bytes), format.bytes(Math.max(0, quota - (usage ?? 0)))))
+}
+
+async function privateFile(root: FileSystemDirectoryHandle, tab: string): Promise<Sink> {
   await removeAll(root, name => name.startsWith(lockName(tab) + '-')) // the tab's previous result
-  const name = `${lockName(tab)}-${Date.now()}`
-  const handle = await root.getFileHandle(name, { create: true })
+  const file = `${lockName(tab)}-${Date.now()}`
+  const handle = await root.getFileHandle(file, { create: true })
   const access = await (handle as unknown as SyncFile).createSyncAccessHandle()
   let at = 0
-  const put = (b: Uint8Array, at: number) => {
-    try {
-      return access.write(b, { at })
-    } catch (err) {
-      throw err instanceof DOMException && err.name === 'QuotaExceededError' ? new Error(text.errors.disk) : err
-    }
-  }
+  let called = ''
   return {
+    create(name, bytes) { called = name; return room(bytes) },
     write(b) {
-      for (let n = 0; n < b.length;) {
-        const wrote = put(b.subarray(n), at)
-        if (wrote === 0) throw new Error(text.errors.disk)
-        n += wrote
-        at += wrote
+      try {
+        for (let n = 0; n < b.length;) {
+          const wrote = access.write(b.subarray(n), { at })
+          if (wrote === 0) throw new Error(text.errors.disk)
+          n += wrote
+          at += wrote
+        }
+      } catch (err) {
+        throw told(err)
       }
+      return undefined
     },
-    async finish() {
+    close() {
       access.flush()
       access.close()
-      return handle.getFile()
+      return undefined
     },
+    async finish() { return [{ name: called, blob: await handle.getFile() }] },
     async discard() {
       access.close()
-      await root.removeEntry(name).catch(() => undefined) // the next sweep takes it
+      await root.removeEntry(file).catch(() => undefined) // the next sweep takes it
     },
   }
 }
 
-function memorySink(): Sink {
-  let parts: Blob[] = []
-  let size = 0
+/** The browser writes beside the file and puts it in its place when it is closed. */
+async function chosenFile(target: Extract<Target, { kind: 'file' }>): Promise<Sink> {
+  const out = writer()
   return {
-    write(b) {
-      size += b.length
-      if (size > memoryLimit) throw new Error(text.errors.memory)
-      parts.push(new Blob([b.slice()])) // a copy: b is reused
+    create: () => out.open(target.handle),
+    write: out.write,
+    close: out.close,
+    async finish() { return [{ name: target.handle.name, blob: await target.handle.getFile() }] },
+    async discard() {
+      await out.abort()
+      await clear(target)
     },
-    async finish() { return new Blob(parts) },
+  }
+}
+
+/** A new folder in the chosen one. */
+async function chosenFolder(target: Extract<Target, { kind: 'folder' }>): Promise<Sink> {
+  const made: FileSystemFileHandle[] = []
+  const out = writer()
+  let folder: FileSystemDirectoryHandle | undefined
+  return {
+    async create(name) {
+      try {
+        folder ??= await freshFolder(target)
+        const handle = await folder.getFileHandle(name, { create: true })
+        made.push(handle)
+        await out.open(handle)
+      } catch (err) {
+        throw told(err)
+      }
+    },
+    write: out.write,
+    close: out.close,
+    finish: () => Promise.all(made.map(async h => ({ name: `${target.name}/${h.name}`, blob: await h.getFile() }))),
+    async discard() {
+      await out.abort()
+      if (folder) await clear(target)
+    },
+  }
+}
+
+/** Refuses a folder that is there and not empty: it is somebody's. */
+async function freshFolder({ handle, name }: Extract<Target, { kind: 'folder' }>) {
+  const folder = await handle.getDirectoryHandle(name, { create: true })
+  for await (const _ of (folder as unknown as { keys(): AsyncIterable<string> }).keys()) throw new Error(text.errors.exists(name))
+  return folder
+}
+
+/** Writes to one file after the other. */
+function writer() {
+  let stream: FileSystemWritableFileStream | undefined
+  return {
+    async open(handle: FileSystemFileHandle) {
+      try {
+        stream = await handle.createWritable()
+      } catch (err) {
+        throw told(err)
+      }
+    },
+    async write(b: Uint8Array) {
+      try {
+        await stream!.write(b.slice()) // a copy: b is reused
+      } catch (err) {
+        throw told(err)
+      }
+    },
+    async close() {
+      try {
+        await stream!.close()
+        stream = undefined
+      } catch (err) {
+        throw told(err)
+      }
+    },
+    async abort() { await stream?.abort().catch(() => undefined) },
+  }
+}
+
+function memory(): Sink {
+  let parts: Blob[] = []
+  let called = ''
+  return {
+    create(name, bytes) {
+      called = name
+      if (bytes > memoryLimit) throw new Error(text.errors.memory(format.bytes(bytes), format.bytes(memoryLimit)))
+      return undefined
+    },
+    write(b) {
+      parts.push(new Blob([b.slice()])) // a copy: b is reused
+      return undefined
+    },
+    close: () => undefined,
+    async finish() { return [{ name: called, blob: new Blob(parts) }] },
     async discard() { parts = [] },
   }
 }
@@ -95,10 +205,10 @@ export async function sweep(tab: string) {
   await removeAll(root, name => name.startsWith('nibble-') && !held.has(name.slice(0, name.lastIndexOf('-'))))
 }
 
-/** Removes a result that the page has let go of. */
+/** Removes a result that the page has let go of. Results in the user's own places have other names. */
 export async function discard(result: Blob) {
   const root = await privateFiles()
-  if (root && result instanceof File) await root.removeEntry(result.name).catch(() => undefined)
+  if (root && result instanceof File && result.name.startsWith('nibble-')) await root.removeEntry(result.name).catch(() => undefined)
 }
 
 async function removeAll(root: FileSystemDirectoryHandle, which: (name: string) => boolean) {

@@ -109,9 +109,11 @@ function Result({ state, session, report }: { state: State, session: Session, re
           <button type="button" class="quiet" data-testid="convert" onClick={() => void session.convert()}>{text.again}</button>
           <button type="button" data-testid="verify" disabled={isProgress(verification)} onClick={() => void session.verify()}>{text.verify}</button>
           <Reports name={result.name} session={session} report={report} />
-          <a class="button primary main" data-testid="download" download={result.name} href={result.url} title={result.name}>{text.download}</a>
+          {result.url && <a class="button primary main" data-testid="download" download={result.name} href={result.url} title={result.name}>{text.download}</a>}
         </div>
       </div>
+      {!result.url && <p class="good" data-testid="saved">{text.saved(result.name)}</p>}
+      {result.url && report.files.length > 0 && <p class="fine">{text.zipped(report.files.length)}</p>}
       {verification && <Verdict v={verification} />}
       <WhatsNext report={report} python={result.python} />
     </>

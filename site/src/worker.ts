@@ -3,7 +3,7 @@
 // binds it too; absolute addresses come with the first message.
 
 import { PROTOCOL, type Failure, type Input, type Request, type Response, type Start } from './protocol'
-import { openSink, sweep } from './sink'
+import { openSink, sweep, type Sink } from './sink'
 import { speak, text } from './text'
 
 /** What wasm/main.go sets; its twin is wasm/protocol.go. */
@@ -12,11 +12,11 @@ interface Core {
   inspect(files: Input[]): Promise<string>
   plan(request: string): Promise<string>
   measure(names: string): Promise<string>
-  convert(name: string, hash: boolean, write: (b: Uint8Array) => void, progress: (done: number, total: number) => void): Promise<string>
+  convert(name: string, hash: boolean, zip: boolean, sink: Sink, progress: (done: number, total: number) => void): Promise<string>
   report(form: string): Promise<string>
   python(name: string): Promise<string>
   config(): Promise<string>
-  verify(output: Input, progress: (done: number, total: number) => void): Promise<string>
+  verify(output: Input[], progress: (done: number, total: number) => void): Promise<string>
 }
 
 interface GoRuntime { importObject: WebAssembly.Imports, run(i: WebAssembly.Instance): Promise<void> }
@@ -90,9 +90,11 @@ async function serve(m: Request) {
     case 'config': answer = JSON.parse(await core.config()); break
     case 'verify': answer = JSON.parse(await core.verify(...m.args, progress)); break
     case 'convert': {
-      const sink = await openSink(tab)
+      const [name, hash, target] = m.args
+      const sink = await openSink(tab, target)
       try {
-        const report = await core.convert(...m.args, sink.write, progress)
+        // A sharded result that goes to no folder is one zip.
+        const report = await core.convert(name, hash, target.kind === 'private', sink, progress)
         answer = { report: JSON.parse(report), output: await sink.finish() }
       } catch (err) {
         await sink.discard()

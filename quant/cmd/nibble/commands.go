@@ -52,7 +52,7 @@ func inspect(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
-	out := inspection{Name: m.File.Name, Bytes: m.File.Size, Format: m.Format, Tensors: []tensorLine{}, Notes: append([]string{}, m.State.Notes...)}
+	out := inspection{Name: m.Name, Bytes: m.Bytes(), Format: m.Format, Tensors: []tensorLine{}, Notes: append([]string{}, m.State.Notes...)}
 	for i := range m.State.Tensors {
 		t := &m.State.Tensors[i]
 		out.Tensors = append(out.Tensors, tensorLine{t.Name, t.DType.String(), t.Shape, t.Bytes()})
@@ -122,12 +122,11 @@ func convertCommand(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
-	f, commit, err := c.create(c.out)
+	out, err := c.output(j)
 	if err != nil {
 		return err
 	}
-	defer os.Remove(f.Name()) // nothing is left of it once it is committed
-	defer f.Close()
+	defer out.discard() // nothing is left of it once it is committed
 	for _, path := range c.reports {
 		if filepath.Clean(path) == filepath.Clean(c.out) {
 			return fmt.Errorf("%wthe output and the report have one name", errUsage)
@@ -139,7 +138,7 @@ func convertCommand(ctx context.Context, c *call) error {
 			return err
 		}
 	}
-	r, err := quant.Convert(ctx, j, f, quant.Options{
+	r, err := quant.ConvertTo(ctx, j, out.create, quant.Options{
 		Name: c.out, Workers: runtime.NumCPU(), Hash: c.hash, Progress: c.progress(),
 	})
 	if err != nil {
@@ -150,7 +149,7 @@ func convertCommand(ctx context.Context, c *call) error {
 			return err
 		}
 	}
-	if err := commit(); err != nil {
+	if err := out.commit(); err != nil {
 		return err
 	}
 	c.printSummary(r)
@@ -247,9 +246,9 @@ func pythonCommand(ctx context.Context, c *call) error {
 		return err
 	}
 	if name == "coremltools" && !slices.ContainsFunc(m.State.Tensors, func(t tensor.Tensor) bool { return strings.Contains(t.Name, container.Prefix) }) {
-		return fault.Not(m.File.Name, "nothing in this file is quantized").Hint("name the output of nibble convert")
+		return fault.Not(m.Name, "nothing in this file is quantized").Hint("name the output of nibble convert")
 	}
-	lines, err := python.Lines(name, c.paths[0])
+	lines, err := python.Lines(name, c.paths[0], m.Sharded)
 	if err != nil {
 		return err
 	}

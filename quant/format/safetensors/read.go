@@ -14,15 +14,13 @@
 package safetensors
 
 import (
-	"bytes"
 	"encoding/binary"
 	"encoding/json/jsontext"
-	"fmt"
+	"errors"
 	"io"
 	"sort"
 	"strconv"
 	"strings"
-	"unicode/utf8"
 
 	"nibble/quant/fault"
 	"nibble/quant/tensor"
@@ -30,6 +28,13 @@ import (
 
 // maxHeader is the reference reader's limit, inclusive.
 const maxHeader = 100_000_000
+
+// maxTensors bounds what one file may hold; the largest known models have 150,000 in all
+// their files. maxString bounds a name or a value of __metadata__, in bytes.
+const (
+	maxTensors = 1 << 18
+	maxString  = 16 << 20
+)
 
 // maxRank is torch's limit, too.
 const maxRank = 64
@@ -69,14 +74,8 @@ func Read(f *tensor.File) (*Contents, error) {
 		return nil, fault.Bad(f.Name, "the header claims %d bytes, the file has %d", n, f.Size).At(0).
 			Hint("the file is cut short: copy or download it again")
 	}
-	text := make([]byte, n)
-	if _, err := io.ReadFull(io.NewSectionReader(f.R, 8, int64(n)), text); err != nil {
-		return nil, err
-	}
-	if !utf8.Valid(text) {
-		return nil, fault.Bad(f.Name, "the header is not UTF-8 text").At(8)
-	}
-	h := &header{file: f, data: 8 + int64(n), dec: jsontext.NewDecoder(bytes.NewBuffer(text))}
+	text := &texts{file: f, r: io.NewSectionReader(f.R, 8, int64(n)), at: 8}
+	h := &header{file: f, data: 8 + int64(n), dec: jsontext.NewDecoder(text)}
 	if err := h.read(); err != nil {
 		return nil, err
 	}
@@ -95,6 +94,10 @@ func (h *header) bad(what string, args ...any) *fault.Error {
 }
 
 func (h *header) syntax(err error) error {
+	var known *fault.Error
+	if errors.As(err, &known) {
+		return known
+	}
 	return h.bad("the header is not valid JSON: %s", strings.TrimPrefix(err.Error(), "jsontext: "))
 }
 
@@ -188,7 +191,9 @@ func (h *header) tensor(name string) error {
 	}
 	t.Strides = tensor.DenseStrides(t.Shape)
 	t.Storage = tensor.Storage{File: h.file, Start: h.data + offsets[0], End: h.data + offsets[1]}
-	h.out.Tensors = append(h.out.Tensors, t)
+	if h.out.Tensors = append(h.out.Tensors, t); len(h.out.Tensors) > maxTensors {
+		return fault.Not(h.file.Name, "the file holds more than %d tensors", maxTensors)
+	}
 	return nil
 }
 
@@ -279,6 +284,3 @@ func (h *header) layout() error {
 	}
 	return nil
 }
-
-// String names what was found, for people.
-func (c *Contents) String() string { return fmt.Sprintf("safetensors, %d tensors", len(c.Tensors)) }

@@ -3,6 +3,7 @@ package torch
 import (
 	"archive/zip"
 	"bytes"
+	"errors"
 	"io"
 	"strings"
 
@@ -13,21 +14,50 @@ import (
 // Match reports whether a file begins like a zip.
 func Match(head []byte, size int64) bool { return bytes.HasPrefix(head, []byte("PK\x03\x04")) }
 
-// archive is the zip with its entries by name, the root folder cut off.
+// maxDirectory bounds what a zip's directory may take, in bytes of the file: about
+// 200,000 entries of torch's.
+const maxDirectory = 12 << 20
+
+// archive is the zip with its entries by name.
 type archive struct {
-	file    *tensor.File
-	root    string // such as "archive/"
-	entries map[string]*zip.File
+	file     *tensor.File
+	root     string // the folder that holds data.pkl, such as "archive/"
+	saved    bool   // there is a data.pkl
+	entries  map[string]*zip.File
+	mismatch bool // an entry that was read has another checksum than it should
 }
+
+// bounded is a file of which only so much may be read. archive/zip reads a directory whole,
+// however long a hostile file makes it.
+type bounded struct {
+	io.ReaderAt
+	size, left int64
+}
+
+func (b *bounded) ReadAt(p []byte, at int64) (int, error) {
+	if b.left -= int64(len(p)); b.left < 0 {
+		return 0, errLong
+	}
+	if at < 0 || at >= b.size {
+		return 0, io.EOF
+	}
+	return b.ReaderAt.ReadAt(p, at)
+}
+
+// Bounded is a file of which only as much may be read as a zip's directory should take.
+func Bounded(f *tensor.File) io.ReaderAt { return &bounded{f.R, f.Size, maxDirectory} }
+
+var errLong = errors.New("it is longer than that of any checkpoint")
 
 // open finds data.pkl; whatever folder holds it is the root.
 func open(f *tensor.File) (*archive, error) {
-	z, err := zip.NewReader(f.R, f.Size)
-	if err != nil {
+	limit := &bounded{f.R, f.Size, maxDirectory}
+	z, err := zip.NewReader(limit, f.Size)
+	if err != nil && !errors.Is(err, zip.ErrInsecurePath) {
 		return nil, fault.Bad(f.Name, "the file begins like a zip but its directory cannot be read (%v)", err).
 			Hint("the file is cut short: copy or download it again")
 	}
-	found := false
+	limit.left = 1 << 62 // from here on, each read is bounded where it is made
 	a := &archive{file: f, entries: make(map[string]*zip.File, len(z.File))}
 	for _, e := range z.File {
 		if a.entries[e.Name] != nil {
@@ -36,21 +66,13 @@ func open(f *tensor.File) (*archive, error) {
 		a.entries[e.Name] = e
 		root, ok := strings.CutSuffix(e.Name, "data.pkl")
 		if ok && (root == "" || strings.Count(root, "/") == 1 && strings.HasSuffix(root, "/")) {
-			if found {
+			if a.saved {
 				return nil, fault.Bad(f.Name, "the zip holds two pickles, %sdata.pkl and %s", a.root, e.Name)
 			}
-			a.root, found = root, true
+			a.root, a.saved = root, true
 		}
 	}
-	switch {
-	case a.entries[a.root+"data.pkl"] == nil:
-		return nil, fault.Not(f.Name, "this is a zip file without a PyTorch checkpoint in it (no data.pkl)").
-			Hint("unpack it and drop the checkpoint inside")
-	case a.entries[a.root+"constants.pkl"] != nil:
-		return nil, fault.Not(f.Name, "this is a TorchScript archive (torch.jit.save)").
-			Hint("save the weights with torch.save(model.state_dict(), ...)")
-	}
-	return a, a.littleEndian()
+	return a, nil
 }
 
 func (a *archive) littleEndian() error {
@@ -72,6 +94,9 @@ func (a *archive) littleEndian() error {
 // content reads a small entry whole, at most limit bytes, stored or deflated.
 func (a *archive) content(name string, limit int64) ([]byte, error) {
 	e := a.entries[a.root+name]
+	if e == nil {
+		return nil, fault.Bad(a.file.Name, "%s is not in the zip", a.root+name)
+	}
 	if e.UncompressedSize64 > uint64(limit) {
 		return nil, fault.Bad(a.file.Name, "%s claims %d bytes, more than %d", name, e.UncompressedSize64, limit)
 	}
@@ -81,7 +106,9 @@ func (a *archive) content(name string, limit int64) ([]byte, error) {
 	}
 	defer r.Close()
 	var b bytes.Buffer
-	if _, err := io.Copy(&b, io.LimitReader(r, limit+1)); err != nil {
+	if _, err := io.Copy(&b, io.LimitReader(r, limit+1)); err == zip.ErrChecksum {
+		a.mismatch = true // torch can be told to write none, and checks none
+	} else if err != nil {
 		return nil, fault.Bad(a.file.Name, "%s cannot be read (%v)", name, err).Hint("the file is damaged: copy or download it again")
 	}
 	if int64(b.Len()) > limit {

@@ -2,66 +2,146 @@ package torch
 
 import (
 	"fmt"
-	"math/big"
 
 	"github.com/nlpodyssey/gopickle/types"
 
-	"nibble/quant/fault"
 	"nibble/quant/tensor"
 )
 
-// storageClass is torch.FloatStorage and its like; dtype is Invalid for UntypedStorage.
-type storageClass struct{ dtype tensor.DType }
-
 // dtypeName is torch.float32 and its like.
-type dtypeName struct{ dtype tensor.DType }
-
-// storage is what a persistent id resolves to.
-type storage struct {
-	key   string
-	dtype tensor.DType // Invalid when untyped
-	tensor.Storage
+type dtypeName struct {
+	dtype   tensor.DType // Invalid for those that Nibble does not carry
+	size    int64
+	foreign string
 }
 
 // value is a rebuilt tensor, not yet named.
-type value struct{ tensor.Tensor }
+type value struct {
+	tensor.Tensor
+	storage *storage
+}
+
+// unreadable is a tensor that is recognised and cannot be carried. A file may hold one
+// where no weight is meant; as a weight it is refused.
+type unreadable struct{ what, do string }
 
 // function is an allowed Python callable.
 type function func(args []any) (any, error)
 
 func (f function) Call(args ...any) (any, error) { return f(args) }
 
-// find is the allow-list: what a pickle may call. gopickle itself resolves
-// collections.OrderedDict and the harmless object constructor. Anything else becomes a
-// name that is kept and never called (module.go).
+// foreignTypes are torch's types that Nibble does not carry, with their size in bytes.
+var foreignTypes = []struct {
+	storage, name string
+	size          int64
+}{
+	{"ComplexDoubleStorage", "complex128", 16}, {"", "complex32", 4},
+	{"QInt8Storage", "qint8", 1}, {"QUInt8Storage", "quint8", 1}, {"QInt32Storage", "qint32", 4},
+	{"QUInt4x2Storage", "quint4x2", 1}, {"QUInt2x4Storage", "quint2x4", 1},
+	{"", "float8_e4m3fnuz", 1}, {"", "float8_e5m2fnuz", 1}, {"", "float8_e8m0fnu", 1}, {"", "float4_e2m1fn_x2", 1},
+}
+
+// otherTensors are torch's ways to rebuild what is no plain tensor: what it is, and what
+// the user can do.
+var otherTensors = map[string][2]string{
+	"torch._utils._rebuild_sparse_tensor":                   {"a sparse tensor", "save it after .to_dense()"},
+	"torch._utils._rebuild_sparse_csr_tensor":               {"a sparse tensor", "save it after .to_dense()"},
+	"torch._utils._rebuild_qtensor":                         {"a quantized tensor", "take the checkpoint from before it was quantized, or save it after .dequantize()"},
+	"torch._utils._rebuild_nested_tensor":                   {"a nested tensor", "save its parts one by one"},
+	"torch._utils._rebuild_meta_tensor_no_storage":          {"a tensor on the meta device, which has no values", "load the real weights before saving"},
+	"torch._utils._rebuild_wrapper_subclass":                {"a tensor of a class of its own", "save plain tensors"},
+	"torch._utils._rebuild_xla_tensor":                      {"a tensor of a device that stores it as NumPy data", "save it after .cpu()"},
+	"torch._utils._rebuild_device_tensor_from_numpy":        {"a tensor of a device that stores it as NumPy data", "save it after .cpu()"},
+	"torch._utils._rebuild_device_tensor_from_cpu_tensor":   {"a tensor of a device of its own", "save it after .cpu()"},
+	"torch.distributed.tensor._api.DTensor":                 {"one rank's part of a distributed tensor", "save the full state dict"},
+	"torch.distributed._shard.sharded_tensor.ShardedTensor": {"one rank's part of a distributed tensor", "save the full state dict"},
+}
+
+// dangerous are modules whose functions do something to the machine. Nothing is ever run
+// here; but a file that asks for them is not what it seems, and its user should know.
+var dangerous = map[string]bool{
+	"os": true, "posix": true, "nt": true, "subprocess": true, "sys": true, "runpy": true, "pty": true, "socket": true, "shutil": true,
+	"ctypes": true, "code": true, "pdb": true, "bdb": true, "timeit": true, "webbrowser": true, "importlib": true, "imp": true, "commands": true, "popen2": true,
+	"builtins.eval": true, "builtins.exec": true, "builtins.compile": true, "builtins.open": true, "builtins.__import__": true,
+	"__builtin__.eval": true, "__builtin__.execfile": true, "__builtin__.compile": true, "__builtin__.open": true, "__builtin__.file": true, "__builtin__.__import__": true,
+}
+
+// find is the allow-list: what a pickle may call. gopickle itself resolves the harmless
+// object constructors. Anything else becomes a name that is kept and never called: what
+// calling it would give is a record that says so (module.go).
 func (r *reader) find(module, name string) (any, error) {
-	switch module + "." + name {
-	case "torch._utils._rebuild_tensor_v2":
+	full := module + "." + name
+	switch full {
+	case "Collections.OrderedDict": // see scan
+		return function(orderedDict), nil
+	case "torch._utils._rebuild_tensor", "torch._utils._rebuild_tensor_v2":
 		return function(r.rebuildV2), nil
 	case "torch._utils._rebuild_tensor_v3":
 		return function(r.rebuildV3), nil
-	case "torch._utils._rebuild_parameter", "torch._utils._rebuild_parameter_with_state":
-		return function(rebuildParameter), nil
-	case "torch.Size", "builtins.tuple", "__builtin__.tuple", "builtins.list", "builtins.dict", "builtins.set", "__builtin__.set":
+	case "torch._utils._rebuild_parameter", "torch._utils._rebuild_parameter_with_state", "torch.jit._pickle.restore_type_tag":
+		return function(first), nil
+	case "torch._tensor._rebuild_from_type_v2", "torch._tensor._rebuild_from_type", "torch.tensor._rebuild_from_type":
+		return function(rebuildFromType), nil
+	case "torch.Size", "builtins.tuple", "__builtin__.tuple", "builtins.list", "builtins.dict", "builtins.set", "__builtin__.set",
+		"torch.jit._pickle.build_intlist", "torch.jit._pickle.build_doublelist", "torch.jit._pickle.build_boollist", "torch.jit._pickle.build_tensorlist":
 		return function(passThrough), nil
 	case "torch.storage.UntypedStorage", "torch.UntypedStorage":
-		return storageClass{}, nil
+		return storageClass{size: 1}, nil
 	case "torch.serialization._get_layout":
 		return function(func([]any) (any, error) { return "layout", nil }), nil
 	case "torch.device":
 		return function(func([]any) (any, error) { return "device", nil }), nil
 	}
+	if other, ok := otherTensors[full]; ok {
+		return function(func([]any) (any, error) { return &unreadable{other[0], other[1]}, nil }), nil
+	}
 	if module == "torch" {
-		for _, row := range dtypes {
-			switch name {
-			case row.storage:
-				return storageClass{row.d}, nil
-			case row.name:
-				return dtypeName{row.d}, nil
-			}
+		if c := typeNamed(name); c != nil {
+			return c, nil
 		}
 	}
 	return &class{r.file.Name, module, name}, nil // a name that cannot be called
+}
+
+// typeNamed finds a storage class or a dtype of torch's, nil when there is none.
+func typeNamed(name string) any {
+	for _, row := range dtypes {
+		switch name {
+		case row.storage:
+			return storageClass{row.d, row.d.Size(), ""}
+		case row.name:
+			return dtypeName{row.d, row.d.Size(), ""}
+		}
+	}
+	for _, row := range foreignTypes {
+		switch name {
+		case row.storage:
+			return storageClass{tensor.Invalid, row.size, row.name}
+		case row.name:
+			return dtypeName{tensor.Invalid, row.size, row.name}
+		}
+	}
+	return nil
+}
+
+// orderedDict is OrderedDict(), or OrderedDict([[key, value], ...]) as Python 2 pickled it.
+func orderedDict(args []any) (any, error) {
+	d := types.NewOrderedDict()
+	if len(args) == 0 {
+		return d, nil
+	}
+	pairs, ok := args[0].(*types.List)
+	if !ok || len(args) != 1 {
+		return nil, fmt.Errorf("OrderedDict of something that is no list of pairs")
+	}
+	for _, p := range *pairs {
+		both := members(p)
+		if len(both) != 2 {
+			return nil, fmt.Errorf("OrderedDict of something that is no list of pairs")
+		}
+		d.Set(both[0], both[1])
+	}
+	return d, nil
 }
 
 // passThrough is a constructor of one plain value, such as torch.Size((2, 3)).
@@ -72,136 +152,11 @@ func passThrough(args []any) (any, error) {
 	return types.NewTupleFromSlice(nil), nil
 }
 
-// rebuildParameter unwraps an nn.Parameter: (data, requires_grad, hooks[, state]).
-func rebuildParameter(args []any) (any, error) {
+// first unwraps an nn.Parameter: (data, requires_grad, hooks[, state]), and other calls
+// whose first argument is the value.
+func first(args []any) (any, error) {
 	if len(args) < 1 {
 		return nil, fmt.Errorf("_rebuild_parameter without a tensor")
 	}
-	if _, ok := args[0].(*value); !ok {
-		return nil, fmt.Errorf("_rebuild_parameter of something that is no tensor")
-	}
 	return args[0], nil
-}
-
-// rebuildV2 is (storage, offset, size, stride, requires_grad, hooks[, metadata]).
-func (r *reader) rebuildV2(args []any) (any, error) {
-	if len(args) < 4 {
-		return nil, fmt.Errorf("_rebuild_tensor_v2 with %d arguments", len(args))
-	}
-	s, ok := args[0].(*storage)
-	if !ok || s.dtype == tensor.Invalid {
-		return nil, fmt.Errorf("_rebuild_tensor_v2 without a typed storage")
-	}
-	return r.rebuild(s, s.dtype, args[1:4], args[min(len(args), 6):])
-}
-
-// rebuildV3 is (storage, offset, size, stride, requires_grad, hooks, dtype[, metadata]).
-func (r *reader) rebuildV3(args []any) (any, error) {
-	if len(args) < 7 {
-		return nil, fmt.Errorf("_rebuild_tensor_v3 with %d arguments", len(args))
-	}
-	s, ok := args[0].(*storage)
-	d, ok2 := args[6].(dtypeName)
-	if !ok || !ok2 {
-		return nil, fmt.Errorf("_rebuild_tensor_v3 without a storage or a dtype")
-	}
-	return r.rebuild(s, d.dtype, args[1:4], args[7:])
-}
-
-// rebuild checks offset (elements), size and stride against the storage.
-// metadata is empty or holds a dict of the view's flags.
-func (r *reader) rebuild(s *storage, d tensor.DType, args, metadata []any) (any, error) {
-	if len(metadata) > 0 {
-		flags, _ := entries(metadata[0])
-		for _, f := range flags {
-			if on, isBool := f.value.(bool); f.key != "conj" && f.key != "neg" || !isBool || on {
-				return nil, fault.Not(r.file.Name, "a tensor is stored with a pending operation (%s)", short(f.key)).
-					Hint("save it after .resolve_conj().resolve_neg()")
-			}
-		}
-	}
-	offset, ok := args[0].(int)
-	shape, ok2 := sizes(args[1])
-	strides, ok3 := sizes(args[2])
-	if !ok || !ok2 || !ok3 || offset < 0 || len(shape) != len(strides) {
-		return nil, fmt.Errorf("a tensor on storage %q has no sound offset, size and stride", s.key)
-	}
-	count, fits := tensor.Elements(shape)
-	extent, fits2 := tensor.Extent(shape, strides)
-	have := (s.End - s.Start) / d.Size()
-	if !fits || !fits2 || int64(offset) > have || extent > have-int64(offset) {
-		return nil, fault.Bad(r.file.Name, "a tensor of shape %v, strides %v, offset %d reaches beyond storage %q of %d values", shape, strides, offset, s.key, have).At(s.Start)
-	}
-	if r.dense += float64(count) * float64(d.Size()); r.dense > 16*float64(r.file.Size)+256<<20 {
-		return nil, fault.Not(r.file.Name, "its tensors repeat the same values until they are far larger than the file (a shape of %v over %d values)", shape, have).
-			Hint("save expanded tensors without .expand()")
-	}
-	return &value{tensor.Tensor{DType: d, Shape: shape, Strides: strides, Storage: s.Storage, Offset: int64(offset) * d.Size()}}, nil
-}
-
-// sizes reads a tuple (or torch.Size, or list) of non-negative integers.
-func sizes(v any) ([]int64, bool) {
-	var items []any
-	switch v := v.(type) {
-	case *types.Tuple:
-		items = *v
-	case *types.List:
-		items = *v
-	default:
-		return nil, false
-	}
-	if len(items) > 64 { // torch's own limit on rank
-		return nil, false
-	}
-	out := make([]int64, len(items))
-	for i, it := range items {
-		n, ok := it.(int)
-		if !ok || n < 0 {
-			return nil, false
-		}
-		out[i] = int64(n)
-	}
-	return out, true
-}
-
-// load resolves a persistent id: ("storage", class, key, location, elements).
-func (r *reader) load(id any) (any, error) {
-	t, ok := id.(*types.Tuple)
-	if !ok || t.Len() < 5 {
-		return nil, fmt.Errorf("a persistent id is not a storage")
-	}
-	kind, _ := t.Get(0).(string)
-	class, ok := t.Get(1).(storageClass)
-	key, ok2 := t.Get(2).(string)
-	count, ok3 := integer(t.Get(4))
-	if kind != "storage" || !ok || !ok2 || !ok3 || count < 0 {
-		return nil, fmt.Errorf("a persistent id is not a storage")
-	}
-	if s, ok := r.storages[key]; ok {
-		if s.dtype != class.dtype {
-			s = &storage{key, class.dtype, s.Storage}
-		}
-		return s, nil
-	}
-	span, err := r.archive.span("data/" + key)
-	if err != nil {
-		return nil, err
-	}
-	size := max(class.dtype.Size(), 1)
-	if count > (1<<60)/size || count*size != span.End-span.Start {
-		return nil, fault.Bad(r.file.Name, "storage %q should hold %d values of %d bytes, its entry has %d bytes", key, count, size, span.End-span.Start).At(span.Start)
-	}
-	s := &storage{key, class.dtype, span}
-	r.storages[key] = s
-	return s, nil
-}
-
-func integer(v any) (int64, bool) {
-	switch v := v.(type) {
-	case int:
-		return int64(v), true
-	case *big.Int:
-		return v.Int64(), v.IsInt64()
-	}
-	return 0, false
 }

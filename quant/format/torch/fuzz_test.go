@@ -26,7 +26,7 @@ func FuzzRead(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, pickle []byte) {
 		file := testkit.File("x", testkit.Zip("archive/data.pkl", string(pickle), "archive/data/0", strings.Repeat("\x00", 16)))
-		state, err := torch.Read(file)
+		state, _, err := torch.Read(file)
 		if err != nil {
 			if fault.KindOf(err) == "" {
 				t.Errorf("error is no fault: %v", err)

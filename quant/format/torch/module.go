@@ -19,19 +19,44 @@ type class struct {
 	module, name string
 }
 
-// Call refuses: only an unpickler that runs foreign code could do it.
+// Call runs nothing: what a call would give is a record of it. A call that could harm
+// the machine of whoever loads the file with Python is refused, so that they hear of it.
 func (c *class) Call(...any) (any, error) {
-	return nil, fault.Not(c.file, "the pickle asks for %s.%s, which Nibble does not run", c.module, c.name).
-		Hint("save only the weights, with torch.save(model.state_dict(), ...)")
+	top, _, _ := strings.Cut(c.module, ".")
+	if dangerous[top] || dangerous[c.module+"."+c.name] {
+		return nil, fault.Not(c.file, "Python would run %s.%s when it loads this file", c.module, c.name).
+			Hint("do not load it: a file of weights needs no such thing, and its maker should be asked")
+	}
+	return &record{class: c, called: true}, nil
 }
 
 // PyNew makes an empty record, as cls.__new__(cls) would.
 func (c *class) PyNew(...any) (any, error) { return &record{class: c}, nil }
 
-// record is an object: its attributes are the state it was pickled with.
+// record is an object: its attributes are the state it was pickled with. Objects of
+// classes that derive from dict have items, too.
 type record struct {
-	class *class
-	state any
+	class  *class
+	called bool // it is what calling the class, or a function, gave
+	state  any
+	items  []pair
+}
+
+// Call is a call of what a call gave (getattr's, functools.partial's), which runs nothing.
+func (o *record) Call(...any) (any, error) { return &record{class: o.class, called: true}, nil }
+
+// Set, Append and Add are what a pickle does to a dict, a list and a set.
+func (o *record) Set(key, value any) { o.items = append(o.items, pair{key, value}) }
+func (o *record) Append(any)         {}
+func (o *record) Add(any)            {}
+
+// inert reports whether a value is a name or an object that Nibble knows nothing of.
+func inert(v any) bool {
+	switch v.(type) {
+	case *record, *class:
+		return true
+	}
+	return false
 }
 
 // PySetState keeps the attributes.

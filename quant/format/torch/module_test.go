@@ -30,7 +30,7 @@ func module(class string, memo byte, parameters string, children ...string) stri
 func get(memo byte) string { return "h" + string(memo) }
 
 func read(pickle string) error {
-	_, err := torch.Read(testkit.File("x", testkit.Zip("archive/data.pkl", "\x80\x02"+pickle+".", "archive/data/0", strings.Repeat("\x00", 16))))
+	_, _, err := torch.Read(testkit.File("x", testkit.Zip("archive/data.pkl", "\x80\x02"+pickle+".", "archive/data/0", strings.Repeat("\x00", 16))))
 	return err
 }
 
@@ -62,8 +62,8 @@ func TestTreesOfModulesWithoutEnd(t *testing.T) {
 // Classes are names: none can be called, and what looks like a module in part is none.
 func TestObjectsThatAreNoModels(t *testing.T) {
 	for name, c := range map[string]struct{ pickle, says string }{
-		"called":                 {"ctorch.nn.modules.linear\nLinear\nK\x02K\x03\x86R", "the pickle asks for torch.nn.modules.linear.Linear, which Nibble does not run"},
-		"called in a dict":       {"}" + word("a") + "cos\nsystem\n" + word("ls") + "\x85Rs", "os.system"},
+		"called":                 {"ctorch.nn.modules.linear\nLinear\nK\x02K\x03\x86R", "the file holds an object made by torch.nn.modules.linear.Linear, not a state dict"},
+		"called in a dict":       {"}" + word("a") + "cos\nsystem\n" + word("ls") + "\x85Rs", "Python would run os.system when it loads this file"},
 		"an object":              {"ca.b\nC\n)\x81}" + word("x") + "K\x01sb", "the file holds an object of class a.b.C, not a state dict"},
 		"half a module":          {"ca\nM\n)\x81}" + word("_parameters") + empty + "sb", "an object of class a.M"},
 		"no tensors":             {module("a\nM", 0, ""), "the file holds no tensors by name"},

@@ -11,10 +11,10 @@ import (
 // Limits on a pickle. Running that of a state dict takes about 4 kB a tensor, so they
 // leave room for 60,000 of them.
 const (
-	maxPickle = 64 << 20
+	maxPickle = 48 << 20
 	maxStack  = 1 << 20   // values on the stack; CPython's pickler keeps it below 3,000
 	maxMarks  = 256       // nested MARKs, each a stack of its own
-	maxMemory = 256 << 20 // bytes that running the pickle may hold, roughly
+	maxMemory = 192 << 20 // bytes that running the pickle may hold, roughly
 	maxInt    = 64        // bytes of an integer
 )
 
@@ -80,33 +80,44 @@ type scanner struct {
 	memory int
 }
 
-// scan refuses lengths that reach beyond the pickle, opcodes outside the table, memo
-// entries that were never written, and a pickle that would make the unpickler hold too
-// much. base is the pickle's offset in the file.
-func scan(file string, p []byte, base int64) error {
-	s := &scanner{file: file, p: p, base: base, memo: map[uint64]int32{}, memory: len(p)}
+// scan finds where the pickle at the start of p ends. It refuses lengths that reach
+// beyond p, opcodes outside the table, memo entries that were never written, and a pickle
+// that would make the unpickler hold too much. base is the pickle's offset in the file.
+// An error that more bytes might cure is a shortError.
+func scan(file string, p []byte, base int64) (end int, err error) {
+	s := &scanner{file: file, p: p, base: base, memo: map[uint64]int32{}}
 	for at := 0; at < len(p); {
 		op, ok := opcodes[p[at]]
 		if !ok {
-			return fault.Not(file, "the pickle uses opcode 0x%02x, which no state dict needs", p[at]).At(base + int64(at)).
+			return 0, fault.Not(file, "the pickle uses opcode 0x%02x, which no state dict needs", p[at]).At(base + int64(at)).
 				Hint("save the state dict with torch.save(model.state_dict(), ...)")
 		}
 		n := operandBytes(op.operand, p[at+1:])
 		if n < 0 {
-			return s.bad(at, "the pickle ends inside an instruction").Hint("the file is damaged: copy or download it again")
+			return 0, s.short(at, "the pickle ends inside an instruction")
 		}
 		if p[at] == '.' {
-			return nil
+			return at + 1, nil
 		}
 		if err := s.step(at, op, p[at+1:at+1+n]); err != nil {
-			return err
-		}
-		if len(s.marks) > maxMarks || len(s.stack) > maxStack || s.memory > maxMemory {
-			return s.bad(at, "the pickle nests or allocates more than a state dict does")
+			return 0, err
 		}
 		at += 1 + n
+		if len(s.marks) > maxMarks || len(s.stack) > maxStack || s.memory+at > maxMemory {
+			return 0, s.bad(at, "the pickle nests or allocates more than a state dict does")
+		}
 	}
-	return s.bad(len(p), "the pickle has no end").Hint("the file is damaged: copy or download it again")
+	return 0, s.short(len(p), "the pickle has no end")
+}
+
+// shortError is a pickle that goes on where the bytes at hand end.
+type shortError struct{ fault *fault.Error }
+
+func (e *shortError) Error() string { return e.fault.Error() }
+func (e *shortError) Unwrap() error { return e.fault }
+
+func (s *scanner) short(at int, what string) error {
+	return &shortError{s.bad(at, "%s", what).Hint("the file is damaged: copy or download it again")}
 }
 
 func (s *scanner) bad(at int, what string, args ...any) *fault.Error {
@@ -123,9 +134,16 @@ func (s *scanner) step(at int, op opcode, arg []byte) error {
 	case 0x95: // the unpickler copies each frame
 		frame := binary.LittleEndian.Uint64(arg)
 		if frame > uint64(len(s.p)-at-9) {
-			return s.bad(at, "the pickle ends inside an instruction").Hint("the file is damaged: copy or download it again")
+			return s.short(at, "the pickle ends inside an instruction")
 		}
 		s.memory += int(frame)
+	case 'c':
+		// gopickle makes an OrderedDict itself and takes no arguments, but Python 2 pickled
+		// the items as one: under this name it comes to find.
+		if bytes.Equal(arg, []byte("collections\nOrderedDict\n")) {
+			arg[0] = 'C'
+		}
+		size = int32(len(arg))
 	case 'I', 'L', 0x8a, 0x8b:
 		if len(arg) > maxInt+4 || code == 0x8a && len(arg) == 1 || code == 0x8b && len(arg) == 4 {
 			return s.bad(at, "the pickle holds an integer of %d bytes", len(arg))

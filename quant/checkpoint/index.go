@@ -1,0 +1,229 @@
+package checkpoint
+
+import (
+	"bytes"
+	"encoding/json/jsontext"
+	"fmt"
+	"io"
+	"path"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"nibble/quant/fault"
+	"nibble/quant/tensor"
+)
+
+// indexEnding ends the name of an index: model.safetensors.index.json,
+// pytorch_model.bin.index.json. It is JSON: {"metadata": {...}, "weight_map": {tensor:
+// file in the same folder}} (huggingface_hub's serialization; transformers reads it).
+const indexEnding = ".index.json"
+
+// maxIndex bounds an index, in bytes.
+const maxIndex = 64 << 20
+
+// index is a weight_map: tensor -> file, and the files in order of name.
+type index struct {
+	file   *tensor.File
+	where  map[string]string
+	shards []string
+}
+
+// readIndex reads a weight_map. Doubled names, and files that lie elsewhere, are refused.
+func readIndex(f *tensor.File) (*index, error) {
+	if f.Size > maxIndex {
+		return nil, fault.Bad(f.Name, "an index of %d bytes is longer than that of any model", f.Size)
+	}
+	text := make([]byte, f.Size)
+	if _, err := io.ReadFull(io.NewSectionReader(f.R, 0, f.Size), text); err != nil {
+		return nil, err
+	}
+	if !bytes.HasPrefix(bytes.TrimLeft(text, " \t\r\n"), []byte("{")) {
+		if err := refuse(f, text[:min(len(text), 512)]); !isUnknown(err) {
+			return nil, err
+		}
+	}
+	if !utf8.Valid(text) {
+		return nil, fault.Bad(f.Name, "the index is not UTF-8 text").At(0)
+	}
+	x := &index{file: f, where: map[string]string{}}
+	dec := jsontext.NewDecoder(bytes.NewReader(text))
+	if err := x.read(dec); err != nil {
+		if e, ok := err.(*fault.Error); ok {
+			return nil, e
+		}
+		return nil, fault.Bad(f.Name, "the index is not valid JSON: %s", strings.TrimPrefix(err.Error(), "jsontext: ")).At(dec.InputOffset()).
+			Hint("copy or download it again")
+	}
+	if len(x.where) == 0 {
+		return nil, fault.Bad(f.Name, "the index has no weight_map, or an empty one").Hint("copy or download it again")
+	}
+	for _, shard := range x.where {
+		if !slices.Contains(x.shards, shard) {
+			x.shards = append(x.shards, shard)
+		}
+	}
+	slices.Sort(x.shards)
+	return x, nil
+}
+
+// read walks the JSON; errors that are no fault are of the syntax.
+func (x *index) read(dec *jsontext.Decoder) error {
+	if tok, err := dec.ReadToken(); err != nil || tok.Kind() != '{' {
+		if err == nil {
+			err = fault.Bad(x.file.Name, "the index is no JSON object").At(0)
+		}
+		return err
+	}
+	for dec.PeekKind() == '"' {
+		key, err := dec.ReadToken()
+		if err != nil {
+			return err
+		}
+		if key.String() != "weight_map" {
+			if err := dec.SkipValue(); err != nil {
+				return err
+			}
+			continue
+		}
+		if tok, err := dec.ReadToken(); err != nil || tok.Kind() != '{' {
+			return fault.Bad(x.file.Name, "its weight_map is no object").At(dec.InputOffset())
+		}
+		for dec.PeekKind() == '"' {
+			name, err := dec.ReadToken()
+			if err != nil {
+				return err
+			}
+			key := name.String()
+			shard, err := dec.ReadToken()
+			if err != nil {
+				return err
+			}
+			text := shard.String()
+			if shard.Kind() != '"' || text == "" || text != path.Base(text) || strings.ContainsAny(text, `/\`) || text == ".." || text == "." {
+				return fault.Bad(x.file.Name, "the index says that it lies in %q, which is no file beside it", text).In(key).At(dec.InputOffset())
+			}
+			if x.where[key] = text; len(x.where) > maxTensors {
+				return fault.Not(x.file.Name, "the index names more than %d tensors", maxTensors)
+			}
+		}
+		if _, err := dec.ReadToken(); err != nil {
+			return err
+		}
+	}
+	if _, err := dec.ReadToken(); err != nil {
+		return err
+	}
+	if _, err := dec.ReadToken(); err != io.EOF {
+		return fault.Bad(x.file.Name, "the index goes on after its object").At(dec.InputOffset())
+	}
+	return nil
+}
+
+// openIndexed opens the model of the folder's index; of two, the one of safetensors.
+func (f *folder) openIndexed() (*Checkpoint, error) {
+	chosen := f.indexes[0]
+	for _, x := range f.indexes {
+		if strings.HasSuffix(x.Name, ".safetensors"+indexEnding) {
+			chosen = x
+			break
+		}
+	}
+	x, err := readIndex(chosen)
+	if err != nil {
+		return nil, err
+	}
+	byName := map[string]*tensor.File{}
+	for _, w := range f.weights {
+		byName[path.Base(w.Name)] = w
+	}
+	var shards []*tensor.File
+	var missing []string
+	for _, name := range x.shards {
+		if w := byName[name]; w != nil {
+			shards = append(shards, w)
+		} else {
+			missing = append(missing, name)
+		}
+	}
+	if len(missing) > 0 {
+		return nil, f.missing(chosen.Name, missing, len(x.shards))
+	}
+	first := shardName.FindStringSubmatch(x.shards[0])
+	for _, w := range f.weights {
+		m := shardName.FindStringSubmatch(path.Base(w.Name))
+		if first != nil && m != nil && m[1] == first[1] && m[4] == first[4] && !slices.Contains(shards, w) {
+			return nil, fault.Bad(w.Name, "this shard is not in the index %s", path.Base(chosen.Name)).
+				Hint("take it away when it is of another version of the model, or download the index again")
+		}
+	}
+	return f.merge(shards, x)
+}
+
+// merge opens shards as one model. With an index, each tensor must lie where that says.
+func (f *folder) merge(shards []*tensor.File, x *index) (*Checkpoint, error) {
+	out := &Checkpoint{Name: f.name, Files: shards, Sharded: true}
+	if out.Name == "." || out.Name == "" {
+		out.Name = "model"
+	}
+	lies := map[string]*tensor.File{}
+	unnamed := 0
+	for n, shard := range shards {
+		c, err := Open(shard)
+		if err != nil {
+			return nil, err
+		}
+		if out.Format != "" && out.Format != c.Format {
+			return nil, fault.Not(shard.Name, "this shard is %s, the one before it is %s", c.Format, out.Format).Hint("choose the shards of one model")
+		}
+		out.Format = c.Format
+		out.Metadata = append(out.Metadata, c.Metadata...)
+		for i := range c.State.Tensors {
+			name := c.State.Tensors[i].Name
+			if other := lies[name]; other != nil {
+				return nil, fault.Bad(shard.Name, "it is in %s, too", path.Base(other.Name)).In(name).Hint("one of the two shards is of another version of the model: download both again")
+			}
+			lies[name] = shard
+			out.From = append(out.From, n)
+			if x == nil {
+				continue
+			}
+			switch says, ok := x.where[name]; {
+			case !ok:
+				unnamed++
+			case says != path.Base(shard.Name):
+				return nil, fault.Bad(shard.Name, "the index says that it lies in %s", says).In(name).Hint("index and shards are of different versions of the model: download them again")
+			}
+		}
+		if len(lies) > maxTensors {
+			return nil, fault.Not(shard.Name, "the model has more than %d tensors", maxTensors)
+		}
+		out.State.Tensors = append(out.State.Tensors, c.State.Tensors...)
+		out.State.Versions = append(out.State.Versions, c.State.Versions...)
+		out.State.Notes = append(out.State.Notes, c.State.Notes...)
+	}
+	if x != nil {
+		for _, name := range sortedKeys(x.where) {
+			if lies[name] == nil {
+				return nil, fault.Bad(path.Join(path.Dir(x.file.Name), x.where[name]), "the index says that it lies here, and it does not").In(name).
+					Hint("index and shards are of different versions of the model: download them again")
+			}
+		}
+	}
+	if unnamed > 0 {
+		out.State.Notes = append(out.State.Notes, fmt.Sprintf("%d tensors are in the shards and not in the index; they are carried over", unnamed))
+	}
+	var notes []string
+	out.Beside, notes = f.beside()
+	out.State.Notes = append(append(out.State.Notes, f.others(shards)...), notes...)
+	return out, nil
+}
+
+func sortedKeys(m map[string]string) []string {
+	keys := make([]string, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
+}

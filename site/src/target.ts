@@ -1,0 +1,51 @@
+// Where a result goes: into a file or a folder that the user chose, where the browser can
+// do that and it is worth asking, else into the browser's private files and from there to
+// the downloads (sink.ts).
+
+import type { Inspection } from './protocol'
+
+/** private: to be downloaded. Handles go to the worker, which writes to them. */
+export type Target =
+  | { kind: 'private' }
+  | { kind: 'file', handle: FileSystemFileHandle }
+  | { kind: 'folder', handle: FileSystemDirectoryHandle, name: string }
+
+/** From this size on a result goes straight to a chosen file: through the private files it would be on the disk twice. */
+export const large = 1e9
+
+/** A picker that was closed sooner than a person can was never shown: nobody declined. */
+const tooSoon = 250
+
+/** Only Chromium has these yet, so TypeScript's DOM types do not. */
+interface Pickers {
+  showSaveFilePicker?(o: { suggestedName: string, id: string }): Promise<FileSystemFileHandle>
+  showDirectoryPicker?(o: { mode: 'readwrite', id: string }): Promise<FileSystemDirectoryHandle>
+}
+
+/** Asks where the result is to go; undefined when the user closed the picker. Must be called within a click. */
+export async function chooseTarget(model: Inspection, name: string, bytes: number): Promise<Target | undefined> {
+  const pickers = window as unknown as Pickers
+  const began = performance.now()
+  try {
+    if (model.shards > 0 && pickers.showDirectoryPicker) {
+      return { kind: 'folder', handle: await pickers.showDirectoryPicker({ mode: 'readwrite', id: 'nibble' }), name }
+    }
+    if (model.shards === 0 && bytes >= large && pickers.showSaveFilePicker) {
+      return { kind: 'file', handle: await pickers.showSaveFilePicker({ suggestedName: name, id: 'nibble' }) }
+    }
+  } catch (err) {
+    if (err instanceof DOMException && err.name === 'AbortError' && performance.now() - began > tooSoon) return undefined
+  }
+  return { kind: 'private' }
+}
+
+/** Takes away what a conversion that did not end left behind. */
+export async function clear(target: Target) {
+  try {
+    if (target.kind === 'folder') await target.handle.removeEntry(target.name, { recursive: true })
+    // The picker made it; one that was there before still has its content, which only closing replaces.
+    if (target.kind === 'file' && (await target.handle.getFile()).size === 0) await (target.handle as unknown as { remove?(): Promise<void> }).remove?.()
+  } catch {
+    // It is gone, or the permission is.
+  }
+}
