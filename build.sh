@@ -96,6 +96,8 @@ test_wasm() {
 test_page() {
   local browser
   browser=$(find_browser "$1")
+  rm -rf build/broken
+  go run ./quant/testkit/broken/write build/broken
   NIBBLE_BROWSER=$browser NIBBLE_BROWSER_KIND=${1%-esr} node --test --test-timeout=120000 --test-reporter=spec site/test/*.test.mjs
 }
 

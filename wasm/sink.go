@@ -6,6 +6,7 @@ import (
 	"bufio"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/hack-pad/safejs"
 )
@@ -76,7 +77,7 @@ func (s *sink) call(method string, args ...any) error {
 		_, err = await(result)
 	}
 	if err != nil {
-		return fmt.Errorf("the result could not be saved: %w", err)
+		return fmt.Errorf("the result could not be saved: %s", strings.TrimPrefix(err.Error(), "JavaScript error: "))
 	}
 	return nil
 }

@@ -41,11 +41,16 @@ export async function chooseTarget(model: Inspection, name: string, bytes: numbe
 
 /** Takes away what a conversion that did not end left behind. */
 export async function clear(target: Target) {
-  try {
-    if (target.kind === 'folder') await target.handle.removeEntry(target.name, { recursive: true })
-    // The picker made it; one that was there before still has its content, which only closing replaces.
-    if (target.kind === 'file' && (await target.handle.getFile()).size === 0) await (target.handle as unknown as { remove?(): Promise<void> }).remove?.()
-  } catch {
-    // It is gone, or the permission is.
+  // A worker that was just ended holds its locks for a moment.
+  for (let tries = 0; tries < 20; tries++) {
+    try {
+      if (target.kind === 'folder') await target.handle.removeEntry(target.name, { recursive: true })
+      // The picker made it; one that was there before still has its content, which only closing replaces.
+      if (target.kind === 'file' && (await target.handle.getFile()).size === 0) await (target.handle as unknown as { remove?(): Promise<void> }).remove?.()
+      return
+    } catch (err) {
+      if (!(err instanceof DOMException) || err.name !== 'NoModificationAllowedError') return // it is gone, or the permission is
+      await new Promise(resolve => setTimeout(resolve, 100))
+    }
   }
 }
