@@ -8,7 +8,10 @@
 #   ./build.sh test [core|wasm|page|firefox]
 #                               every test (core, wasm and page), or one part; firefox is
 #                               the page's tests in Firefox
-#   ./build.sh bench            time the kernels
+#   ./build.sh bench [kernels|memory [GB...]]
+#                               time the kernels; or measure peak memory against the size of
+#                               the checkpoint (0.25, 1, 4 and 12 GB; needs 20 GB of disk)
+#   ./build.sh fuzz [TIME]      run every fuzz target for a minute each, or for TIME
 #   ./build.sh oracle           hold the numbers against coremltools, safetensors and
 #                               compressed-tensors in a Python environment (about 7 GB)
 set -euo pipefail
@@ -101,6 +104,25 @@ test_page() {
   NIBBLE_BROWSER=$browser NIBBLE_BROWSER_KIND=${1%-esr} node --test --test-timeout=120000 --test-reporter=spec site/test/*.test.mjs
 }
 
+# Peak memory against size. Firefox is measured where it is installed or can be.
+bench_memory() {
+  build_command
+  build_site
+  NIBBLE_CHROMIUM=$(find_browser chromium) NIBBLE_FIREFOX=$(find_browser firefox-esr) node site/bench/memory.mjs "$@"
+}
+
+# Each fuzz target for a minute, or for as long as is asked.
+fuzz() {
+  need_go
+  local package target
+  while read -r package target; do
+    echo "== $target in $package"
+    go test -run='^$' -fuzz="^$target\$" -fuzztime="$1" -fuzzminimizetime=5x "$package"
+  done < <(grep -rl '^func Fuzz' quant --include='*_test.go' | sort | while read -r file; do
+    sed -n "s|^func \(Fuzz[A-Za-z0-9]*\)(.*|./$(dirname "$file") \1|p" "$file"
+  done)
+}
+
 oracle() {
   command -v python3 >/dev/null || die "Python is missing: install Python 3.11 with venv (Debian: apt-get install python3-venv)"
   local want=quant/testkit/oracle/requirements.txt env
@@ -135,7 +157,13 @@ case ${1:-build} in
       firefox) build_command; build_site; test_page firefox-esr ;;
       *) die "test takes core, wasm, page or firefox" ;;
     esac ;;
-  bench) need_go; go test -run='^$' -bench=. -benchtime=0.3s ./quant/kernel ;;
+  bench)
+    case ${2:-kernels} in
+      kernels) need_go; go test -run='^$' -bench=. -benchtime=0.3s ./quant/kernel ;;
+      memory) bench_memory "${@:3}" ;;
+      *) die "bench takes kernels or memory" ;;
+    esac ;;
+  fuzz) fuzz "${2:-60s}" ;;
   oracle) build_command; oracle ;;
   *) sed -n '2,/^set/{/^set/d;s/^# \{0,1\}//;p}' "$0" >&2; exit 2 ;;
 esac

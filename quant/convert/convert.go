@@ -3,9 +3,11 @@
 // the number of workers.
 //
 // A worker reads its tile, quantizes it and makes the bytes of every piece of the
-// run; the writer takes the tiles in order through a bounded window. A weight whose
-// blocks reach over all rows (per tensor, ConvTranspose per channel) is read twice:
-// once for its ranges, once for its codes.
+// run; the writer takes the tiles in order through a bounded window. Memory is bounded by
+// tiles, never by tensors: a weight whose blocks reach over more than a tile (per tensor,
+// ConvTranspose per channel, very long rows) is read twice, once for its ranges, once for
+// its codes; and where scales are too many to be held until their turn, each piece of a run
+// is made in a pass of its own.
 package convert
 
 import (
@@ -29,6 +31,12 @@ type Options struct {
 	Workers  int // at least 1
 	Progress Progress
 }
+
+// maxHistograms bounds how many tensors have histograms, which take 1 kB each.
+const maxHistograms = 1 << 14
+
+// maxHeld bounds what the pieces of a run that wait for their turn may take, in bytes.
+const maxHeld = 16 << 20
 
 // Cost is what quantizing one entry of the plan cost; its Count is 0 when it was kept.
 type Cost struct {
@@ -56,9 +64,9 @@ func Run(ctx context.Context, p *plan.Plan, l *container.Layout, w io.Writer, o 
 	if err != nil {
 		return nil, err
 	}
-	x := &executor{plan: p, out: out, costs: make([]Cost, len(p.Entries)), progress: o.Progress}
+	x := &executor{plan: p, out: out, costs: make([]Cost, len(p.Entries)), progress: o.Progress, histograms: len(p.Entries) <= maxHistograms}
 	x.total = Work(p, l)
-	for job := range x.start(ctx, l, max(o.Workers, 1)) {
+	for job := range x.start(ctx, apart(l.Runs), max(o.Workers, 1)) {
 		select {
 		case <-job.done:
 		case <-ctx.Done():
@@ -86,6 +94,24 @@ func Work(p *plan.Plan, l *container.Layout) (n int64) {
 	return n
 }
 
+// apart gives each piece of a run a run of its own where the others could not wait.
+func apart(runs []container.Run) (out []container.Run) {
+	for _, r := range runs {
+		held := int64(0)
+		for i := range r.Pieces[1:] {
+			held += r.Pieces[1+i].Bytes()
+		}
+		if held <= maxHeld {
+			out = append(out, r)
+			continue
+		}
+		for i := range r.Pieces {
+			out = append(out, container.Run{Entry: r.Entry, Pieces: r.Pieces[i : i+1]})
+		}
+	}
+	return out
+}
+
 // executor is one conversion under way.
 type executor struct {
 	plan     *plan.Plan
@@ -95,16 +121,21 @@ type executor struct {
 	done     int64
 	total    int64
 
+	histograms bool // are to be counted
+
 	// the run being written
 	sink io.Writer // of its first piece
-	held [][]byte  // what its other pieces have so far
+	held [][]byte  // what its other pieces have so far, and zero points that fill no word yet
 }
 
 // job is one tile of one run.
 type job struct {
 	run         *run
 	tile        tile.Tile
-	first, last bool // of its run
+	params      *params // that the tiles of a band share; nil where a tile holds whole blocks
+	leads       bool    // it is the first tile of its band
+	first, last bool    // of its run
+	histogram   bool    // is to be counted
 	done        chan struct{}
 	// results
 	parts [][]byte // one per piece of the run
@@ -117,7 +148,6 @@ type run struct {
 	*container.Run
 	entry  *plan.Entry    // nil for a run of literals
 	source *tensor.Tensor // what the tiles are cut from: the entry's tensor, flat where nothing keeps rows together
-	params *params        // non-nil for blocks that reach over all rows; filled by the first worker
 }
 
 // work is how many source bytes a run accounts for in the progress.
@@ -130,7 +160,7 @@ func (x *executor) work(r *container.Run) int64 {
 
 // start hands out the jobs in order to the workers. The channel it returns carries
 // the same jobs in the same order, at most a few ahead of the writer.
-func (x *executor) start(ctx context.Context, l *container.Layout, workers int) <-chan *job {
+func (x *executor) start(ctx context.Context, runs []container.Run, workers int) <-chan *job {
 	todo, order := make(chan *job), make(chan *job, workers)
 	for range workers {
 		go func() {
@@ -143,8 +173,8 @@ func (x *executor) start(ctx context.Context, l *container.Layout, workers int) 
 	go func() {
 		defer close(todo)
 		defer close(order)
-		for i := range l.Runs {
-			for _, j := range x.jobs(&l.Runs[i]) {
+		for i := range runs {
+			for _, j := range x.jobs(&runs[i]) {
 				select {
 				case todo <- j:
 				case <-ctx.Done():
@@ -174,37 +204,34 @@ func caught(err *error) {
 	}
 }
 
-// reachesOverAllRows: no row can be quantized before all were seen.
-func reachesOverAllRows(e *plan.Entry) bool {
-	return e.Grid.BlockRows == e.Grid.Rows && e.Grid.Rows > 1
-}
-
 // jobs cuts a run into tiles. A run without values is one job with an empty tile.
-func (x *executor) jobs(r *container.Run) []*job {
+func (x *executor) jobs(r *container.Run) (jobs []*job) {
 	shared := &run{Run: r}
-	var tiles []tile.Tile
+	add := func(t tile.Tile, p *params, leads bool) {
+		jobs = append(jobs, &job{run: shared, tile: t, params: p, leads: leads, histogram: x.histograms, done: make(chan struct{})})
+	}
 	if r.Entry >= 0 {
 		e := &x.plan.Entries[r.Entry]
-		shared.entry = e
-		shared.source = e.Tensor
-		block := int64(1)
-		switch {
-		case e.Quantize:
-			if block = e.Grid.BlockRows; reachesOverAllRows(e) {
-				shared.params, block = &params{}, 1
+		shared.entry, shared.source = e, e.Tensor
+		if e.Quantize {
+			for _, b := range bands(e) {
+				for i, t := range b.tiles {
+					add(t, b.params, i == 0)
+				}
 			}
-		case e.Tensor.Contiguous():
-			shared.source = e.Tensor.Flat()
+		} else {
+			if e.Tensor.Contiguous() {
+				shared.source = e.Tensor.Flat()
+			}
+			for _, t := range tile.Cut(shared.source, 1) {
+				add(t, nil, false)
+			}
 		}
-		tiles = tile.Cut(shared.source, block)
 	}
-	if len(tiles) == 0 {
-		tiles = []tile.Tile{{}}
+	if len(jobs) == 0 {
+		add(tile.Tile{}, nil, false)
 	}
-	jobs := make([]*job, len(tiles))
-	for i, t := range tiles {
-		jobs[i] = &job{run: shared, tile: t, first: i == 0, last: i == len(tiles)-1, done: make(chan struct{})}
-	}
+	jobs[0].first, jobs[len(jobs)-1].last = true, true
 	return jobs
 }
 
@@ -225,13 +252,16 @@ func (x *executor) write(j *job) error {
 		}
 	}
 	for i, part := range j.parts {
-		if i == 0 && pieces[0].Content != container.PackedZeroPoint {
-			if _, err := x.sink.Write(part); err != nil {
-				return err
-			}
+		switch {
+		case i > 0:
+			x.held[i] = append(x.held[i], part...)
 			continue
+		case pieces[0].Content == container.PackedZeroPoint:
+			part = x.fillWords(j.run.entry, part)
 		}
-		x.held[i] = append(x.held[i], part...)
+		if _, err := x.sink.Write(part); err != nil {
+			return err
+		}
 	}
 	j.parts = nil
 	if j.run.entry != nil && pieces[0].Content.Weights() {
@@ -251,6 +281,9 @@ func (x *executor) write(j *job) error {
 func (x *executor) finish(r *run) error {
 	for i := range r.Pieces {
 		p := &r.Pieces[i]
+		if i == 0 && p.Content != container.Literal && p.Content != container.PackedZeroPoint {
+			continue // it was written tile by tile
+		}
 		data := x.held[i]
 		switch p.Content {
 		case container.Literal:
@@ -273,12 +306,21 @@ func (x *executor) finish(r *run) error {
 	return nil
 }
 
+// fillWords takes zero points and returns the words that they fill; the rest waits.
+func (x *executor) fillWords(e *plan.Entry, zp []byte) []byte {
+	all := append(x.held[0], zp...)
+	group := int64(32/e.Scheme.Bits()) * e.Grid.Across()
+	whole := int64(len(all)) / group * group
+	x.held[0] = append([]byte(nil), all[whole:]...)
+	return packZeroPoints(e, all[:whole])
+}
+
 // packZeroPoints packs one zero point per row and column of blocks, as raw bytes in
 // row order, into int32 words along axis 0: row 0 in the lowest bits.
 func packZeroPoints(e *plan.Entry, zp []byte) []byte {
 	per := int64(32 / e.Scheme.Bits())
 	across := e.Grid.Across()
-	words := make([]int32, (e.Grid.Rows+per-1)/per*across)
+	words := make([]int32, (int64(len(zp))/across+per-1)/per*across)
 	flip, mask := uint32(0), uint32(1)<<e.Scheme.Bits()-1
 	if e.Scheme.Signed() {
 		flip = (mask + 1) / 2

@@ -78,25 +78,35 @@ type finding struct {
 // surveyed makes the scales of one weight and forgets them.
 func (b *buffers) surveyed(ctx context.Context, e *plan.Entry) (err error) {
 	defer caught(&err)
-	if reachesOverAllRows(e) {
-		return b.ranges(ctx, &run{entry: e, params: &params{}})
-	}
-	for _, t := range tile.Cut(e.Tensor, e.Grid.BlockRows) {
-		if err := ctx.Err(); err != nil {
-			return err
+	for _, band := range bands(e) {
+		if band.params != nil {
+			if err := b.ranges(ctx, e, band.params); err != nil {
+				return err
+			}
+			continue
 		}
-		b.source = tensor.Buffer(b.source, int(t.Size(e.Tensor)))
-		if err := t.Read(e.Tensor, b.source); err != nil {
-			return err
-		}
-		if e.Tensor.DType == tensor.F64 {
-			_, _, err = tileParams(e, tensor.View[float64](b.source))
-		} else {
-			_, _, err = tileParams(e, b.widen(e.Tensor.DType))
-		}
-		if err != nil {
-			return err
+		for _, t := range band.tiles {
+			if err := b.tileFits(ctx, e, t); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
+}
+
+// tileFits makes the scales of a tile of whole blocks.
+func (b *buffers) tileFits(ctx context.Context, e *plan.Entry, t tile.Tile) (err error) {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	b.source = tensor.Buffer(b.source, int(t.Size(e.Tensor)))
+	if err := t.Read(e.Tensor, b.source); err != nil {
+		return err
+	}
+	if e.Tensor.DType == tensor.F64 {
+		_, _, err = tileParams(e, tensor.View[float64](b.source))
+	} else {
+		_, _, err = tileParams(e, b.widen(e.Tensor.DType))
+	}
+	return err
 }

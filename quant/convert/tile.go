@@ -2,6 +2,7 @@ package convert
 
 import (
 	"context"
+	"iter"
 	"math"
 	"sync"
 
@@ -14,12 +15,33 @@ import (
 	"nibble/quant/tile"
 )
 
-// params are the scales of a weight whose blocks reach over all rows.
+// params are the scales of a band, one row of blocks, that is larger than a tile. The first
+// of its tiles that is run fills them, in a pass over all of them.
 type params struct {
+	tiles []tile.Tile
 	once  sync.Once
 	err   error
 	scale any // []float32 or []float64
 	zp    []byte
+}
+
+// band is tiles that are quantized together.
+type band struct {
+	tiles  []tile.Tile
+	params *params // nil where each tile holds whole blocks
+}
+
+// bands cuts a weight. Blocks that fit into tiles need no bands: it is one.
+func bands(e *plan.Entry) (out []band) {
+	g := e.Grid
+	if g.BlockRows*g.Row()*e.Tensor.DType.Size() <= tile.Bytes {
+		return []band{{tiles: tile.Cut(e.Tensor, g.BlockRows)}}
+	}
+	for r := int64(0); r < g.Rows; r += g.BlockRows {
+		tiles := tile.Rows(e.Tensor, r, r+g.BlockRows, 1)
+		out = append(out, band{tiles, &params{tiles: tiles}})
+	}
+	return out
 }
 
 // buffers belong to one worker and are reused from tile to tile.
@@ -41,10 +63,10 @@ func (b *buffers) run(ctx context.Context, j *job) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if r.params != nil {
-		r.params.once.Do(func() { r.params.err = b.ranges(ctx, r) })
-		if r.params.err != nil {
-			return r.params.err
+	if p := j.params; p != nil {
+		p.once.Do(func() { p.err = b.ranges(ctx, r.entry, p) })
+		if p.err != nil {
+			return p.err
 		}
 	}
 	t := r.source
@@ -92,20 +114,19 @@ func arith(e *plan.Entry) kernel.Arith {
 	return kernel.Arith{Scheme: e.Scheme, Half: e.Tensor.DType == tensor.F16}
 }
 
-// ranges is the first pass over a weight whose blocks reach over all rows.
-func (b *buffers) ranges(ctx context.Context, r *run) error {
-	if r.entry.Tensor.DType == tensor.F64 {
-		return rangesOf(ctx, b, r, func() []float64 { return tensor.View[float64](b.source) })
+// ranges is the first pass over a band.
+func (b *buffers) ranges(ctx context.Context, e *plan.Entry, p *params) error {
+	if e.Tensor.DType == tensor.F64 {
+		return rangesOf(ctx, b, e, p, func() []float64 { return tensor.View[float64](b.source) })
 	}
-	return rangesOf(ctx, b, r, func() []float32 { return b.widen(r.entry.Tensor.DType) })
+	return rangesOf(ctx, b, e, p, func() []float32 { return b.widen(e.Tensor.DType) })
 }
 
-func rangesOf[T kernel.Float](ctx context.Context, b *buffers, r *run, values func() []T) error {
-	e := r.entry
-	across := int(e.Grid.Across())
+func rangesOf[T kernel.Float](ctx context.Context, b *buffers, e *plan.Entry, p *params, values func() []T) error {
+	across := e.Grid.Across()
 	lo, hi := make([]T, across), make([]T, across)
 	kernel.Reset(lo, hi)
-	for _, t := range tile.Cut(e.Tensor, 1) {
+	for _, t := range p.tiles {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
@@ -113,13 +134,14 @@ func rangesOf[T kernel.Float](ctx context.Context, b *buffers, r *run, values fu
 		if err := t.Read(e.Tensor, b.source); err != nil {
 			return err
 		}
-		src, row := values(), int(e.Grid.Row())
-		for at := 0; at < len(src); at += row {
-			kernel.Range(src[at:at+row], int(e.Grid.Run()), lo, hi)
+		for s := range segments(e.Grid, t, values()) {
+			s.blocks(e.Grid, func(part []T, block, count, length int) {
+				kernel.Range(part, length, lo[block:block+count], hi[block:block+count])
+			})
 		}
 	}
 	scale, zp, err := blockParams(e, lo, hi)
-	r.params.scale, r.params.zp = scale, zp
+	p.scale, p.zp = scale, zp
 	return err
 }
 
@@ -178,7 +200,7 @@ type unfitError struct{ fault *fault.Error }
 func (e *unfitError) Error() string { return e.fault.Error() }
 func (e *unfitError) Unwrap() error { return e.fault }
 
-// tileParams are the scales and zero points of a tile whose blocks lie within it.
+// tileParams are the scales and zero points of a tile of whole blocks.
 func tileParams[T kernel.Float](e *plan.Entry, src []T) (scale []T, zp []byte, err error) {
 	row, across, length := int(e.Grid.Row()), int(e.Grid.Across()), int(e.Grid.Run())
 	blockRows := int(e.Grid.BlockRows)
@@ -192,70 +214,119 @@ func tileParams[T kernel.Float](e *plan.Entry, src []T) (scale []T, zp []byte, e
 	return blockParams(e, lo, hi)
 }
 
+// segment is a row of a tile, or the part of a long one that the tile has.
+type segment[T kernel.Float] struct {
+	values []T
+	at     int // of the first value in the tile
+	row    int // in the tile
+	col    int64
+}
+
+// segments are the rows of a tile.
+func segments[T kernel.Float](g scheme.Grid, t tile.Tile, values []T) iter.Seq[segment[T]] {
+	width := int(g.Row())
+	if t.Cols > 0 {
+		width = int(t.Cols)
+	}
+	return func(yield func(segment[T]) bool) {
+		for r := range int(t.Rows) {
+			if !yield(segment[T]{values[r*width : (r+1)*width], r * width, r, t.Col}) {
+				return
+			}
+		}
+	}
+}
+
+// blocks parts a segment into whole blocks, which come together, and the first and the last
+// one, which a long row may have cut: count blocks from block on, length values each.
+func (s segment[T]) blocks(g scheme.Grid, each func(part []T, block, count, length int)) {
+	run := int(g.Run())
+	for at := 0; at < len(s.values); {
+		block := (int(s.col) + at) / run
+		inside, left := (int(s.col)+at)%run, len(s.values)-at
+		if inside > 0 || left < run {
+			n := min(run-inside, left)
+			each(s.values[at:at+n], block, 1, n)
+			at += n
+			continue
+		}
+		each(s.values[at:at+left/run*run], block, left/run, run)
+		at += left / run * run
+	}
+}
+
 // quantizeTile measures, quantizes and encodes one tile for every piece of the run.
 func quantizeTile[T kernel.Float](b *buffers, j *job, src []T, out *[]T) error {
 	e := j.run.entry
-	g, a := e.Grid, arith(e)
-	row, across, length := int(g.Row()), int(g.Across()), int(g.Run())
-	blockRows := int(g.BlockRows)
-	var scale []T
-	var zp []byte
-	if p := j.run.params; p != nil {
-		scale, zp = p.scale.([]T), p.zp
+	q := quantized[T]{grid: e.Grid, tile: j.tile, whole: j.params == nil, leads: j.leads}
+	if p := j.params; p != nil {
+		q.scale, q.zp = p.scale.([]T), p.zp
 	} else {
 		var err error
-		if scale, zp, err = tileParams(e, src); err != nil {
+		if q.scale, q.zp, err = tileParams(e, src); err != nil {
 			return err
 		}
 	}
-	values := quantized[T]{scale: scale, zp: zp, across: across, row: row, rows: len(src) / row, blockRows: blockRows}
 	if j.run.Pieces[0].Content.Weights() {
 		b.codes = grow(b.codes, len(src))
 		*out = grow(*out, len(src))
-		values.codes, values.out = b.codes, *out
-		for r := range values.rows {
-			s, z := values.blocks(r)
-			from, to := r*row, (r+1)*row
-			kernel.Quantize(a, src[from:to], length, s, z, b.codes[from:to])
-			kernel.Dequantize(a, b.codes[from:to], length, s, z, (*out)[from:to])
-		}
+		q.codes, q.out = b.codes, *out
+		q.run(arith(e), src)
 		if e.Tensor.DType == tensor.BF16 && j.run.Pieces[0].Content == container.Dequantized {
 			for i, v := range *out { // the preview is stored in bfloat16, so that is what is measured
 				(*out)[i] = T(tensor.BF16ToF32(tensor.F32ToBF16(float32(v))))
 			}
 		}
 		kernel.Measure(&j.cost.Errors, src, *out)
-		j.cost.Histogram = kernel.NewHistogram(e.Tensor.Elements())
-		kernel.Count(j.cost.Histogram, j.tile.Row*g.Row(), src, *out)
+		if j.histogram {
+			j.cost.Histogram = kernel.NewHistogram(e.Tensor.Elements())
+			kernel.Count(j.cost.Histogram, j.tile.Row*e.Grid.Row()+j.tile.Col, src, *out)
+		}
 	}
 	for i := range j.run.Pieces {
-		// Per-tensor parameters belong to the file once, not once per tile.
-		if c := j.run.Pieces[i].Content; j.run.params != nil && !j.first && (c == container.Scale || c == container.ZeroPoint) {
-			continue
-		}
-		j.parts[i] = values.encode(e, &j.run.Pieces[i])
+		j.parts[i] = q.encode(e, &j.run.Pieces[i])
 	}
 	return nil
 }
 
 // quantized is one tile after the kernels.
 type quantized[T kernel.Float] struct {
-	scale, out      []T
-	zp, codes       []byte
-	across, row     int
-	rows, blockRows int
+	grid       scheme.Grid
+	tile       tile.Tile
+	whole      bool // the tile holds whole blocks; else scale is that of its band
+	leads      bool // its band
+	scale, out []T
+	zp, codes  []byte
 }
 
-// blocks are the scales and zero points of row r.
+// run quantizes and dequantizes.
+func (q *quantized[T]) run(a kernel.Arith, src []T) {
+	for s := range segments(q.grid, q.tile, src) {
+		scale, zp := q.blocks(s.row)
+		at := s.at
+		s.blocks(q.grid, func(part []T, block, count, length int) {
+			codes, out := q.codes[at:at+len(part)], q.out[at:at+len(part)]
+			var z []byte
+			if zp != nil {
+				z = zp[block : block+count]
+			}
+			kernel.Quantize(a, part, length, scale[block:block+count], z, codes)
+			kernel.Dequantize(a, codes, length, scale[block:block+count], z, out)
+			at += len(part)
+		})
+	}
+}
+
+// blocks are the scales and zero points of row r of the tile.
 func (q *quantized[T]) blocks(r int) ([]T, []byte) {
-	at := r / q.blockRows * q.across
-	if len(q.scale) == q.across { // one row of blocks serves all
-		at = 0
+	across, at := int(q.grid.Across()), 0
+	if q.whole {
+		at = r / int(q.grid.BlockRows) * across
 	}
 	if q.zp == nil {
-		return q.scale[at : at+q.across], nil
+		return q.scale[at : at+across], nil
 	}
-	return q.scale[at : at+q.across], q.zp[at : at+q.across]
+	return q.scale[at : at+across], q.zp[at : at+across]
 }
 
 // encode makes the tile's share of a piece.
@@ -272,21 +343,25 @@ func (q *quantized[T]) encode(e *plan.Entry, p *container.Piece) []byte {
 		}
 		return out
 	case container.Packed:
-		return q.pack(e.Scheme, int(p.Shape[1]*4))
+		return q.pack(e.Scheme, p.Shape[1]*4)
 	case container.Scale:
-		return store(q.scale, p.DType)
+		if q.whole || q.leads {
+			return store(q.scale, p.DType)
+		}
 	case container.ZeroPoint:
-		return append([]byte(nil), q.zp...)
+		if q.whole || q.leads {
+			return append([]byte(nil), q.zp...)
+		}
 	case container.RowScale:
 		var out []T
-		for r := range q.rows {
+		for r := range q.rowsBegun() {
 			s, _ := q.blocks(r)
 			out = append(out, s...)
 		}
 		return store(out, p.DType)
-	case container.PackedZeroPoint: // packed when the run ends
+	case container.PackedZeroPoint: // packed by whoever writes it
 		var out []byte
-		for r := range q.rows {
+		for r := range q.rowsBegun() {
 			_, z := q.blocks(r)
 			out = append(out, z...)
 		}
@@ -295,11 +370,23 @@ func (q *quantized[T]) encode(e *plan.Entry, p *container.Piece) []byte {
 	return nil // literals
 }
 
+// rowsBegun is how many rows begin in the tile.
+func (q *quantized[T]) rowsBegun() int {
+	if q.tile.Col > 0 {
+		return 0
+	}
+	return int(q.tile.Rows)
+}
+
 // pack packs row by row; width is the bytes of a packed row.
-func (q *quantized[T]) pack(s scheme.Scheme, width int) []byte {
-	out := make([]byte, q.rows*width)
-	for r := range q.rows {
-		codes, dst := q.codes[r*q.row:(r+1)*q.row], out[r*width:(r+1)*width]
+func (q *quantized[T]) pack(s scheme.Scheme, width int64) []byte {
+	row := len(q.codes) / int(q.tile.Rows)
+	if perByte := int64(8 / s.Bits()); q.tile.Cols > 0 { // tiles are cut at words
+		width = min(width-q.tile.Col/perByte, (q.tile.Cols*int64(s.Bits())+31)/32*4)
+	}
+	out := make([]byte, q.tile.Rows*width)
+	for r := range int(q.tile.Rows) {
+		codes, dst := q.codes[r*row:(r+1)*row], out[int64(r)*width:int64(r+1)*width]
 		if s.Bits() == 4 {
 			kernel.Pack4(codes, s.Signed(), dst)
 		} else {

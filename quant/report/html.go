@@ -26,10 +26,7 @@ func (r *Report) HTML(w io.Writer) error {
 		}
 		fmt.Fprintf(b, format, args...)
 	}
-	in := File{}
-	if len(r.Inputs) > 0 {
-		in = r.Inputs[0]
-	}
+	in := r.Source()
 	put(`<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">`)
 	put(`<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'"><title>%s</title><style>`, in.Name)
 	b.WriteString(style)

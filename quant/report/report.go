@@ -6,7 +6,9 @@ package report
 
 import (
 	"encoding/json"
+	"fmt"
 	"math"
+	"path"
 
 	"nibble/quant/container"
 	"nibble/quant/kernel"
@@ -119,6 +121,21 @@ func Build(p *plan.Plan, l *container.Layout) *Report {
 		r.Totals.BytesOut += t.BytesOut
 	}
 	return r
+}
+
+// Source sums the inputs up: a sharded model is a folder of files of one format.
+func (r *Report) Source() File {
+	if len(r.Inputs) == 0 {
+		return File{}
+	}
+	sum := r.Inputs[0]
+	if len(r.Inputs) > 1 {
+		sum.Name = fmt.Sprintf("%s (%d files)", path.Dir(sum.Name), len(r.Inputs))
+	}
+	for _, f := range r.Inputs[1:] {
+		sum.Bytes += f.Bytes
+	}
+	return sum
 }
 
 // Fill adds what quantizing entry i of the plan cost; Count 0 means that it was kept.

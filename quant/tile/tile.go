@@ -15,49 +15,78 @@ import (
 	"nibble/quant/tensor"
 )
 
-// Bytes is the size a tile aims at. One block of rows is never cut, so a tile can be
-// larger when a single one is.
+// Bytes is the size a tile aims at and, but for blocks of several rows, never exceeds.
 const Bytes = 4 << 20
 
-// Tile is the rows [Row, Row+Rows) of axis 0.
-type Tile struct{ Row, Rows int64 }
+// step is what columns are cut at a multiple of, so that packed codes begin at a word.
+const step = 64
 
-// Cut divides a tensor into tiles of whole blocks of blockRows rows. A scalar is one
-// row; an empty tensor has no tiles.
+// Tile is the rows [Row, Row+Rows) of axis 0; where a single row is larger than a tile, it
+// is the columns [Col, Col+Cols) of one row, the other axes seen as one. Cols is 0 for
+// whole rows.
+type Tile struct{ Row, Rows, Col, Cols int64 }
+
+// rowsOf is how many rows a tensor has, and how many values one holds. A scalar is one row.
+func rowsOf(t *tensor.Tensor) (rows, row int64) {
+	if len(t.Shape) == 0 {
+		return 1, 1
+	}
+	rows = t.Shape[0]
+	if rows == 0 {
+		return 0, 0
+	}
+	return rows, t.Elements() / rows
+}
+
+// Cut divides a tensor into tiles of whole blocks of blockRows rows. An empty tensor has
+// no tiles.
 func Cut(t *tensor.Tensor, blockRows int64) []Tile {
-	total := t.Elements()
-	if total == 0 {
+	rows, _ := rowsOf(t)
+	return Rows(t, 0, rows, blockRows)
+}
+
+// Rows is Cut for the rows [from, to).
+func Rows(t *tensor.Tensor, from, to, blockRows int64) []Tile {
+	_, row := rowsOf(t)
+	if row == 0 {
 		return nil
 	}
-	rows := int64(1)
-	if len(t.Shape) > 0 {
-		rows = t.Shape[0]
-	}
-	per := Bytes / (total / rows * t.DType.Size())
-	per = max(per/blockRows, 1) * blockRows
 	var tiles []Tile
-	for r := int64(0); r < rows; r += per {
-		tiles = append(tiles, Tile{r, min(per, rows-r)})
+	if row*t.DType.Size() > Bytes && blockRows == 1 {
+		cols := Bytes / t.DType.Size() / step * step
+		for r := from; r < to; r++ {
+			for c := int64(0); c < row; c += cols {
+				tiles = append(tiles, Tile{r, 1, c, min(cols, row-c)})
+			}
+		}
+		return tiles
+	}
+	per := Bytes / (row * t.DType.Size())
+	per = max(per/blockRows, 1) * blockRows
+	for r := from; r < to; r += per {
+		tiles = append(tiles, Tile{Row: r, Rows: min(per, to-r)})
 	}
 	return tiles
 }
 
-// Size is how many bytes the rows of a tile take, densely.
+// Size is how many bytes a tile takes, densely.
 func (x Tile) Size(t *tensor.Tensor) int64 {
-	if len(t.Shape) == 0 {
-		return t.DType.Size()
+	if x.Cols > 0 {
+		return x.Rows * x.Cols * t.DType.Size()
 	}
-	if t.Shape[0] == 0 {
-		return 0
-	}
-	return t.Bytes() / t.Shape[0] * x.Rows
+	_, row := rowsOf(t)
+	return x.Rows * row * t.DType.Size()
 }
 
 // Read fills dst, of Size bytes, with the tile's values in row-major order.
 func (x Tile) Read(t *tensor.Tensor, dst []byte) error {
 	base := t.Storage.Start + t.Offset
 	if t.Contiguous() {
-		return readAt(t, dst, base+x.Row*x.Size(t)/max(x.Rows, 1))
+		_, row := rowsOf(t)
+		return readAt(t, dst, base+(x.Row*row+x.Col)*t.DType.Size())
+	}
+	if x.Cols > 0 {
+		return x.pick(t, dst, base)
 	}
 	return x.gather(t, dst, base)
 }
@@ -76,6 +105,42 @@ func readAt(t *tensor.Tensor, dst []byte, at int64) error {
 
 // window is how much of a storage gather holds at a time.
 const window = 1 << 20
+
+// pick reads a part of one long row of a strided view, value by value in the order of the
+// output, through a small window. It is slow, and rows of megabytes in views are rare.
+func (x Tile) pick(t *tensor.Tensor, dst []byte, base int64) error {
+	size := t.DType.Size()
+	inner := t.Shape[1:]
+	index, rest := make([]int64, len(inner)), x.Col
+	src := base + x.Row*t.Strides[0]*size
+	for k := len(inner) - 1; k >= 0; k-- {
+		index[k] = rest % inner[k]
+		rest /= inner[k]
+		src += index[k] * t.Strides[k+1] * size
+	}
+	buf := make([]byte, 0, 4<<10)
+	from := int64(0)
+	for out := int64(0); out < int64(len(dst)); out += size {
+		if src < from || src+size > from+int64(len(buf)) {
+			buf = buf[:min(int64(cap(buf)), t.Storage.End-src)]
+			if err := readAt(t, buf, src); err != nil {
+				return err
+			}
+			from = src
+		}
+		copy(dst[out:out+size], buf[src-from:])
+		for k := len(inner) - 1; k >= 0; k-- {
+			index[k]++
+			src += t.Strides[k+1] * size
+			if index[k] < inner[k] {
+				break
+			}
+			src -= index[k] * t.Strides[k+1] * size
+			index[k] = 0
+		}
+	}
+	return nil
+}
 
 // gather reads a strided view. It walks the view's axes from the largest stride to
 // the smallest, so that the storage is passed over almost in order, through a sliding

@@ -70,7 +70,7 @@ func TestReadEqualsNaive(t *testing.T) {
 			rows = x.Shape[0]
 		}
 		for r := int64(0); r < rows; { // tiles of any height
-			part := Tile{r, min(1+random.Int64N(3), rows-r)}
+			part := Tile{Row: r, Rows: min(1+random.Int64N(3), rows-r)}
 			b := make([]byte, part.Size(&x))
 			if x.Elements() > 0 {
 				if err := part.Read(&x, b); err != nil {
@@ -97,16 +97,18 @@ func TestCutCovers(t *testing.T) {
 		tiles int
 	}{
 		{nil, 1, 1}, {[]int64{0, 5}, 1, 0}, {[]int64{5, 0}, 1, 0}, {[]int64{3}, 1, 1},
-		{[]int64{1 << 20, 4}, 1, 4}, {[]int64{1 << 20, 4}, 1 << 19, 2}, {[]int64{2, 1 << 22}, 1, 2}, {[]int64{7, 1 << 19}, 1, 4},
+		{[]int64{1 << 20, 4}, 1, 4}, {[]int64{1 << 20, 4}, 1 << 19, 2}, {[]int64{2, 1 << 22}, 1, 8}, {[]int64{7, 1 << 19}, 1, 4},
 	} {
 		x := tensor.Tensor{DType: tensor.F32, Shape: c.shape, Strides: tensor.DenseStrides(c.shape)}
 		tiles := Cut(&x, c.block)
-		at := int64(0)
+		at, col := int64(0), int64(0)
 		for _, part := range tiles {
-			if part.Row != at || part.Rows <= 0 || part.Row%c.block != 0 {
-				t.Errorf("%v: tile %+v after row %d", c.shape, part, at)
+			if part.Row != at || part.Rows <= 0 || part.Row%c.block != 0 || part.Col != col {
+				t.Errorf("%v: tile %+v after row %d, column %d", c.shape, part, at, col)
 			}
-			at += part.Rows
+			if col += part.Cols; part.Cols == 0 || col == c.shape[1] {
+				at, col = at+part.Rows, 0
+			}
 		}
 		want := int64(1)
 		if len(c.shape) > 0 {
@@ -118,12 +120,51 @@ func TestCutCovers(t *testing.T) {
 	}
 }
 
+// Rows longer than a tile are read in parts, dense ones and views.
+func TestLongRows(t *testing.T) {
+	storage := make([]byte, 2*3*(Bytes/2+5*step)*2)
+	for i := range storage {
+		storage[i] = byte(i * 7 >> 3)
+	}
+	file := memory(storage)
+	n := int64(len(storage)) / 12
+	for _, x := range []tensor.Tensor{
+		{DType: tensor.F16, Shape: []int64{2, 3 * n}, Strides: []int64{3 * n, 1}},
+		{DType: tensor.F16, Shape: []int64{2, n, 3}, Strides: []int64{3 * n, 1, n}},
+		{DType: tensor.F16, Shape: []int64{3, n, 2}, Strides: []int64{1, 3, 3 * n}},
+	} {
+		x.Storage = tensor.Storage{File: file, End: file.Size}
+		tiles := Cut(&x, 1)
+		if len(tiles) < 6 {
+			t.Errorf("%v is %d tiles", x.Shape, len(tiles))
+		}
+		var got []byte
+		for _, part := range tiles {
+			b := make([]byte, part.Size(&x))
+			if int64(len(b)) > Bytes {
+				t.Errorf("a tile of %d bytes", len(b))
+			}
+			if err := part.Read(&x, b); err != nil {
+				t.Fatal(err)
+			}
+			got = append(got, b...)
+		}
+		if !bytes.Equal(got, naive(&x, storage)) {
+			t.Errorf("%v with strides %v differs", x.Shape, x.Strides)
+		}
+	}
+}
+
+func memory(b []byte) *tensor.File {
+	return &tensor.File{Name: "long", Size: int64(len(b)), R: bytes.NewReader(b)}
+}
+
 // A file that is shorter than its tensor says so.
 func TestReadPastTheEnd(t *testing.T) {
 	file := &tensor.File{Name: "short", Size: 100, R: bytes.NewReader(make([]byte, 10))}
 	for _, strides := range [][]int64{{5, 1}, {1, 5}} {
 		x := tensor.Tensor{Name: "w", DType: tensor.F32, Shape: []int64{5, 5}, Strides: strides, Storage: tensor.Storage{File: file, End: 100}}
-		if err := (Tile{0, 5}).Read(&x, make([]byte, 100)); err == nil {
+		if err := (Tile{Rows: 5}).Read(&x, make([]byte, 100)); err == nil {
 			t.Error("it was read without an error")
 		}
 	}

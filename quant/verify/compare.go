@@ -10,70 +10,151 @@ import (
 
 // compare dequantizes row by row in float64 and holds each weight against its source.
 func (q *quantized) compare(src *tensor.Tensor, row *Row, step func(bytes int64)) error {
-	tight := q.tolerance()
-	worst, allowed := 0.0, 0.0
-	margin := math.Inf(-1) // how far the worst weight is beyond what is allowed
-	low, high := q.scheme.Range()
-	largest := make([]float64, len(q.scale)) // weight of each block
-	filled := make([]bool, len(q.scale))     // blocks that hold anything but 0
-	codes := make([]float64, q.row)
+	x := &comparison{quantized: q, tight: q.tolerance(), margin: math.Inf(-1)}
+	x.low, x.high = q.scheme.Range()
+	x.largest, x.filled = make([]float64, q.across), make([]bool, q.across)
 	var a, b []byte
 	for _, t := range tile.Cut(src, 1) {
-		a = tensor.Buffer(a, int(t.Size(src)))
-		b = tensor.Buffer(b, int(q.weights.Bytes()/q.rows*t.Rows))
+		stored := q.stores(t)
+		a, b = tensor.Buffer(a, int(t.Size(src))), tensor.Buffer(b, int(stored.Size(q.weights)))
 		if err := t.Read(src, a); err != nil {
 			return err
 		}
-		if err := t.Read(q.weights, b); err != nil {
+		if err := stored.Read(q.weights, b); err != nil {
 			return err
 		}
 		step(int64(len(a)))
-		want, width := widen(src.DType, a), len(b)/int(t.Rows)
-		for r := range int(t.Rows) {
-			raw := b[r*width : (r+1)*width]
-			first := (t.Row + int64(r)) / (q.rows / q.scaleRows) * q.across
-			if q.decode != nil {
-				q.decode(raw, codes)
-			} else {
-				codes = widen(q.stored, raw)
-			}
-			for i, w := range want[r*int(q.row) : (r+1)*int(q.row)] {
-				k := first + int64(i)/(q.row/q.across)
-				s, z := q.scale[k], 0.0
-				if q.zp != nil {
-					z = q.zp[k]
-				}
-				largest[k] = max(largest[k], math.Abs(w))
-				d := codes[i]
-				if q.decode == nil {
-					if row.Problem = q.offGrid(d, s, z); row.Problem != "" {
-						return nil
-					}
-				} else if c := codes[i]; c >= float64(low) && c <= float64(high) {
-					d = s * (c - z)
-				} else {
-					row.Problem = "holds a code outside the range of its scheme"
-					return nil
-				}
-				filled[k] = filled[k] || d != 0
-				e, limit := math.Abs(w-d), tight(w, s)
-				if math.IsNaN(e) {
-					row.Problem = "is not a number"
-					return nil
-				}
-				if e-limit > margin {
-					margin, allowed = e-limit, limit
-				}
-				worst = max(worst, e)
-			}
+		if err := x.tile(t, widen(src.DType, a), b); err != nil {
+			return err
+		}
+		if row.Problem = q.problem; row.Problem != "" {
+			return nil
 		}
 	}
-	row.MaxAbsError, row.Allowed = &worst, &allowed
-	row.Problem = q.wideScale(largest, filled)
-	if margin > 0 {
-		row.Problem = fmt.Sprintf("is off by up to %.3g, more than its scheme allows", worst)
+	row.MaxAbsError, row.Allowed = &x.worst, &x.allowed
+	x.endBlocks(nil)
+	row.Problem = q.problem
+	if x.margin > 0 {
+		row.Problem = fmt.Sprintf("is off by up to %.3g, more than its scheme allows", x.worst)
 	}
 	return nil
+}
+
+// stores is where the output has the weights of a tile: packed ones in words.
+func (q *quantized) stores(t tile.Tile) tile.Tile {
+	if per := int64(32 / max(q.scheme.Bits(), 1)); t.Cols > 0 && q.weights.DType == tensor.I32 {
+		t.Col, t.Cols = t.Col/per, (t.Cols+per-1)/per
+	}
+	return t
+}
+
+// comparison is one weight on its way through compare.
+type comparison struct {
+	*quantized
+	tight          func(w, s float64) float64
+	low, high      int
+	worst, allowed float64
+	margin         float64 // how far the worst weight is beyond what is allowed
+	codes          []float64
+
+	// the blocks that the last rows belong to
+	current []float64 // their scales
+	row     int64     // of scales
+	largest []float64 // weight of each
+	filled  []bool    // they hold anything but 0
+}
+
+// tile compares the weights of a tile with what the output stores for it.
+func (x *comparison) tile(t tile.Tile, want []float64, stored []byte) error {
+	repeat := x.rows / x.scaleRows
+	if err := x.load(t.Row/repeat, (t.Row+t.Rows-1)/repeat+1); err != nil || x.problem != "" {
+		return err
+	}
+	wide, width := len(want)/int(t.Rows), len(stored)/int(t.Rows)
+	for r := range int(t.Rows) {
+		k := (t.Row + int64(r)) / repeat
+		first := (k - x.at) * x.across
+		scale := x.scale[first : first+x.across]
+		if x.current == nil || k != x.row {
+			x.endBlocks(scale)
+			x.row, x.current = k, append(x.current[:0], scale...)
+		}
+		var zp []float64
+		if x.points != nil {
+			zp = x.zp[first : first+x.across]
+		}
+		x.segment(t.Col, want[r*wide:(r+1)*wide], stored[r*width:(r+1)*width], scale, zp)
+		if x.problem != "" {
+			return nil
+		}
+	}
+	return nil
+}
+
+// segment compares consecutive weights of one row, from a column on.
+func (x *comparison) segment(col int64, want []float64, stored []byte, scale, zp []float64) {
+	if x.decode != nil {
+		if len(x.codes) < len(want) {
+			x.codes = make([]float64, len(want))
+		}
+		x.decode(stored, x.codes[:len(want)])
+	} else {
+		x.codes = widen(x.stored, stored)
+	}
+	run := x.quantized.row / x.across
+	for i, w := range want {
+		k := (col + int64(i)) / run
+		s, z := scale[k], 0.0
+		if zp != nil {
+			z = zp[k]
+		}
+		x.largest[k] = max(x.largest[k], math.Abs(w))
+		d := x.codes[i]
+		if x.decode == nil {
+			if x.problem = x.offGrid(d, s, z); x.problem != "" {
+				return
+			}
+		} else if d >= float64(x.low) && d <= float64(x.high) {
+			d = s * (d - z)
+		} else {
+			x.problem = "holds a code outside the range of its scheme"
+			return
+		}
+		x.filled[k] = x.filled[k] || d != 0
+		e, limit := math.Abs(w-d), x.tight(w, s)
+		if math.IsNaN(e) {
+			x.problem = "is not a number"
+			return
+		}
+		if e-limit > x.margin {
+			x.margin, x.allowed = e-limit, limit
+		}
+		x.worst = max(x.worst, e)
+	}
+}
+
+// endBlocks ends the blocks above a row of scales; nil is the end of the weight. It finds
+// a scale that is larger than the weights of its block need: half a step of it would allow
+// any error. The packed container repeats the scale of a block of rows for each row, so
+// rows below each other with one scale count as one block. Unsigned blocks without anything
+// to scale have scale 1.
+func (x *comparison) endBlocks(next []float64) {
+	span := float64(x.high - x.low)
+	if x.decode == nil {
+		span-- // the buffers do not tell affine from symmetric, which has one code less
+	}
+	digits, tiny := x.precision()
+	for k, s := range x.current {
+		if next != nil && next[k] == s {
+			continue
+		}
+		most := x.largest[k]
+		empty := s == 1 && !x.scheme.Signed() && !x.filled[k] && most <= span*tiny
+		if s*span > 2*most*(1+8*digits)+span*tiny && !empty && x.problem == "" {
+			x.problem = fmt.Sprintf("has a scale of %.3g where the largest weight is %.3g", s, most)
+		}
+		x.largest[k], x.filled[k] = 0, false
+	}
 }
 
 // tolerance is the error that rounding to the nearest code allows for a weight w with
@@ -90,36 +171,6 @@ func (q *quantized) tolerance() func(w, s float64) float64 {
 	return func(w, s float64) float64 {
 		return s*(0.5+4*span*digits) + span*tiny + math.Abs(w)*stored + s*stored
 	}
-}
-
-// wideScale finds a scale that is larger than the weights of its block need: half a
-// step of it would allow any error. The packed container repeats the scale of a block
-// of rows for each row, so rows below each other with one scale count as one block.
-// Unsigned blocks without anything to scale have scale 1.
-func (q *quantized) wideScale(largest []float64, filled []bool) string {
-	low, high := q.scheme.Range()
-	span := float64(high - low)
-	if q.decode == nil {
-		span-- // the buffers do not tell affine from symmetric, which has one code less
-	}
-	digits, tiny := q.precision()
-	for c := range q.across {
-		most, any := 0.0, false
-		for r := range q.scaleRows {
-			k := r*q.across + c
-			s := q.scale[k]
-			most, any = max(most, largest[k]), any || filled[k]
-			if r+1 < q.scaleRows && q.scale[k+q.across] == s {
-				continue
-			}
-			empty := s == 1 && !q.scheme.Signed() && !any && most <= span*tiny
-			if s*span > 2*most*(1+8*digits)+span*tiny && !empty {
-				return fmt.Sprintf("has a scale of %.3g where the largest weight is %.3g", s, most)
-			}
-			most, any = 0, false
-		}
-	}
-	return ""
 }
 
 // precision is half a unit in the last place of 1, and the smallest number, of the

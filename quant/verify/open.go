@@ -21,14 +21,15 @@ type quantized struct {
 	rows, row  int64 // the weight as rows x row
 	scaleRows  int64 // rows of scale; each serves rows/scaleRows rows of the weight
 	across     int64 // scales per row
-	scale      []float64
-	zp         []float64 // nil without zero points
 	weights    *tensor.Tensor
-	decode     func(raw []byte, codes []float64) // one row; nil when weights are floats
+	decode     func(raw []byte, codes []float64) // consecutive codes; nil when weights are floats
 	arithmetic tensor.DType
 	stored     tensor.DType
 
-	zeroPointsLater bool // they are packed and unpacked after geometry
+	scales, points *tensor.Tensor // of all rows; points is nil without zero points
+	packedPoints   float64        // what to take from packed zero points; NaN when they are not packed
+	at             int64          // the row of scales that scale begins with
+	scale, zp      []float64      // of a few rows
 }
 
 func broken(format string, args ...any) *quantized {
@@ -36,14 +37,14 @@ func broken(format string, args ...any) *quantized {
 }
 
 // geometry fills the shape of the weight and its scales, and checks that they fit.
-func (q *quantized) geometry(src *tensor.Tensor, scale, zp *tensor.Tensor) error {
+func (q *quantized) geometry(src *tensor.Tensor, scale, zp *tensor.Tensor) {
 	if len(src.Shape) < 2 || src.Elements() == 0 || !src.DType.Weight() {
 		q.problem = "was quantized although it is no matrix of weights"
-		return nil
+		return
 	}
-	if (zp != nil) != q.scheme.HasZeroPoint() && !q.zeroPointsLater {
+	if (zp != nil) != q.scheme.HasZeroPoint() {
 		q.problem = fmt.Sprintf("its scheme is %s %s, and zero points are there: %v", q.scheme.WeightDType, q.scheme.Mode, zp != nil)
-		return nil
+		return
 	}
 	q.rows, q.row = src.Shape[0], src.Elements()/src.Shape[0]
 	q.arithmetic, q.stored = src.DType.Arithmetic(), src.DType
@@ -58,30 +59,70 @@ func (q *quantized) geometry(src *tensor.Tensor, scale, zp *tensor.Tensor) error
 		q.problem = fmt.Sprintf("scales of shape %v do not divide a weight of shape %v", scale.Shape, src.Shape)
 	}
 	if q.problem != "" {
-		return nil
+		return
 	}
-	var err error
-	if q.scale, err = floats(scale); err != nil {
-		return err
-	}
-	for _, s := range q.scale {
-		if !(s >= 0) || math.IsInf(s, 0) {
-			q.problem = fmt.Sprintf("a scale is %g", s)
-			return nil
-		}
-	}
+	q.scales, q.points = scale, zp
 	if zp == nil {
-		return nil
+		return
+	}
+	if bits := int64(q.scheme.Bits()); !math.IsNaN(q.packedPoints) {
+		per := 32 / bits
+		if zp.DType != tensor.I32 || len(zp.Shape) != 2 || zp.Shape[0] != (q.rows+per-1)/per || zp.Shape[1] != q.across || q.scaleRows != q.rows {
+			q.problem = fmt.Sprintf("its zero points are %s %v", zp.DType, zp.Shape)
+		}
+		return
 	}
 	if want := codeType(q.scheme, false); zp.DType != want {
 		q.problem = fmt.Sprintf("its zero points are %s, not %s", zp.DType, want)
+	} else if zp.Elements() != scale.Elements() || zp.Shape[0] != scale.Shape[0] {
+		q.problem = fmt.Sprintf("%d zero points for %d scales", zp.Elements(), scale.Elements())
+	}
+}
+
+// load reads the scales and zero points of the rows [from, to) of scales, unless they are
+// at hand; a weight has as many of them as it likes, so they are never read whole.
+func (q *quantized) load(from, to int64) error {
+	if q.at == from && int64(len(q.scale)) == (to-from)*q.across {
 		return nil
 	}
-	q.zp, err = floats(zp)
-	if err == nil && len(q.zp) != len(q.scale) {
-		q.problem = fmt.Sprintf("%d zero points for %d scales", len(q.zp), len(q.scale))
+	var err error
+	if q.scale, err = floats(q.scales, from, to); err != nil {
+		return err
 	}
-	return err
+	q.at = from
+	for _, s := range q.scale {
+		if !(s >= 0) || math.IsInf(s, 0) {
+			q.problem = fmt.Sprintf("a scale is %g", s)
+		}
+	}
+	switch {
+	case q.points == nil:
+		return nil
+	case math.IsNaN(q.packedPoints):
+		q.zp, err = floats(q.points, from, to)
+		return err
+	}
+	return q.loadPacked(from, to)
+}
+
+// loadPacked unpacks words that hold the zero points of 8 (or 4) rows each.
+func (q *quantized) loadPacked(from, to int64) error {
+	bits := int64(q.scheme.Bits())
+	per := 32 / bits
+	part := tile.Tile{Row: from / per, Rows: (to+per-1)/per - from/per}
+	raw := tensor.Buffer(nil, int(part.Size(q.points)))
+	if err := part.Read(q.points, raw); err != nil {
+		return err
+	}
+	words := tensor.View[int32](raw)
+	q.zp = q.zp[:0]
+	for r := from; r < to; r++ {
+		for c := range q.across {
+			word := uint32(words[(r/per-from/per)*q.across+c])
+			q.zp = append(q.zp, float64(word>>(r%per*bits)&(1<<bits-1))-q.packedPoints)
+		}
+	}
+	return nil
 }
 
 // codeType is the dtype of codes and zero points, one a byte.
@@ -92,17 +133,14 @@ func codeType(s scheme.Scheme, nibble bool) tensor.DType {
 	return tensor.U8
 }
 
-// floats reads a small tensor whole.
-func floats(t *tensor.Tensor) ([]float64, error) {
-	var out []float64
-	for _, x := range tile.Cut(t, 1) {
-		b := tensor.Buffer(nil, int(x.Size(t)))
-		if err := x.Read(t, b); err != nil {
-			return nil, err
-		}
-		out = append(out, widen(t.DType, b)...)
+// floats reads the rows [from, to) of a tensor.
+func floats(t *tensor.Tensor, from, to int64) ([]float64, error) {
+	x := tile.Tile{Row: from, Rows: to - from}
+	b := tensor.Buffer(nil, int(x.Size(t)))
+	if err := x.Read(t, b); err != nil {
+		return nil, err
 	}
-	return out, nil
+	return widen(t.DType, b), nil
 }
 
 // widen turns values of the dtypes that weights, scales and codes have to float64.
@@ -152,7 +190,7 @@ func (v *verifier) int8(src *tensor.Tensor, notes map[string]container.SchemeNot
 	if codes.DType != codeType(scheme, nibble) || fmt.Sprint(codes.Shape) != fmt.Sprint(src.Shape) {
 		return broken("its codes are %s %v", codes.DType, codes.Shape), nil
 	}
-	q := &quantized{scheme: scheme, weights: codes}
+	q := &quantized{scheme: scheme, weights: codes, packedPoints: math.NaN()}
 	q.decode = func(raw []byte, out []float64) {
 		for i, c := range raw {
 			if nibble && c > 15 {
@@ -169,7 +207,8 @@ func (v *verifier) int8(src *tensor.Tensor, notes map[string]container.SchemeNot
 			}
 		}
 	}
-	return q, q.geometry(src, scale, zp)
+	q.geometry(src, scale, zp)
+	return q, nil
 }
 
 // packed opens NAME_packed, NAME_scale, NAME_shape, NAME_zero_point.
@@ -186,7 +225,7 @@ func (v *verifier) packed(src *tensor.Tensor, notes map[string]container.SchemeN
 	if shape.DType != tensor.I64 || len(shape.Shape) != 1 || shape.Shape[0] != int64(len(src.Shape)) {
 		return broken("its shape is recorded as %s %v", shape.DType, shape.Shape), nil
 	}
-	q := &quantized{scheme: note.Parse(), weights: words, zeroPointsLater: true}
+	q := &quantized{scheme: note.Parse(), weights: words}
 	raw := tensor.Buffer(nil, int(shape.Bytes()))
 	if err := (tile.Tile{Rows: shape.Elements()}).Read(shape, raw); err != nil {
 		return nil, err
@@ -194,57 +233,32 @@ func (v *verifier) packed(src *tensor.Tensor, notes map[string]container.SchemeN
 	if fmt.Sprint(tensor.View[int64](raw)) != fmt.Sprint(src.Shape) {
 		return broken("its shape is recorded as %v", tensor.View[int64](raw)), nil
 	}
-	if err := q.geometry(src, scale, nil); err != nil || q.problem != "" {
-		return q, err
+	if q.scheme.Signed() {
+		q.packedPoints = float64(int(1) << (q.scheme.Bits() - 1))
+	}
+	if q.geometry(src, scale, zp); q.problem != "" {
+		return q, nil
 	}
 	bits := int64(q.scheme.Bits())
 	if words.DType != tensor.I32 || words.Shape[0] != q.rows || words.Shape[1] != (q.row*bits+31)/32 {
 		return broken("its packed codes are %s %v", words.DType, words.Shape), nil
 	}
 	// Codes are unsigned in the file; an unsigned scheme reads them as they are.
-	unpacked, shift := make([]byte, q.row), 0.0
-	if q.scheme.Signed() {
-		shift = float64(int(1) << (bits - 1))
-	}
+	var unpacked []byte
 	q.decode = func(raw []byte, out []float64) {
 		codes := raw
 		if bits == 4 {
-			codes = unpacked
+			if len(unpacked) < len(out) {
+				unpacked = make([]byte, len(out))
+			}
+			codes = unpacked[:len(out)]
 			kernel.Unpack4(raw, false, codes)
 		}
 		for i := range out {
-			out[i] = float64(codes[i]) - shift
+			out[i] = float64(codes[i]) - q.packedPoints
 		}
-	}
-	if (zp != nil) != q.scheme.HasZeroPoint() {
-		return broken("its scheme is %s %s, and zero points are there: %v", q.scheme.WeightDType, q.scheme.Mode, zp != nil), nil
-	}
-	if zp != nil {
-		return q, q.unpackZeroPoints(zp, shift)
 	}
 	return q, nil
-}
-
-// unpackZeroPoints reads words that hold the zero points of 8 (or 4) rows each.
-func (q *quantized) unpackZeroPoints(zp *tensor.Tensor, shift float64) error {
-	bits := int64(q.scheme.Bits())
-	per := 32 / bits
-	if zp.DType != tensor.I32 || len(zp.Shape) != 2 || zp.Shape[0] != (q.rows+per-1)/per || zp.Shape[1] != q.across {
-		q.problem = fmt.Sprintf("its zero points are %s %v", zp.DType, zp.Shape)
-		return nil
-	}
-	raw := tensor.Buffer(nil, int(zp.Bytes()))
-	if err := (tile.Tile{Rows: zp.Shape[0]}).Read(zp, raw); err != nil {
-		return err
-	}
-	words := tensor.View[int32](raw)
-	for r := range q.rows {
-		for c := range q.across {
-			word := uint32(words[r/per*q.across+c])
-			q.zp = append(q.zp, float64(word>>(r%per*bits)&(1<<bits-1))-shift)
-		}
-	}
-	return nil
 }
 
 // coreml opens the _COREML_ buffers; the weights themselves are floats.
@@ -282,7 +296,7 @@ func (v *verifier) coreml(src *tensor.Tensor) (*quantized, error) {
 		return nil, err
 	}
 	// The buffers do not tell symmetric from affine; the wider range of affine codes holds.
-	q := &quantized{weights: weights, scheme: scheme.Scheme{Mode: scheme.Affine}}
+	q := &quantized{weights: weights, scheme: scheme.Scheme{Mode: scheme.Affine}, packedPoints: math.NaN()}
 	if zp == nil {
 		q.scheme.Mode = scheme.Symmetric
 	}
@@ -298,5 +312,6 @@ func (v *verifier) coreml(src *tensor.Tensor) (*quantized, error) {
 	default:
 		return broken("it claims %d bits", n), nil
 	}
-	return q, q.geometry(src, scale, zp)
+	q.geometry(src, scale, zp)
+	return q, nil
 }

@@ -22,12 +22,18 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"strings"
 
 	"nibble/quant/plan"
 )
 
-func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
+func main() {
+	// Tiles live shortly: collect them early, so that memory stays what is in use.
+	debug.SetGCPercent(50)
+	debug.SetMemoryLimit(160 << 20)
+	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
+}
 
 const usage = `nibble turns a model checkpoint into a 4-bit one.
 

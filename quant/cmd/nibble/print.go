@@ -58,7 +58,7 @@ func (c *call) printInspection(x inspection) {
 }
 
 func (c *call) printPlan(r *report.Report) {
-	in := r.Inputs[0]
+	in := r.Source()
 	fmt.Fprintf(c.stdout, "%s: %s, %s -> %s, %s\n", in.Name, in.Format, report.Size(in.Bytes), r.Output.Format, report.Size(r.Output.Bytes))
 	c.table(func(w *tabwriter.Writer) {
 		for _, t := range r.Tensors {
@@ -88,7 +88,7 @@ func schemeText(s *report.Scheme) string {
 }
 
 func (c *call) printSummary(r *report.Report) {
-	fmt.Fprintf(c.stdout, "%s: %s, %s -> %s", r.Output.Name, r.Output.Format, report.Size(r.Inputs[0].Bytes), report.Size(r.Output.Bytes))
+	fmt.Fprintf(c.stdout, "%s: %s, %s -> %s", r.Output.Name, r.Output.Format, report.Size(r.Source().Bytes), report.Size(r.Output.Bytes))
 	fmt.Fprintf(c.stdout, ", %d of %d tensors quantized", r.Totals.Quantized, r.Totals.Tensors)
 	if r.Totals.SQNR != nil {
 		fmt.Fprintf(c.stdout, ", SQNR %.2f dB", *r.Totals.SQNR)
