@@ -79,8 +79,10 @@ func (j *Job) index() (name string, text []byte, err error) {
 		WeightMap map[string]string `json:"weight_map"`
 	}{WeightMap: map[string]string{}}
 	for _, s := range j.shards {
-		for _, n := range s.layout.EntryOut {
-			x.Metadata.TotalSize += n
+		for _, r := range s.layout.Runs {
+			for i := range r.Pieces {
+				x.Metadata.TotalSize += r.Pieces[i].Bytes()
+			}
 		}
 		for _, name := range s.layout.Names {
 			x.WeightMap[name] = s.name

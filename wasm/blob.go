@@ -5,6 +5,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"strings"
 	"sync"
 
 	"github.com/hack-pad/safejs"
@@ -12,12 +13,12 @@ import (
 	"nibble/quant/tensor"
 )
 
-// blob is a File or Blob of the page as an io.ReaderAt. Reads smaller than page are
-// served from cached pages, since each crossing and each slice cost far more than the bytes.
+// blob is a file of the page as an io.ReaderAt: {name, size, read(from, into)}. Reads
+// smaller than page are served from cached pages, since each crossing costs far more than
+// the bytes.
 type blob struct {
 	value safejs.Value
 	size  int64
-	array safejs.Value // the Uint8Array class
 }
 
 // cache is the pages of all blobs together; a model can have hundreds of files, and verify
@@ -36,7 +37,7 @@ type page struct {
 
 const pageSize = 128 << 10
 
-// newFiles wraps a list of {name, blob}.
+// newFiles wraps a list of them.
 func newFiles(list safejs.Value) ([]*tensor.File, error) {
 	n, err := list.Length()
 	if err != nil {
@@ -57,7 +58,6 @@ func newFiles(list safejs.Value) ([]*tensor.File, error) {
 	return files, nil
 }
 
-// newFile wraps {name, blob}.
 func newFile(v safejs.Value) (*tensor.File, error) {
 	name, err := v.Get("name")
 	if err != nil {
@@ -67,11 +67,7 @@ func newFile(v safejs.Value) (*tensor.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	value, err := v.Get("blob")
-	if err != nil {
-		return nil, err
-	}
-	size, err := value.Get("size")
+	size, err := v.Get("size")
 	if err != nil {
 		return nil, err
 	}
@@ -79,11 +75,7 @@ func newFile(v safejs.Value) (*tensor.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	array, err := safejs.Global().Get("Uint8Array")
-	if err != nil {
-		return nil, err
-	}
-	return &tensor.File{Name: text, Size: int64(n), R: &blob{value: value, size: int64(n), array: array}}, nil
+	return &tensor.File{Name: text, Size: int64(n), R: &blob{v, int64(n)}}, nil
 }
 
 // ReadAt implements io.ReaderAt.
@@ -127,28 +119,67 @@ func (b *blob) pageOf(at int64) (page, error) {
 	return p, nil
 }
 
-// read takes one slice of the blob.
+// crossings are arrays in JavaScript that reads go through, one for each read in flight. A
+// buffer of the browser's would live until Go's collector comes around to it.
+var crossings = make(chan safejs.Value, 4)
+
+// crossingSize is how much crosses at a time.
+const crossingSize = 4 << 20
+
+func crossing() (safejs.Value, error) {
+	select {
+	case array := <-crossings:
+		return array, nil
+	default:
+	}
+	class, err := safejs.Global().Get("Uint8Array")
+	if err != nil {
+		return safejs.Value{}, err
+	}
+	return class.New(crossingSize)
+}
+
+// read has the page fill an array, piece by piece, and copies it.
 func (b *blob) read(dst []byte, at int64) (int, error) {
-	end := min(at+int64(len(dst)), b.size)
-	slice, err := b.value.Call("slice", float64(at), float64(end))
+	array, err := crossing()
 	if err != nil {
 		return 0, err
 	}
-	pending, err := slice.Call("arrayBuffer")
-	if err != nil {
-		return 0, err
+	defer func() {
+		select {
+		case crossings <- array:
+		default:
+		}
+	}()
+	want := min(int64(len(dst)), b.size-at)
+	n := int64(0)
+	for n < want {
+		part := min(crossingSize, want-n)
+		view := array
+		if part < crossingSize {
+			if view, err = array.Call("subarray", 0, int(part)); err != nil {
+				return int(n), err
+			}
+		}
+		if err := b.fill(view, at+n); err != nil {
+			return int(n), fmt.Errorf("the file can no longer be read (%s): was it moved or changed?", strings.TrimPrefix(err.Error(), "JavaScript error: "))
+		}
+		if _, err := safejs.CopyBytesToGo(dst[n:n+part], view); err != nil {
+			return int(n), err
+		}
+		n += part
 	}
-	buffer, err := await(pending)
-	if err != nil {
-		return 0, fmt.Errorf("the file can no longer be read (%w): was it moved or changed?", err)
+	if want < int64(len(dst)) {
+		return int(n), io.EOF
 	}
-	array, err := b.array.New(buffer)
-	if err != nil {
-		return 0, err
+	return int(n), nil
+}
+
+// fill waits where reading takes a Promise.
+func (b *blob) fill(view safejs.Value, at int64) error {
+	result, err := b.value.Call("read", float64(at), view)
+	if err == nil && result.Type() == safejs.TypeObject {
+		_, err = await(result)
 	}
-	n, err := safejs.CopyBytesToGo(dst[:end-at], array)
-	if err == nil && n < len(dst) {
-		err = io.EOF
-	}
-	return n, err
+	return err
 }

@@ -24,6 +24,7 @@ func main() {
 	// The instance has a fixed budget: collect early rather than grow, for linear
 	// memory never shrinks.
 	debug.SetGCPercent(50)
+	debug.SetMemoryLimit(64 << 20)
 	if err := export(); err != nil {
 		fmt.Fprintln(os.Stderr, "nibble:", err)
 		os.Exit(1)

@@ -9,22 +9,27 @@ import "encoding/json"
 // happens when a browser keeps an old copy of one of the two files.
 //
 //	nibble.protocol                                        number
-//	nibble.inspect(files: {name, blob}[])                  -> Promise<Inspection as JSON>
+//	nibble.inspect(files: File[])                          -> Promise<Inspection as JSON>
 //	nibble.plan(request as JSON)                           -> Promise<report.json's shape, errors null>
 //	nibble.measure(names as JSON)                          -> Promise<{name: figures} as JSON>
 //	nibble.convert(name, hash, zip, sink, progress)        -> Promise<report.json>
 //	nibble.report(form: "csv" | "html")                    -> Promise<text as JSON>
 //	nibble.python(name)                                    -> Promise<text as JSON>
 //	nibble.config()                                        -> Promise<Config as JSON>
-//	nibble.verify(output: {name, blob}[], progress)        -> Promise<verify.Report as JSON>
+//	nibble.verify(output: File[], progress)                -> Promise<verify.Report as JSON>
 //	nibble.stop()
+//
+// A File is {name, size, read(from, into: Uint8Array)}; read fills the array and may return
+// a Promise.
 //
 // inspect opens what the other calls work on; plan decides what convert does; measure
 // tells what the plan costs a few tensors and ends when another call comes; report and
 // python speak of the last conversion; config is the plan's recipe, for export. convert
 // fills the files of a sink, one after the other: create(name, bytes), write(Uint8Array)
 // any number of times, close(). Each may return a Promise, which is waited for; the array
-// is reused after that. zip makes one file of a sharded output. A Promise is rejected with {kind: "format" | "unsupported" | "machine" | "internal", message}.
+// is reused after that. zip makes one file of a sharded output.
+//
+// A Promise is rejected with {kind: "format" | "unsupported" | "machine" | "internal", message}.
 const Protocol = 3
 
 // Kinds of error beside those of package fault.

@@ -20,6 +20,9 @@ func TestREADMEHoldsTheLines(t *testing.T) {
 			t.Fatal(err)
 		}
 		// The tail is shown once.
+		if folder, _, _ := strings.Cut(heads[container][1], "\n\n\ndef "); !strings.Contains(string(readme), strings.TrimSpace(strings.ReplaceAll(folder, "MODEL_FILE", `"model-int4"`))) {
+			t.Errorf("the README lacks the lines for a folder of %s:\n%s", container, folder)
+		}
 		head, tail, _ := strings.Cut(lines, "\nfor key, value in state.items():")
 		if !strings.Contains(string(readme), head) {
 			t.Errorf("the README lacks the lines for %s:\n%s", container, head)

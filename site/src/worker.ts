@@ -3,20 +3,21 @@
 // binds it too; absolute addresses come with the first message.
 
 import { PROTOCOL, type Failure, type Input, type Request, type Response, type Start } from './protocol'
+import { chooseReading, sourceOf, type Source } from './reader'
 import { openSink, sweep, type Sink } from './sink'
 import { speak, text } from './text'
 
 /** What wasm/main.go sets; its twin is wasm/protocol.go. */
 interface Core {
   protocol: number
-  inspect(files: Input[]): Promise<string>
+  inspect(files: Source[]): Promise<string>
   plan(request: string): Promise<string>
   measure(names: string): Promise<string>
   convert(name: string, hash: boolean, zip: boolean, sink: Sink, progress: (done: number, total: number) => void): Promise<string>
   report(form: string): Promise<string>
   python(name: string): Promise<string>
   config(): Promise<string>
-  verify(output: Input[], progress: (done: number, total: number) => void): Promise<string>
+  verify(output: Source[], progress: (done: number, total: number) => void): Promise<string>
 }
 
 interface GoRuntime { importObject: WebAssembly.Imports, run(i: WebAssembly.Instance): Promise<void> }
@@ -32,6 +33,8 @@ declare const self: {
 
 let core: Core
 let tab = ''
+/** What is open; a conversion measures how it is best read. */
+let inputs: Input[] = []
 
 self.onmessage = e => {
   const m = e.data
@@ -82,16 +85,20 @@ async function serve(m: Request) {
   const progress = (done: number, total: number) => self.postMessage({ id, done, total })
   let answer: unknown
   switch (m.call) {
-    case 'inspect': answer = JSON.parse(await core.inspect(...m.args)); break
+    case 'inspect':
+      inputs = m.args[0]
+      answer = JSON.parse(await core.inspect(inputs.map(sourceOf)))
+      break
     case 'plan': answer = JSON.parse(await core.plan(...m.args)); break
     case 'measure': answer = JSON.parse(await core.measure(...m.args)); break
     case 'report': answer = JSON.parse(await core.report(...m.args)); break
     case 'python': answer = JSON.parse(await core.python(...m.args)); break
     case 'config': answer = JSON.parse(await core.config()); break
-    case 'verify': answer = JSON.parse(await core.verify(...m.args, progress)); break
+    case 'verify': answer = JSON.parse(await core.verify(m.args[0].map(sourceOf), progress)); break
     case 'convert': {
       const [name, hash, target] = m.args
       const sink = await openSink(tab, target)
+      await chooseReading(inputs)
       try {
         // A sharded result that goes to no folder is one zip.
         const report = await core.convert(name, hash, target.kind === 'private', sink, progress)

@@ -14,7 +14,7 @@ const (
 	maxPickle = 48 << 20
 	maxStack  = 1 << 20   // values on the stack; CPython's pickler keeps it below 3,000
 	maxMarks  = 256       // nested MARKs, each a stack of its own
-	maxMemory = 192 << 20 // bytes that running the pickle may hold, roughly
+	maxMemory = 320 << 20 // bytes that running the pickle may hold, roughly
 	maxInt    = 64        // bytes of an integer
 )
 

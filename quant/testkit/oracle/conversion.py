@@ -2,6 +2,7 @@
 prints, give the same program and the same weight.bin as PostTrainingQuantizer's model.
 """
 
+import json
 import os
 import pathlib
 import subprocess
@@ -11,6 +12,7 @@ import coremltools as ct
 import numpy as np
 import torch
 from coremltools.converters.mil.mil import types
+from safetensors.torch import save_file
 
 import models
 import ptq
@@ -27,6 +29,7 @@ CASES = [(name, torch.float32, r) for name in ("mlp", "conv", "attention", "tied
 # coremltools quantizes tied weights twice, and with affine codes the second time differs.
 CASES = [c for c in CASES if c[0] != "tied" or "quantization_scheme" not in c[2]]
 CASES += [("root", torch.float16, r) for r in RECIPES]  # coremltools converts few other half models
+CASES += [(name, torch.float32, RECIPES[i], True) for name, i in (("mlp", 2), ("conv", 0))]  # sharded
 CONTAINERS = ["coremltools", "int8", "packed"]
 
 torch.backends.mha.set_fastpath_enabled(False)
@@ -74,11 +77,27 @@ def run_lines(lines, model, example, name, folder):
     return described(scope["package"], folder)
 
 
-def check(nibble, name, dtype, entry, folder):
+def shards(state, folder):
+    """A state dict as a folder of two shards with an index."""
+    folder.mkdir()
+    where = {}
+    for n in (0, 1):
+        file = f"model-{n + 1:05}-of-00002.safetensors"
+        part = {k: v.contiguous() for k, v in list(state.items())[n::2]}
+        save_file(part, folder / file)
+        where |= {k: file for k in part}
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": where}))
+    return folder
+
+
+def check(nibble, name, dtype, entry, folder, sharded=False):
     """Returns how many quantized constants the program holds."""
     config = {"global_config": entry}
     model = models.build(name, dtype)
-    torch.save(model.state_dict(), folder / "in.pt")
+    source = folder / "in.pt"
+    torch.save(model.state_dict(), source)
+    if sharded:
+        source = shards(model.state_dict(), folder / "in")
     example = models.example(name).to(dtype) if name != "tied" else models.example(name)
     asked = [f"--module-type={t}" for t in models.TYPES.get(name, [])] + ["--coremltools-skips", "--include-embeddings"]
     made = ptq.Recorder(model, ptq.python_config(config)).compress()
@@ -90,9 +109,8 @@ def check(nibble, name, dtype, entry, folder):
     bits = entry["weight_dtype"].lstrip("uint")
     assert all(d.lstrip("uint") == bits for d in data), f"{name}: the program holds {data}, not {entry['weight_dtype']}"
     for container in CONTAINERS:
-        extension = ".pt" if container == "coremltools" else ".safetensors"
-        out = "out" + extension
-        nibble("convert", folder / "in.pt", "--config", save(config, folder), "--to", container, "-o", folder / out, *asked)
+        out = "out" + (f"-{container}" if sharded else ".pt" if container == "coremltools" else ".safetensors")
+        nibble("convert", source, "--config", save(config, folder), "--to", container, "-o", folder / out, *asked)
         lines = nibble("python", out, cwd=folder)
         fresh = models.build(name, dtype)
         with torch.no_grad():
@@ -106,8 +124,6 @@ def check(nibble, name, dtype, entry, folder):
 
 
 def save(config, folder):
-    import json
-
     path = pathlib.Path(folder) / "config.json"
     path.write_text(json.dumps(config))
     return path

@@ -1,7 +1,7 @@
 """Every way in which PyTorch people have a model on disk, written by torch and safetensors.
 
 write(folder) writes one layout and returns (what to open, name -> tensor that it holds), or
-(what to open, part of the error that it must give). LAYOUTS lists them by name; tar.py of
+(what to open, part of the error that it must give). LAYOUTS lists them by name; the tar of
 2016 and zips with odd fields are written by hand and read back by torch, to be sure.
 
     check(run, name, folder)   holds what Nibble reads against the tensors, byte for byte
@@ -18,7 +18,6 @@ import pathlib
 import pickle
 import struct
 import subprocess
-import sys
 import tarfile
 import types
 import zipfile
@@ -246,7 +245,7 @@ def tar(state, views=False):
         pickle.dump(len(distinct), described, protocol=2)
         moved = []
         for key, t in distinct:
-            pickle.dump((key + 1000, "cpu", type(t.storage()) if False else getattr(torch, t.storage()._pickle_storage_type())), storages, protocol=2)
+            pickle.dump((key + 1000, "cpu", getattr(torch, t.storage()._pickle_storage_type())), storages, protocol=2)
             raw = t.reshape(-1).view(torch.uint8).numpy().tobytes()
             storages.write(struct.pack("<q", t.numel()) + raw)
             where = key + 1000
@@ -385,7 +384,7 @@ LAYOUTS = {
     "module": whole(lambda net: net), "module, legacy": whole(lambda net: net, _use_new_zipfile_serialization=False), "module in a dict": whole(lambda net: {"epoch": 1, "model": net}),
     "module, protocol 4": whole(lambda net: net, pickle_protocol=4),
     "Lightning": wrapped(lightning), "DeepSpeed": wrapped(deepspeed), "Trainer": wrapped(trainer), "Lightning, legacy": wrapped(lightning, _use_new_zipfile_serialization=False),
-    "one dict of another name": wrapped(lambda state: {"step": 5, "student": state}), "two wrappers": wrapped(lambda state: {"checkpoint": {"model": state}, "iter": 3} if False else {"model": {"state_dict": state}, "iter": 3}),
+    "one dict of another name": wrapped(lambda state: {"step": 5, "student": state}), "two wrappers": wrapped(lambda state: {"model": {"state_dict": state}, "iter": 3}),
     "safetensors": safetensors(plain_untied), "safetensors, metadata": safetensors(plain_untied, metadata={"format": "pt", "ünïcode": "✓ \" \\"}),
     "safetensors, every dtype": safetensors(every), "safetensors, NumPy": from_numpy, "safetensors, padded": padded,
     "shards, safetensors": sharded("safetensors"), "shards, PyTorch": sharded("bin"), "shards, one": sharded("safetensors", 1),
@@ -441,16 +440,3 @@ def check_folder(path, out, want):
     for file in path.iterdir():
         if file.suffix in (".json", ".md") and ".index." not in file.name:
             assert (out / file.name).read_bytes() == file.read_bytes(), f"{file.name} was not copied"
-
-
-if __name__ == "__main__":
-    import functools
-    import tempfile
-    from oracle import nibble
-    names = sys.argv[2:] or LAYOUTS
-    for name in names:
-        with tempfile.TemporaryDirectory() as d:
-            try:
-                print(name, check(functools.partial(nibble, sys.argv[1]), name, pathlib.Path(d)))
-            except Exception as e:
-                print("FAIL", name, type(e).__name__, e)

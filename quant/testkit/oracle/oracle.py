@@ -1,7 +1,7 @@
 """Holds Nibble's native command against coremltools, torch, safetensors and
 compressed-tensors.
 
-Run by `./build.sh oracle`, which makes the Python environment. In five parts:
+Run by `./build.sh oracle`, which makes the Python environment. In parts:
 
   state dicts  for every model, weight dtype and recipe: the coremltools container equals
                PostTrainingQuantizer(model, config).compress().state_dict(), with
@@ -12,6 +12,9 @@ Run by `./build.sh oracle`, which makes the Python environment. In five parts:
   configs      what coremltools refuses, Nibble refuses (configs.py)
   tied         verdicts that conflict are an error
   conversion   ct.convert, by the lines that Nibble prints (conversion.py)
+  zero blocks  what ct.convert makes of scales of 0
+  layouts      every way in which torch and safetensors write a model, read byte for byte
+               (layouts.py)
 
 The command line: oracle.py NIBBLE. Exit status 1 when anything differs or is missing.
 """
@@ -37,6 +40,7 @@ warnings.simplefilter("ignore")
 
 import configs
 import conversion
+import layouts
 import models
 import ptq
 from containers import check_coremltools, check_int8, check_packed
@@ -215,10 +219,11 @@ def main():
         "exports": [(check_export, name, c) for name, c in EXPORTS],
         "configs": [(check_configs,)],
         "tied": [(check_tied, *row) for row in TIED_CONFLICTS],
-        "conversion": [(lambda run, folder, *row: (conversion.check(run, *row, folder), 0), *row) for row in conversion.CASES],
+        "conversion": [(lambda run, folder, *row: (conversion.check(run, *row[:3], folder, *row[3:]), 0), *row) for row in conversion.CASES],
         "zero blocks": [(lambda run, folder, *row: (conversion.zero_blocks(run, *row, folder), 0), d, s) for d in ("uint4", "uint8") for s in SCHEMES],
+        "layouts": [(lambda run, folder, name: (layouts.check(run, name, folder), 0), name) for name in layouts.LAYOUTS],
     }
-    want = {"state dicts": 4 * (4 * 37 + 33), "exports": 21, "configs": 1, "tied": 3, "conversion": 33, "zero blocks": 4}
+    want = {"state dicts": 4 * (4 * 37 + 33), "exports": 21, "configs": 1, "tied": 3, "conversion": 35, "zero blocks": 4, "layouts": 63}
     failed = 0
     for part, rows in parts.items():
         ran = things = deviations = wrong = 0
