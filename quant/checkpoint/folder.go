@@ -71,6 +71,7 @@ func OpenOne(files []*tensor.File) (*Checkpoint, error) {
 // folder is the files of one folder by what they are.
 type folder struct {
 	name    string
+	deeper  int            // files in folders below
 	weights []*tensor.File // checkpoints of formats that Nibble reads
 	indexes []*tensor.File
 	rest    []*tensor.File
@@ -125,6 +126,11 @@ func sortOut(files []*tensor.File) (*folder, error) {
 		return a.name < b.name
 	})
 	top := all[0]
+	for _, f := range all[1:] {
+		if strings.HasPrefix(f.name, top.name+"/") || top.name == "." {
+			top.deeper += len(f.weights) + len(f.indexes) + len(f.rest)
+		}
+	}
 	if top.empty() { // name what there is
 		for _, f := range all[1:] {
 			top.rest = append(top.rest, f.rest...)
@@ -257,10 +263,15 @@ var otherWeights = []string{".safetensors", ".bin", ".pt", ".pth", ".ckpt", ".on
 
 // beside are the small files that are copied along, and notes on those that are not.
 func (f *folder) beside() (files []*tensor.File, notes []string) {
+	if f.deeper > 0 {
+		notes = append(notes, fmt.Sprintf("%d files in folders below are left out", f.deeper))
+	}
 	for _, x := range f.rest {
 		base := path.Base(x.Name)
 		switch {
 		case strings.HasPrefix(base, "."):
+		case strings.Contains(base, ".index.") && strings.HasSuffix(base, ".json"):
+			notes = append(notes, base+" is left out")
 		case slices.ContainsFunc(otherWeights, func(ending string) bool { return strings.HasSuffix(base, ending) }), x.Size > maxBeside:
 			notes = append(notes, base+" is left out")
 		default:

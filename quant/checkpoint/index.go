@@ -11,6 +11,7 @@ import (
 	"unicode/utf8"
 
 	"nibble/quant/fault"
+	"nibble/quant/format/safetensors"
 	"nibble/quant/tensor"
 )
 
@@ -18,6 +19,9 @@ import (
 // pytorch_model.bin.index.json. It is JSON: {"metadata": {...}, "weight_map": {tensor:
 // file in the same folder}} (huggingface_hub's serialization; transformers reads it).
 const indexEnding = ".index.json"
+
+// maxShards bounds a model's files.
+const maxShards = 10_000
 
 // maxIndex bounds an index, in bytes.
 const maxIndex = 64 << 20
@@ -58,12 +62,13 @@ func readIndex(f *tensor.File) (*index, error) {
 	if len(x.where) == 0 {
 		return nil, fault.Bad(f.Name, "the index has no weight_map, or an empty one").Hint("copy or download it again")
 	}
+	shards := map[string]string{}
 	for _, shard := range x.where {
-		if !slices.Contains(x.shards, shard) {
-			x.shards = append(x.shards, shard)
-		}
+		shards[shard] = shard
 	}
-	slices.Sort(x.shards)
+	if x.shards = sortedKeys(shards); len(x.shards) > maxShards {
+		return nil, fault.Not(f.Name, "the index names %d shards, more than any model has", len(x.shards))
+	}
 	return x, nil
 }
 
@@ -81,7 +86,7 @@ func (x *index) read(dec *jsontext.Decoder) error {
 			return err
 		}
 		if key.String() != "weight_map" {
-			if err := dec.SkipValue(); err != nil {
+			if err := safetensors.Skip(dec); err != nil {
 				return err
 			}
 			continue
@@ -123,11 +128,15 @@ func (x *index) read(dec *jsontext.Decoder) error {
 // openIndexed opens the model of the folder's index; of two, the one of safetensors.
 func (f *folder) openIndexed() (*Checkpoint, error) {
 	chosen := f.indexes[0]
-	for _, x := range f.indexes {
-		if strings.HasSuffix(x.Name, ".safetensors"+indexEnding) {
-			chosen = x
-			break
+	for _, usual := range []string{"pytorch_model.bin", "model.safetensors"} { // the last one there is wins
+		for _, x := range f.indexes {
+			if path.Base(x.Name) == usual+indexEnding {
+				chosen = x
+			}
 		}
+	}
+	if usual := strings.Contains(path.Base(chosen.Name), "model."); !usual && len(f.indexes) > 1 {
+		return nil, fault.Not("", "there are %d indexes (%s, %s) and Nibble converts one model at a time", len(f.indexes), f.indexes[0].Name, f.indexes[1].Name).Hint("choose the files of one")
 	}
 	x, err := readIndex(chosen)
 	if err != nil {

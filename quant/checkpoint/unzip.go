@@ -16,7 +16,11 @@ func Unzipped(f *tensor.File) []*tensor.File {
 	if err != nil || !torch.Match(head, f.Size) {
 		return itself
 	}
-	z, err := zip.NewReader(torch.Bounded(f), f.Size)
+	r, err := torch.Bounded(f)
+	if err != nil {
+		return itself
+	}
+	z, err := zip.NewReader(r, f.Size)
 	if err != nil {
 		return itself
 	}

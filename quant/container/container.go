@@ -155,12 +155,18 @@ func kept(t *tensor.Tensor) []Piece {
 	return []Piece{{Name: t.Name, DType: t.DType, Shape: t.Shape, Content: Kept}}
 }
 
+// reserved is a name that no tensor of a safetensors file can have.
+const reserved = "__metadata__"
+
 // unique refuses a layout in which two pieces have one name: the second would
 // silently shadow the first when the file is read.
-func unique(file string, runs []Run) error {
+func unique(file string, runs []Run, noReserved bool) error {
 	seen := map[string]bool{}
 	for _, r := range runs {
 		for _, p := range r.Pieces {
+			if p.Name == reserved && noReserved {
+				return fault.Not(file, "safetensors keeps this name for itself").In(p.Name).Hint("rename it in the source, or choose the coremltools container")
+			}
 			if seen[p.Name] && strings.Contains(p.Name, Prefix) {
 				return fault.Not(file, "this checkpoint is quantized already").In(p.Name).Hint("open the one it was made from")
 			}

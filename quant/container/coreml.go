@@ -64,7 +64,7 @@ func layoutCoreml(p *plan.Plan, o Options) (*Layout, error) {
 			items = append(items, pending[mod]...)
 		}
 	}
-	if err := unique(inputName(p), runs); err != nil {
+	if err := unique(inputName(p), runs, false); err != nil {
 		return nil, err
 	}
 	pickle, err := torch.Pickle(items, p.State.Versions)

@@ -113,7 +113,7 @@ func layoutSafetensors(p *plan.Plan, o Options, groups [][]Piece) (*Layout, erro
 		}
 	}
 	l := &Layout{Runs: runs}
-	if err := unique(inputName(p), runs); err != nil {
+	if err := unique(inputName(p), runs, true); err != nil {
 		return nil, err
 	}
 	meta, err := metadata(p, o)

@@ -28,6 +28,10 @@ func (c *call) files(paths []string) ([]*tensor.File, error) {
 			}
 		}
 		for _, n := range names {
+			// Before it is opened, which a pipe would keep waiting.
+			if info, err := os.Stat(n); err == nil && !info.Mode().IsRegular() {
+				return nil, fmt.Errorf("%s is not a regular file; name one", n)
+			}
 			f, err := os.Open(n)
 			if err != nil {
 				return nil, err
@@ -36,9 +40,6 @@ func (c *call) files(paths []string) ([]*tensor.File, error) {
 			info, err := f.Stat()
 			if err != nil {
 				return nil, err
-			}
-			if !info.Mode().IsRegular() {
-				return nil, fmt.Errorf("%s is not a regular file; name one", n)
 			}
 			out = append(out, &tensor.File{Name: filepath.ToSlash(n), Size: info.Size(), R: f})
 		}

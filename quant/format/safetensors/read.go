@@ -34,6 +34,9 @@ const maxHeader = 100_000_000
 const (
 	maxTensors = 1 << 18
 	maxString  = 16 << 20
+	maxMembers = 100_000  // of __metadata__, or of a value that is skipped
+	maxSizes   = 4 << 20  // sizes in all shapes
+	maxNames   = 32 << 20 // bytes of all names
 )
 
 // maxRank is torch's limit, too.
@@ -87,6 +90,8 @@ type header struct {
 	data int64 // where the values begin
 	dec  *jsontext.Decoder
 	out  Contents
+
+	sizes, names int // of all tensors
 }
 
 func (h *header) bad(what string, args ...any) *fault.Error {
@@ -134,7 +139,9 @@ func (h *header) metadata() error {
 		if v.Kind() != '"' {
 			return h.bad("__metadata__ entry %q is not a string", key)
 		}
-		h.out.Metadata[key] = v.String()
+		if h.out.Metadata[key] = v.String(); len(h.out.Metadata) > maxMembers {
+			return fault.Not(h.file.Name, "__metadata__ has more than %d entries", maxMembers)
+		}
 		return nil
 	})
 }
@@ -162,8 +169,7 @@ func (h *header) tensor(name string) error {
 			seen[2] = true
 			offsets, err = h.ints(name)
 		default:
-			err = h.dec.SkipValue()
-			if err != nil {
+			if err = Skip(h.dec); err != nil {
 				err = h.syntax(err)
 			}
 		}
@@ -191,8 +197,14 @@ func (h *header) tensor(name string) error {
 	}
 	t.Strides = tensor.DenseStrides(t.Shape)
 	t.Storage = tensor.Storage{File: h.file, Start: h.data + offsets[0], End: h.data + offsets[1]}
-	if h.out.Tensors = append(h.out.Tensors, t); len(h.out.Tensors) > maxTensors {
+	h.out.Tensors = append(h.out.Tensors, t)
+	h.sizes += len(t.Shape)
+	h.names += len(name)
+	switch {
+	case len(h.out.Tensors) > maxTensors:
 		return fault.Not(h.file.Name, "the file holds more than %d tensors", maxTensors)
+	case h.sizes > maxSizes || h.names > maxNames:
+		return fault.Not(h.file.Name, "the names or shapes of its tensors take more room than those of any model")
 	}
 	return nil
 }
@@ -227,6 +239,29 @@ func (h *header) ints(name string) ([]int64, error) {
 		return nil, h.syntax(err)
 	}
 	return list, nil
+}
+
+// Skip passes over a value whose meaning nobody knows. A decoder's own way keeps all the
+// names of an object, so they are counted.
+func Skip(dec *jsontext.Decoder) error {
+	for depth, tokens := 0, 0; ; tokens++ {
+		if tokens > maxMembers {
+			return errors.New("a value without a meaning to Nibble has too many members")
+		}
+		tok, err := dec.ReadToken()
+		if err != nil {
+			return err
+		}
+		switch tok.Kind() {
+		case '{', '[':
+			depth++
+		case '}', ']':
+			depth--
+		}
+		if depth == 0 {
+			return nil
+		}
+	}
 }
 
 // object reads an object; each consumes the value of one key.

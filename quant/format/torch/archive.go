@@ -3,6 +3,7 @@ package torch
 import (
 	"archive/zip"
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"io"
 	"strings"
@@ -44,14 +45,47 @@ func (b *bounded) ReadAt(p []byte, at int64) (int, error) {
 	return b.ReaderAt.ReadAt(p, at)
 }
 
-// Bounded is a file of which only as much may be read as a zip's directory should take.
-func Bounded(f *tensor.File) io.ReaderAt { return &bounded{f.R, f.Size, maxDirectory} }
+// Bounded is a zip of which only as much may be read as its directory should take.
+func Bounded(f *tensor.File) (io.ReaderAt, error) {
+	b := &bounded{f.R, f.Size, maxDirectory}
+	return b, endFits(b)
+}
+
+// endFits looks at the zip64 end record, where there is one: archive/zip makes room for as
+// many entries as it announces before it reads one (APPNOTE 6.3: 4.3.14, 4.3.15).
+func endFits(b *bounded) error {
+	tail := make([]byte, min(b.size, 64<<10+22))
+	if _, err := b.ReadAt(tail, b.size-int64(len(tail))); err != nil && err != io.EOF {
+		return err
+	}
+	end := bytes.LastIndex(tail, []byte("PK\x05\x06"))
+	if end < 20 || string(tail[end-20:end-16]) != "PK\x06\x07" {
+		return nil // archive/zip knows what to say where there is no end at all
+	}
+	var record [56]byte
+	at := binary.LittleEndian.Uint64(tail[end-12:])
+	if at > uint64(b.size) {
+		return zip.ErrFormat
+	}
+	if _, err := b.ReadAt(record[:], int64(at)); err != nil && err != io.EOF {
+		return err
+	}
+	const entry = 46 // bytes of the shortest
+	if binary.LittleEndian.Uint64(record[32:]) > maxDirectory/entry || binary.LittleEndian.Uint64(record[24:]) > maxDirectory/entry {
+		return errLong
+	}
+	return nil
+}
 
 var errLong = errors.New("it is longer than that of any checkpoint")
 
 // open finds data.pkl; whatever folder holds it is the root.
 func open(f *tensor.File) (*archive, error) {
 	limit := &bounded{f.R, f.Size, maxDirectory}
+	if err := endFits(limit); err != nil {
+		return nil, fault.Bad(f.Name, "the file begins like a zip but its directory cannot be read (%v)", err).
+			Hint("the file is damaged: copy or download it again")
+	}
 	z, err := zip.NewReader(limit, f.Size)
 	if err != nil && !errors.Is(err, zip.ErrInsecurePath) {
 		return nil, fault.Bad(f.Name, "the file begins like a zip but its directory cannot be read (%v)", err).

@@ -70,10 +70,18 @@ var dangerous = map[string]bool{
 // object constructors. Anything else becomes a name that is kept and never called: what
 // calling it would give is a record that says so (module.go).
 func (r *reader) find(module, name string) (any, error) {
+	if err := r.spend(1 + len(module) + len(name)); err != nil {
+		return nil, err
+	}
+	if own, ok := theirs[module]; ok {
+		module = own
+	}
 	full := module + "." + name
 	switch full {
-	case "Collections.OrderedDict": // see scan
-		return function(orderedDict), nil
+	case "collections.OrderedDict":
+		return function(r.orderedDict), nil
+	case "copy_reg._reconstructor", "copyreg._reconstructor":
+		return function(reconstruct), nil
 	case "torch._utils._rebuild_tensor", "torch._utils._rebuild_tensor_v2":
 		return function(r.rebuildV2), nil
 	case "torch._utils._rebuild_tensor_v3":
@@ -100,7 +108,7 @@ func (r *reader) find(module, name string) (any, error) {
 			return c, nil
 		}
 	}
-	return &class{r.file.Name, module, name}, nil // a name that cannot be called
+	return &class{reader: r, module: module, name: name}, nil // a name that cannot be called
 }
 
 // typeNamed finds a storage class or a dtype of torch's, nil when there is none.
@@ -124,15 +132,33 @@ func typeNamed(name string) any {
 	return nil
 }
 
+// ordered is an OrderedDict: its items as they were set, and its attributes.
+type ordered struct {
+	items []pair
+	state any
+}
+
+// Set and PySetState are what a pickle does to it.
+func (d *ordered) Set(key, value any) { d.items = append(d.items, pair{key, value}) }
+
+// PySetState keeps the attributes, such as _metadata.
+func (d *ordered) PySetState(state any) error {
+	d.state = state
+	return nil
+}
+
 // orderedDict is OrderedDict(), or OrderedDict([[key, value], ...]) as Python 2 pickled it.
-func orderedDict(args []any) (any, error) {
-	d := types.NewOrderedDict()
+func (r *reader) orderedDict(args []any) (any, error) {
+	d := &ordered{}
 	if len(args) == 0 {
 		return d, nil
 	}
 	pairs, ok := args[0].(*types.List)
 	if !ok || len(args) != 1 {
 		return nil, fmt.Errorf("OrderedDict of something that is no list of pairs")
+	}
+	if err := r.spend(40 * len(*pairs)); err != nil {
+		return nil, err
 	}
 	for _, p := range *pairs {
 		both := members(p)
@@ -142,6 +168,18 @@ func orderedDict(args []any) (any, error) {
 		d.Set(both[0], both[1])
 	}
 	return d, nil
+}
+
+// reconstruct is (class, base, state): an object of Python 2's protocols.
+func reconstruct(args []any) (any, error) {
+	if len(args) < 1 {
+		return nil, fmt.Errorf("_reconstructor without a class")
+	}
+	c, ok := args[0].(*class)
+	if !ok {
+		return nil, fmt.Errorf("_reconstructor of something that is no class")
+	}
+	return &record{class: c}, nil
 }
 
 // passThrough is a constructor of one plain value, such as torch.Size((2, 3)).

@@ -6,6 +6,8 @@ import (
 	"encoding/json/v2"
 	"fmt"
 	"io"
+	"regexp"
+	"slices"
 	"strings"
 
 	"nibble/quant/fault"
@@ -18,37 +20,50 @@ import (
 //	NAME/data/weights/weight_0 ...                beside it (seen in torch 2.15)
 //	NAME/data/weights/model.pt                    a torch.save zip, stored (torch 2.8)
 //	serialized_state_dict.pt                      the same at the root (before 2.8)
-const (
-	weightsConfig = "data/weights/model_weights_config.json"
-	weightsZip    = "data/weights/model.pt"
-	oldWeightsZip = "serialized_state_dict.pt"
-)
+//
+// where model is the program's name; an archive can hold several.
+const oldWeightsZip = "serialized_state_dict.pt"
+
+// maxConfig bounds the config, in bytes.
+const maxConfig = 12 << 20
 
 const exportNote = "the file holds a program of torch.export; its graph, constants and example inputs are left out"
 
-// exported finds one of the three and sets the root to the folder that holds it.
-func (a *archive) exported() bool {
+// programs finds the names of the programs in the archive, each with its weights' entry.
+func (a *archive) programs() map[string]string {
+	found := map[string]string{}
 	for name := range a.entries {
-		for _, tail := range []string{weightsConfig, weightsZip} {
-			if root, ok := strings.CutSuffix(name, tail); ok && strings.Count(root, "/") == 1 && a.entries[root+"archive_format"] != nil {
-				a.root = root
-				return true
-			}
+		if m := weightsEntry.FindStringSubmatch(name); m != nil && a.entries[m[1]+"archive_format"] != nil {
+			a.root = m[1]
+			found[m[2]] = strings.TrimPrefix(name, m[1])
 		}
 	}
-	return !a.saved && a.entries[oldWeightsZip] != nil
+	if !a.saved && len(found) == 0 && a.entries[oldWeightsZip] != nil {
+		a.root = ""
+		found["model"] = oldWeightsZip
+	}
+	return found
 }
 
+var weightsEntry = regexp.MustCompile(`^([^/]*/)data/weights/([^/]+?)(?:_weights_config\.json|\.pt)$`)
+
 func readExported(a *archive) (*tensor.StateDict, error) {
+	programs := a.programs()
+	var names []string
+	for name := range programs {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	if len(names) > 1 {
+		return nil, fault.Not(a.file.Name, "the archive holds %d programs (%s)", len(names), short(strings.Join(names, ", "))).
+			Hint("save the one to be converted alone, with torch.export.save")
+	}
 	var state *tensor.StateDict
 	var err error
-	switch {
-	case a.entries[a.root+weightsConfig] != nil:
-		state, err = readWeightsConfig(a)
-	case a.entries[a.root+weightsZip] != nil:
-		state, err = a.inner(weightsZip)
-	default:
-		state, err = a.inner(oldWeightsZip)
+	if entry := programs[names[0]]; strings.HasSuffix(entry, ".pt") {
+		state, err = a.inner(entry)
+	} else {
+		state, err = readWeightsConfig(a, entry)
 	}
 	if err == nil {
 		state.Notes = append(state.Notes, exportNote)
@@ -106,13 +121,13 @@ type integral struct {
 }
 
 // readWeightsConfig reads the JSON in its own order.
-func readWeightsConfig(a *archive) (*tensor.StateDict, error) {
-	text, err := a.content(weightsConfig, maxPickle)
+func readWeightsConfig(a *archive, entry string) (*tensor.StateDict, error) {
+	text, err := a.content(entry, maxConfig)
 	if err != nil {
 		return nil, err
 	}
 	bad := func(what string, args ...any) *fault.Error {
-		return fault.Bad(a.file.Name, "%s: %s", weightsConfig, fmt.Sprintf(what, args...))
+		return fault.Bad(a.file.Name, "%s: %s", short(entry), fmt.Sprintf(what, args...))
 	}
 	dec := jsontext.NewDecoder(bytes.NewReader(text))
 	for _, want := range []string{"{", "config", "{"} {

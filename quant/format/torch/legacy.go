@@ -85,7 +85,7 @@ func (r *reader) loadLegacy(id any) (any, error) {
 	if t, ok := id.(*types.Tuple); ok && t.Len() >= 2 && t.Get(0) == "module" {
 		return t.Get(1), nil
 	}
-	n, err := parseID(id)
+	n, err := r.parseID(id)
 	if err != nil {
 		return nil, err
 	}

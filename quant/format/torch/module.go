@@ -15,16 +15,19 @@ import (
 
 // class is a Python class that Nibble knows only by name.
 type class struct {
-	file         string
+	reader       *reader
 	module, name string
 }
 
 // Call runs nothing: what a call would give is a record of it. A call that could harm
 // the machine of whoever loads the file with Python is refused, so that they hear of it.
 func (c *class) Call(...any) (any, error) {
+	if len(c.module)+len(c.name) > 200 { // none of those names
+		return &record{class: c, called: true}, nil
+	}
 	top, _, _ := strings.Cut(c.module, ".")
 	if dangerous[top] || dangerous[c.module+"."+c.name] {
-		return nil, fault.Not(c.file, "Python would run %s.%s when it loads this file", c.module, c.name).
+		return nil, fault.Not(c.reader.file.Name, "Python would run %s.%s when it loads this file", c.module, c.name).
 			Hint("do not load it: a file of weights needs no such thing, and its maker should be asked")
 	}
 	return &record{class: c, called: true}, nil
@@ -40,6 +43,7 @@ type record struct {
 	called bool // it is what calling the class, or a function, gave
 	state  any
 	items  []pair
+	module int8 // whether it is one: 0 is not known, 1 no, 2 yes
 }
 
 // Call is a call of what a call gave (getattr's, functools.partial's), which runs nothing.
@@ -64,7 +68,7 @@ func (o *record) PySetState(state any) error {
 	if t, ok := state.(*types.Tuple); ok && t.Len() == 2 {
 		state = t.Get(0) // beside __slots__
 	}
-	o.state = state
+	o.state, o.module = state, 0
 	return nil
 }
 
@@ -78,9 +82,14 @@ func isModule(v any) bool {
 	if !ok {
 		return false
 	}
-	_, parameters := o.attribute("_parameters")
-	_, modules := o.attribute("_modules")
-	return parameters && modules
+	if o.module == 0 {
+		o.module = 1
+		_, parameters := o.attribute("_parameters")
+		if _, modules := o.attribute("_modules"); parameters && modules {
+			o.module = 2
+		}
+	}
+	return o.module == 2
 }
 
 // attribute finds a dict among the attributes.
@@ -95,10 +104,11 @@ func (o *record) attribute(name string) ([]pair, bool) {
 }
 
 // Bounds on a tree of modules. One module can stand in it many times, so that a small
-// pickle can mean an endless tree: what counts is the walk, in entries looked at and in
-// characters of names.
+// pickle can mean an endless tree: what counts is the walk, in characters of names and in
+// entries, each worth perEntry of them.
 const (
-	maxWork  = 4 << 20
+	maxWork  = 48 << 20
+	perEntry = 64
 	maxDepth = 200
 )
 
@@ -108,19 +118,33 @@ type moduleWalk struct {
 	items   []pair
 	classes map[string]string
 	work    int
+	seen    map[*record]*layer
+}
+
+// layer is what one module has: its own parameters and persistent buffers, and its
+// children, each in order.
+type layer struct {
+	own, children []pair
+}
+
+func newModuleWalk(file string) *moduleWalk {
+	return &moduleWalk{file: file, classes: map[string]string{}, seen: map[*record]*layer{}}
 }
 
 // moduleState is nn.Module.state_dict: own parameters, then persistent buffers, then the
 // children, in order; and the class of each module that is torch's own.
 func (r *reader) moduleState(root *record) ([]pair, map[string]string, error) {
-	w := &moduleWalk{file: r.file.Name, classes: map[string]string{}}
+	w := newModuleWalk(r.file.Name)
 	err := w.walk(root, "", 0)
 	return w.items, w.classes, err
 }
 
 func (w *moduleWalk) walk(o *record, path string, depth int) error {
-	attributes, _ := entries(o.state)
-	if !w.pay(path, len(attributes)) || depth > maxDepth {
+	l, err := w.layerOf(o, path)
+	if err != nil {
+		return err
+	}
+	if !w.pay(len(path), 1) || depth > maxDepth {
 		return w.endless()
 	}
 	prefix := path
@@ -131,49 +155,103 @@ func (w *moduleWalk) walk(o *record, path string, depth int) error {
 	if torchs := strings.HasPrefix(o.class.module, "torch.nn.modules."); torchs && o.class.name != "NonDynamicallyQuantizableLinear" {
 		w.classes[path] = o.class.name
 	}
-	passing := map[string]bool{} // buffers that torch does not save
-	for _, a := range attributes {
-		if a.key == "_non_persistent_buffers_set" {
-			for _, name := range members(a.value) {
-				if text, ok := name.(string); ok {
-					passing[text] = true
-				}
-			}
-		}
+	if err := w.take(prefix, l.own); err != nil {
+		return err
 	}
-	for _, kind := range []string{"_parameters", "_buffers"} {
-		own, _ := o.attribute(kind)
-		if !w.pay(prefix, len(own)) {
+	for _, it := range l.children {
+		name := it.key.(string)
+		if !w.pay(len(prefix)+len(name), 1) {
 			return w.endless()
 		}
-		for _, it := range own {
-			name, ok := it.key.(string)
-			if !ok || it.value == nil || kind == "_buffers" && passing[name] {
-				continue
-			}
-			w.items = append(w.items, pair{prefix + name, it.value})
-		}
-	}
-	children, _ := o.attribute("_modules")
-	if !w.pay(prefix, len(children)) {
-		return w.endless()
-	}
-	for _, it := range children {
-		name, ok := it.key.(string)
-		child, isRecord := it.value.(*record)
-		if !ok || !isRecord {
-			continue // None, where a layer is left out
-		}
-		if err := w.walk(child, prefix+name, depth+1); err != nil {
+		if err := w.walk(it.value.(*record), prefix+name, depth+1); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// pay accounts for entries that are looked at under a path.
-func (w *moduleWalk) pay(path string, entries int) bool {
-	w.work += 1 + entries*(1+len(path)/8)
+// take adds a module's own tensors under its path.
+func (w *moduleWalk) take(prefix string, own []pair) error {
+	for _, it := range own {
+		name := it.key.(string)
+		if !w.pay(len(prefix)+len(name), 1) {
+			return w.endless()
+		}
+		w.items = append(w.items, pair{prefix + name, it.value})
+	}
+	return nil
+}
+
+// layerOf sorts out a module's attributes, once.
+func (w *moduleWalk) layerOf(o *record, path string) (*layer, error) {
+	if l := w.seen[o]; l != nil {
+		return l, nil
+	}
+	if !w.pay(0, rawLen(o.state)) {
+		return nil, w.endless()
+	}
+	if c := o.class.module; strings.HasPrefix(c, "torch.ao.nn.") || strings.HasPrefix(c, "torch.nn.quantized.") || strings.HasPrefix(c, "torch.nn.intrinsic.quantized.") {
+		return nil, fault.Not(w.file, "%s is a quantized layer (%s)", spoken(path), describe(o)).
+			Hint("take the model from before it was quantized")
+	}
+	attributes, _ := entries(o.state)
+	l, kinds := &layer{}, map[string]any{}
+	for _, a := range attributes {
+		if name, ok := a.key.(string); ok {
+			kinds[name] = a.value
+		}
+	}
+	passing := map[string]bool{} // buffers that torch does not save
+	left := members(kinds["_non_persistent_buffers_set"])
+	if !w.pay(0, len(left)) {
+		return nil, w.endless()
+	}
+	for _, name := range left {
+		if text, ok := name.(string); ok {
+			passing[text] = true
+		}
+	}
+	for _, kind := range []string{"_parameters", "_buffers", "_modules"} {
+		if !w.pay(0, rawLen(kinds[kind])) {
+			return nil, w.endless()
+		}
+		own, _ := entries(kinds[kind])
+		for _, it := range own {
+			name, ok := it.key.(string)
+			switch {
+			case !ok || it.value == nil || kind == "_buffers" && passing[name]:
+			case kind != "_modules":
+				l.own = append(l.own, it)
+			case isModule(it.value):
+				l.children = append(l.children, it)
+			default:
+				return nil, fault.Not(w.file, "%s is %s, whose weights cannot be told", spoken(join(path, name)), describe(it.value)).
+					Hint("save the weights with torch.save(model.state_dict(), ...)")
+			}
+		}
+	}
+	w.seen[o] = l
+	return l, nil
+}
+
+func join(path, name string) string {
+	if path == "" {
+		return name
+	}
+	return path + "." + name
+}
+
+// spoken is a module's path for people.
+func spoken(path string) string {
+	if path == "" {
+		return "the model"
+	}
+	return "the module " + short(path)
+}
+
+// pay accounts for characters of names and for entries.
+func (w *moduleWalk) pay(characters, entries int) bool {
+	w.work += characters + entries*perEntry
 	return w.work <= maxWork
 }
 

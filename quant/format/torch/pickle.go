@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 
 	"github.com/nlpodyssey/gopickle/pickle"
 
@@ -21,6 +22,38 @@ type reader struct {
 	storages   map[string]*storage
 	dense      float64 // bytes of all tensors so far, were each laid out densely
 	holds      map[question]bool
+	spent      int // work done for what the pickle calls
+}
+
+// Bounds on running a pickle beside those of scan: on the work that what it calls does, in
+// bytes looked at or held, and on time, for what no count foresees.
+const (
+	maxSpent = 64 << 20
+	maxTime  = 10 * time.Second
+)
+
+var errWork = errors.New("it asks for more work than a state dict does")
+
+// spend accounts for work.
+func (r *reader) spend(n int) error {
+	if r.spent += n; r.spent > maxSpent {
+		return errWork
+	}
+	return nil
+}
+
+// timed ends a pickle that takes too long. The unpickler reads each instruction from it.
+type timed struct {
+	*bytes.Reader
+	count int
+	until time.Time
+}
+
+func (t *timed) ReadByte() (byte, error) {
+	if t.count++; t.count%64 == 0 && time.Now().After(t.until) {
+		return 0, errWork
+	}
+	return t.Reader.ReadByte()
 }
 
 func newReader(f *tensor.File) *reader {
@@ -33,11 +66,16 @@ const firstWindow = 64 << 10
 // pickleAt runs the pickle that begins at a byte of the file and ends before limit, and
 // tells where it ended.
 func (r *reader) pickleAt(at, limit int64) (root any, end int64, err error) {
+	return r.pickleWithin(at, limit, firstWindow)
+}
+
+// pickleWithin is pickleAt for a pickle that is most likely no longer than the first window.
+func (r *reader) pickleWithin(at, limit, first int64) (root any, end int64, err error) {
 	most := min(limit-at, maxPickle)
 	if most <= 0 {
 		return nil, 0, fault.Bad(r.file.Name, "the file ends where a pickle belongs").At(at).Hint("the file is damaged: copy or download it again")
 	}
-	for size := min(firstWindow, most); ; size = min(4*size, most) {
+	for size := min(first, most); ; size = min(4*size, most) {
 		text := make([]byte, size)
 		if _, err := io.ReadFull(io.NewSectionReader(r.file.R, at, size), text); err != nil {
 			return nil, 0, err
@@ -81,7 +119,7 @@ func (r *reader) run(text []byte, base int64) (root any, err error) {
 			root, err = nil, r.broken(fmt.Sprint(p), base)
 		}
 	}()
-	u := pickle.NewUnpickler(bytes.NewReader(text))
+	u := pickle.NewUnpickler(&timed{Reader: bytes.NewReader(text), until: time.Now().Add(maxTime)})
 	u.FindClass = r.find
 	u.PersistentLoad = r.persistent
 	if u.PersistentLoad == nil {

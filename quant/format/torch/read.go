@@ -23,7 +23,7 @@ func Read(f *tensor.File) (*tensor.StateDict, string, error) {
 	}
 	kind, read := Saved, readSaved
 	switch {
-	case a.exported():
+	case len(a.programs()) > 0:
 		kind, read = Exported, readExported
 	case !a.saved:
 		return nil, "", a.foreign()

@@ -4,18 +4,19 @@ import (
 	"bytes"
 	"encoding/binary"
 	"strconv"
+	"strings"
 
 	"nibble/quant/fault"
 )
 
-// Limits on a pickle. Running that of a state dict takes about 4 kB a tensor, so they
-// leave room for 60,000 of them.
+// Limits on a pickle. Running that of a state dict is charged about 4 kB a tensor, so they
+// leave room for 70,000 of them.
 const (
 	maxPickle = 48 << 20
 	maxStack  = 1 << 20   // values on the stack; CPython's pickler keeps it below 3,000
 	maxMarks  = 256       // nested MARKs, each a stack of its own
 	maxMemory = 320 << 20 // bytes that running the pickle may hold, roughly
-	maxInt    = 64        // bytes of an integer
+	maxInt    = 1024      // bytes of an integer
 )
 
 // operand says what follows an opcode.
@@ -58,6 +59,13 @@ var opcodes = map[byte]opcode{
 	0x80: {one, 0, 0, 0, 0}, 0x95: {eight, 0, 0, 0, 0},
 }
 
+// makers give, and callers need below their argument, a class, a function or an object; the
+// unpickler prints whatever else it finds there, however large.
+const (
+	makers  = "c\x93QR\x81"
+	callers = "R\x81b"
+)
+
 type opcode struct {
 	operand      operand
 	takes, gives int
@@ -66,26 +74,45 @@ type opcode struct {
 
 const toMark = -1
 
-// scanner walks a pickle's opcodes without running them. It keeps the stack as the
-// length of each text on it, and the memo likewise: a text fetched from the memo is
-// charged again, because the unpickler prints values in its errors, and a list of
-// 200,000 references to one long text would print as 200,000 of them.
+// scanner walks a pickle's opcodes without running them. It keeps what it must know of
+// each value on the stack and in the memo. A text fetched from the memo is charged again,
+// because the unpickler prints values in its errors, and a list of 200,000 references to
+// one long text would print as 200,000 of them.
 type scanner struct {
 	file   string
 	p      []byte
 	base   int64 // the pickle's offset in the file
-	stack  []int32
+	stack  []held
 	marks  []int // stack heights
-	memo   map[uint64]int32
+	memo   map[uint64]held
 	memory int
 }
+
+// held is a value: the size of a text and where it begins (0 for other values), and
+// whether it could be a class, a function or an object.
+type held struct {
+	size, text int32
+	object     bool
+}
+
+// unframed stands in the place of a frame's opcode and length: it pushes and pops. The
+// unpickler would copy each frame.
+const unframed = "K\x010N0N0N0"
+
+// ours are classes that gopickle makes itself, under names with a small letter; under these
+// they come to find, which gives them their own names back. Python 2 pickled OrderedDict
+// with its items, which gopickle refuses.
+var (
+	ours   = map[string]byte{"collections": 'C', "copy_reg": 'C', "__builtin__": 'B'}
+	theirs = map[string]string{"Collections": "collections", "Copy_reg": "copy_reg", "B_builtin__": "__builtin__"}
+)
 
 // scan finds where the pickle at the start of p ends. It refuses lengths that reach
 // beyond p, opcodes outside the table, memo entries that were never written, and a pickle
 // that would make the unpickler hold too much. base is the pickle's offset in the file.
 // An error that more bytes might cure is a shortError.
 func scan(file string, p []byte, base int64) (end int, err error) {
-	s := &scanner{file: file, p: p, base: base, memo: map[uint64]int32{}}
+	s := &scanner{file: file, p: p, base: base, memo: map[uint64]held{}}
 	for at := 0; at < len(p); {
 		op, ok := opcodes[p[at]]
 		if !ok {
@@ -127,23 +154,24 @@ func (s *scanner) bad(at int, what string, args ...any) *fault.Error {
 // step accounts for one instruction.
 func (s *scanner) step(at int, op opcode, arg []byte) error {
 	s.memory += op.cost
-	size := int32(0)
+	value := held{object: strings.IndexByte(makers, s.p[at]) >= 0}
+	if n := len(s.stack); n >= 2 && strings.IndexByte(callers, s.p[at]) >= 0 && !s.stack[n-2].object {
+		return s.bad(at, "the pickle is broken (it calls or fills what is no function, class or object)")
+	}
 	switch code := s.p[at]; code {
 	case '(':
 		s.marks = append(s.marks, len(s.stack))
-	case 0x95: // the unpickler copies each frame
-		frame := binary.LittleEndian.Uint64(arg)
-		if frame > uint64(len(s.p)-at-9) {
+	case 0x95:
+		if frame := binary.LittleEndian.Uint64(arg); frame > uint64(len(s.p)-at-9) {
 			return s.short(at, "the pickle ends inside an instruction")
 		}
-		s.memory += int(frame)
+		copy(s.p[at:], unframed)
 	case 'c':
-		// gopickle makes an OrderedDict itself and takes no arguments, but Python 2 pickled
-		// the items as one: under this name it comes to find.
-		if bytes.Equal(arg, []byte("collections\nOrderedDict\n")) {
-			arg[0] = 'C'
+		s.rename(at+1, bytes.IndexByte(arg, '\n'))
+	case 0x93:
+		if n := len(s.stack); n >= 2 {
+			s.rename(int(s.stack[n-2].text), int(s.stack[n-2].size))
 		}
-		size = int32(len(arg))
 	case 'I', 'L', 0x8a, 0x8b:
 		if len(arg) > maxInt+4 || code == 0x8a && len(arg) == 1 || code == 0x8b && len(arg) == 4 {
 			return s.bad(at, "the pickle holds an integer of %d bytes", len(arg))
@@ -167,21 +195,34 @@ func (s *scanner) step(at int, op opcode, arg []byte) error {
 			return s.bad(at, "the pickle is broken (it fetches memo entry %d, which it never wrote)", key).
 				Hint("the file is damaged: copy or download it again")
 		}
-		size = held
-		s.memory += int(size)
+		value = held
+		s.memory += int(value.size)
 	case '2':
 		if n := len(s.stack); n > 0 {
-			size = s.stack[n-1]
-			s.memory += int(size)
+			value = s.stack[n-1]
+			s.memory += int(value.size)
 		}
+	case 'X', 0x8c, 0x8d:
+		width := map[byte]int{'X': 4, 0x8c: 1, 0x8d: 8}[code]
+		value.size, value.text = int32(len(arg)-width), int32(at+1+width)
 	default:
-		size = int32(len(arg))
+		value.size = int32(len(arg))
 	}
-	return s.move(at, op, size)
+	return s.move(at, op, value)
+}
+
+// rename gives a module of ours the name under which it comes to find.
+func (s *scanner) rename(at, size int) {
+	if size <= 0 || size > 16 {
+		return
+	}
+	if first, ok := ours[string(s.p[at:at+size])]; ok {
+		s.p[at] = first
+	}
 }
 
 // move takes values off the stack and puts one of the given size there.
-func (s *scanner) move(at int, op opcode, size int32) error {
+func (s *scanner) move(at int, op opcode, value held) error {
 	floor, takes := 0, op.takes
 	if n := len(s.marks); n > 0 {
 		floor = s.marks[n-1]
@@ -198,7 +239,7 @@ func (s *scanner) move(at int, op opcode, size int32) error {
 	}
 	s.stack = s.stack[:len(s.stack)-takes]
 	if op.gives == 1 {
-		s.stack = append(s.stack, size)
+		s.stack = append(s.stack, value)
 	}
 	return nil
 }

@@ -26,13 +26,17 @@ const maxCode = 32 << 20
 type script struct {
 	*moduleWalk
 	archive *archive
-	kinds   map[string]*kind // by qualified name of the class
+	kinds   map[*class]*kind
+	sources map[string]*kind // by qualified name of the class
 	read    map[string]bool  // files of source
 	left    int64            // bytes of source that may still be read
 }
 
-// kind is what a class's source says of it.
-type kind struct{ parameters, buffers map[string]bool }
+// kind is what a class's source says of it, and which of torch's own layers it is.
+type kind struct {
+	parameters, buffers map[string]bool // nil when it is no module
+	layer               string
+}
 
 func readScripted(a *archive) (*tensor.StateDict, error) {
 	r, root, err := a.pickle("data.pkl", "data/")
@@ -46,7 +50,7 @@ func readScripted(a *archive) (*tensor.StateDict, error) {
 	if !ok || !strings.HasPrefix(top.class.module+".", "__torch__.") {
 		return nil, fault.Bad(a.file.Name, "this TorchScript archive holds %s, not a module", describe(root))
 	}
-	s := &script{moduleWalk: &moduleWalk{file: a.file.Name, classes: map[string]string{}}, archive: a, kinds: map[string]*kind{}, read: map[string]bool{}, left: maxCode}
+	s := &script{moduleWalk: newModuleWalk(a.file.Name), archive: a, kinds: map[*class]*kind{}, sources: map[string]*kind{}, read: map[string]bool{}, left: maxCode}
 	if err := s.walk(top, "", 0); err != nil {
 		return nil, err
 	}
@@ -68,25 +72,53 @@ func readScripted(a *archive) (*tensor.StateDict, error) {
 }
 
 func (s *script) walk(o *record, path string, depth int) error {
-	attributes, _ := entries(o.state)
-	if !s.pay(path, len(attributes)) || depth > maxDepth {
-		return s.endless()
-	}
-	k, err := s.kindOf(o.class)
+	l, err := s.layerOf(o, path)
 	if err != nil {
 		return err
+	}
+	if !s.pay(len(path), 1) || depth > maxDepth {
+		return s.endless()
 	}
 	prefix := path
 	if path != "" {
 		prefix += "."
 	}
-	if class, ok := layerClass(o.class); ok {
-		s.classes[path] = class
+	if k := s.kinds[o.class]; k.layer != "" {
+		s.classes[path] = k.layer
 	}
+	if err := s.take(prefix, l.own); err != nil {
+		return err
+	}
+	for _, it := range l.children {
+		name := it.key.(string)
+		if !s.pay(len(prefix)+len(name), 1) {
+			return s.endless()
+		}
+		if err := s.walk(it.value.(*record), prefix+name, depth+1); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// layerOf sorts out a module's attributes, once.
+func (s *script) layerOf(o *record, path string) (*layer, error) {
+	if l := s.seen[o]; l != nil {
+		return l, nil
+	}
+	if !s.pay(0, rawLen(o.state)) {
+		return nil, s.endless()
+	}
+	attributes, _ := entries(o.state)
+	k, err := s.kindOf(o.class)
+	if err != nil {
+		return nil, err
+	}
+	l := &layer{}
 	for _, own := range []map[string]bool{k.parameters, k.buffers} {
 		for _, it := range attributes {
 			if name, ok := it.key.(string); ok && own[name] && it.value != nil {
-				s.items = append(s.items, pair{prefix + name, it.value})
+				l.own = append(l.own, it)
 			}
 		}
 	}
@@ -97,40 +129,46 @@ func (s *script) walk(o *record, path string, depth int) error {
 			continue
 		}
 		if strings.HasPrefix(child.class.module, "__torch__.torch.classes.") {
-			return fault.Not(s.file, "%s holds weights in a form of its own (%s)", short(prefix+name), describe(child)).
+			return nil, fault.Not(s.file, "%s holds weights in a form of its own (%s)", spoken(join(path, name)), describe(child)).
 				Hint("take the model from before it was quantized or compiled")
 		}
-		if k, err := s.kindOf(child.class); err != nil {
-			return err
-		} else if k.parameters == nil {
-			continue // an object that is no module
+		k, err := s.kindOf(child.class)
+		if err != nil {
+			return nil, err
 		}
-		if err := s.walk(child, prefix+name, depth+1); err != nil {
-			return err
+		if k.parameters != nil { // else it is an object that is no module
+			l.children = append(l.children, it)
 		}
 	}
-	return nil
+	s.seen[o] = l
+	return l, nil
 }
 
 var mangle = regexp.MustCompile(`\.___torch_mangle_\d+`)
 
-// layerClass is the name of torch's own layer that a class was compiled from.
-func layerClass(c *class) (string, bool) {
+// layerClass is the name of torch's own layer that a class was compiled from, or "".
+func layerClass(c *class) string {
 	module := mangle.ReplaceAllString(c.module, "")
-	return c.name, strings.HasPrefix(module, "__torch__.torch.nn.modules.") && c.name != "NonDynamicallyQuantizableLinear"
+	if !strings.HasPrefix(module, "__torch__.torch.nn.modules.") || c.name == "NonDynamicallyQuantizableLinear" {
+		return ""
+	}
+	return c.name
 }
 
-// kindOf finds a class in the archive's source. One that is there and no module has nil
-// parameters.
+// kindOf finds a class in the archive's source.
 func (s *script) kindOf(c *class) (*kind, error) {
-	full := c.module + "." + c.name
-	if k := s.kinds[full]; k != nil {
+	if k := s.kinds[c]; k != nil {
 		return k, nil
 	}
+	if !s.pay(len(c.module)+len(c.name), 1) {
+		return nil, s.endless()
+	}
+	full := c.module + "." + c.name
 	path := "code/" + strings.ReplaceAll(c.module, ".", "/") + ".py"
+	missing := fault.Bad(s.file, "the source of class %s is not in the archive", short(full))
 	if !s.read[path] {
 		if s.archive.entries[s.archive.root+path] == nil {
-			return nil, fault.Bad(s.file, "the source of class %s is not in the archive", short(full))
+			return nil, missing
 		}
 		text, err := s.archive.content(path, s.left)
 		if err != nil {
@@ -138,16 +176,22 @@ func (s *script) kindOf(c *class) (*kind, error) {
 		}
 		s.read[path] = true
 		s.left -= int64(len(text))
-		s.parse(c.module, string(text))
+		if !s.parse(c.module, string(text)) {
+			return nil, s.endless()
+		}
 	}
-	if s.kinds[full] == nil {
-		return nil, fault.Bad(s.file, "the source of class %s is not in the archive", short(full))
+	found := s.sources[full]
+	if found == nil {
+		return nil, missing
 	}
-	return s.kinds[full], nil
+	k := *found
+	k.layer = layerClass(c)
+	s.kinds[c] = &k
+	return &k, nil
 }
 
-// parse finds the classes of one source file.
-func (s *script) parse(module, text string) {
+// parse finds the classes of one source file; false when they have more names than a model.
+func (s *script) parse(module, text string) bool {
 	var k *kind
 	for line := range strings.Lines(text) {
 		line = strings.TrimRight(line, "\r\n")
@@ -155,28 +199,32 @@ func (s *script) parse(module, text string) {
 			name, base, _ := strings.Cut(name, "(")
 			k = &kind{}
 			if strings.HasPrefix(base, "Module)") {
-				k = &kind{map[string]bool{}, map[string]bool{}}
+				k = &kind{parameters: map[string]bool{}, buffers: map[string]bool{}}
 			}
-			s.kinds[module+"."+name] = k
+			s.sources[module+"."+name] = k
 			continue
 		}
 		if k == nil || k.parameters == nil {
 			continue
 		}
 		if list, ok := strings.CutPrefix(line, "  __parameters__ = ["); ok {
-			quoted(list, k.parameters)
+			s.quoted(list, k.parameters)
 		}
 		if list, ok := strings.CutPrefix(line, "  __buffers__ = ["); ok {
-			quoted(list, k.buffers)
+			s.quoted(list, k.buffers)
 		}
 	}
+	return s.pay(0, 0)
 }
 
 // quoted collects the names of a list such as "weight", "bias", ].
-func quoted(list string, into map[string]bool) {
-	for i, part := range strings.Split(list, `"`) {
-		if i%2 == 1 {
-			into[part] = true
+func (s *script) quoted(list string, into map[string]bool) {
+	for {
+		_, rest, ok := strings.Cut(list, `"`)
+		name, rest, closed := strings.Cut(rest, `"`)
+		if !ok || !closed || !s.pay(len(name), 1) {
+			return
 		}
+		into[name], list = true, rest
 	}
 }

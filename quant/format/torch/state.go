@@ -27,7 +27,7 @@ const maxNotes = 100
 // stateDict unwraps the usual wrappers and names the tensors.
 func (r *reader) stateDict(root any) (*tensor.StateDict, error) {
 	out := &tensor.StateDict{}
-	var left []string
+	left := &leftovers{}
 	items, ok := entries(root)
 	path := ""
 	for depth := 0; ok && depth < maxWraps; depth++ {
@@ -39,10 +39,10 @@ func (r *reader) stateDict(root any) (*tensor.StateDict, error) {
 		}
 		for _, it := range items {
 			if it.key != key {
-				left = append(left, leftOut(path, it))
+				left.add(path, it)
 			}
 		}
-		path += key + "."
+		path += short(key) + "."
 		root = inner
 		items, ok = entries(inner)
 	}
@@ -51,7 +51,8 @@ func (r *reader) stateDict(root any) (*tensor.StateDict, error) {
 		if items, out.Classes, err = r.moduleState(root.(*record)); err != nil {
 			return nil, err
 		}
-		ok, left = true, append(left, moduleNote(root.(*record)))
+		ok = true
+		left.notes = append(left.notes, moduleNote(root.(*record)))
 	}
 	if !ok {
 		return nil, fault.Not(r.file.Name, "the file holds %s, not a state dict", describe(root)).
@@ -63,7 +64,7 @@ func (r *reader) stateDict(root any) (*tensor.StateDict, error) {
 			return nil, err
 		}
 		if t == nil {
-			left = append(left, leftOut(path, it))
+			left.add(path, it)
 			continue
 		}
 		out.Tensors = append(out.Tensors, *t)
@@ -71,10 +72,7 @@ func (r *reader) stateDict(root any) (*tensor.StateDict, error) {
 	if len(out.Tensors) == 0 {
 		return nil, r.noTensors(items)
 	}
-	if len(left) > maxNotes {
-		left = append(left[:maxNotes], fmt.Sprintf("and %d more entries that are left out", len(left)-maxNotes))
-	}
-	out.Notes, out.Versions = left, versions(root)
+	out.Notes, out.Versions = left.all(), versions(root)
 	return out, nil
 }
 
@@ -180,7 +178,7 @@ type question struct {
 // holdsTensors looks for tensors in a dict and in the wrappers in it.
 func (r *reader) holdsTensors(dict any, depth int) bool {
 	switch dict.(type) {
-	case *types.Dict, *types.OrderedDict, *record:
+	case *types.Dict, *ordered, *record:
 	default:
 		return false
 	}
@@ -207,9 +205,26 @@ func (r *reader) lookForTensors(items []pair, depth int) bool {
 	return inner != nil
 }
 
-// leftOut says what an entry is and that it is not carried over.
-func leftOut(path string, it pair) string {
-	return fmt.Sprintf("%s%s (%s) is not part of the state dict and is left out", path, short(it.key), describe(it.value))
+// leftovers are sentences on what is not carried over, up to a bound.
+type leftovers struct {
+	notes []string
+	more  int
+}
+
+// add says what an entry is.
+func (l *leftovers) add(path string, it pair) {
+	if len(l.notes) >= maxNotes {
+		l.more++
+		return
+	}
+	l.notes = append(l.notes, fmt.Sprintf("%s%s (%s) is not part of the state dict and is left out", path, short(it.key), describe(it.value)))
+}
+
+func (l *leftovers) all() []string {
+	if l.more > 0 {
+		return append(l.notes, fmt.Sprintf("and %d more entries that are left out", l.more))
+	}
+	return l.notes
 }
 
 func short(key any) string {
@@ -244,8 +259,8 @@ func describe(v any) string {
 		return fmt.Sprintf("a tuple of %d", len(*v))
 	case *types.Dict:
 		return fmt.Sprintf("a dict of %d", len(*v))
-	case *types.OrderedDict:
-		return fmt.Sprintf("a dict of %d", v.Len())
+	case *ordered:
+		return fmt.Sprintf("a dict of %d", len(v.items))
 	case *value:
 		return "a tensor"
 	case *storage:
@@ -277,11 +292,8 @@ func describe(v any) string {
 func entries(v any) ([]pair, bool) {
 	var out []pair
 	switch d := v.(type) {
-	case *types.OrderedDict:
-		for e := d.List.Front(); e != nil; e = e.Next() {
-			it := e.Value.(*types.OrderedDictEntry)
-			out = append(out, pair{it.Key, it.Value})
-		}
+	case *ordered:
+		out = lastWins(d.items)
 	case *types.Dict:
 		for _, it := range *d {
 			out = append(out, pair{it.Key, it.Value})
@@ -317,11 +329,17 @@ func lastWins(items []pair) []pair {
 
 // versions reads the _metadata that torch hangs on a state dict: module -> {"version": n}.
 func versions(root any) []tensor.ModuleVersion {
-	d, ok := root.(*types.OrderedDict)
+	d, ok := root.(*ordered)
 	if !ok {
 		return nil
 	}
-	items, _ := entries(d.PyDict["_metadata"])
+	var items []pair
+	attributes, _ := entries(d.state)
+	for _, a := range attributes {
+		if a.key == "_metadata" {
+			items, _ = entries(a.value)
+		}
+	}
 	var out []tensor.ModuleVersion
 	for _, it := range items {
 		module, ok := it.key.(string)

@@ -54,7 +54,7 @@ type named struct {
 }
 
 // parseID takes a persistent id apart.
-func parseID(id any) (named, error) {
+func (r *reader) parseID(id any) (named, error) {
 	t, ok := id.(*types.Tuple)
 	if !ok || t.Len() < 5 {
 		return named{}, fmt.Errorf("a persistent id is not a storage")
@@ -67,7 +67,23 @@ func parseID(id any) (named, error) {
 	if kind != "storage" || !ok || !ok2 || !ok3 || count < 0 || count > (1<<60)/class.size {
 		return named{}, fmt.Errorf("a persistent id is not a storage")
 	}
+	if err := r.spend(1 + len(key)); err != nil {
+		return named{}, err
+	}
 	return named{class, key, location, count, (*t)[5:]}, nil
+}
+
+// rawLen is how many entries a dict was set to have, repeated ones included.
+func rawLen(v any) int {
+	switch d := v.(type) {
+	case *types.Dict:
+		return len(*d)
+	case *ordered:
+		return len(d.items)
+	case *record:
+		return len(d.items)
+	}
+	return 0
 }
 
 // known is a storage that was named before, seen as the type of its present name.
@@ -82,7 +98,7 @@ func (r *reader) known(n named) (*storage, bool) {
 // load resolves the persistent ids of a zip, whose entries are the storages.
 func (a *archive) load(r *reader, folder string) func(id any) (any, error) {
 	return func(id any) (any, error) {
-		n, err := parseID(id)
+		n, err := r.parseID(id)
 		if err != nil {
 			return nil, err
 		}

@@ -104,7 +104,7 @@ func (r *tarReader) count(part tensor.Storage) (n, at int64, err error) {
 
 // triple reads a pickle of three values, the first a key.
 func (r *tarReader) triple(at, end int64) (key string, v []any, next int64, err error) {
-	root, next, err := r.pickleAt(at, end)
+	root, next, err := r.pickleWithin(at, end, 256)
 	if err != nil {
 		return "", nil, 0, err
 	}

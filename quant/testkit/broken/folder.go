@@ -1,6 +1,7 @@
 package broken
 
 import (
+	"fmt"
 	"strings"
 
 	"nibble/quant/fault"
@@ -81,6 +82,13 @@ var folderCases = []Case{
 	{Name: "index with a doubled name", Kind: fault.Format, At: 81, Says: "duplicate", Make: mapped("a", first, "a", second), Also: both},
 	{Name: "index in bad UTF-8", Kind: fault.Format, At: 0, Says: "UTF-8", Make: mapped("\xff", first), Also: both},
 	{Name: "index that goes on", Kind: fault.Format, At: 57, Says: "goes on", Make: always(`{"weight_map":{"a":"` + first + `"}} {}`), Also: both},
+	{Name: "index of 20,000 shards", Kind: fault.Unsupported, At: -1, Says: "names 20000 shards", Make: func() []byte {
+		var pairs []string
+		for i := range 20_000 {
+			pairs = append(pairs, fmt.Sprint(i), fmt.Sprint("s", i))
+		}
+		return mapped(pairs...)()
+	}, Also: both},
 	{Name: "shard is missing", Kind: fault.Format, At: -1, Says: "2 shards make this model and some are missing: " + second, Make: mapBoth, Also: both[:1]},
 	{Name: "shard is a pointer", Names: "home/" + second, Kind: fault.Unsupported, At: -1, Says: "Git LFS pointer", Make: mapBoth, Also: []Part{both[0], file(second, "version https://git-lfs.github.com/spec/v1\n")}},
 	{Name: "shard is a web page", Names: "home/" + second, Kind: fault.Unsupported, At: -1, Says: "web page", Make: mapBoth, Also: []Part{both[0], file(second, "<!doctype html>")}},

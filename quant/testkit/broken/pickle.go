@@ -50,6 +50,15 @@ func weight(value string) func() []byte { return code("}" + text("w") + value + 
 
 func times(s string, n int) string { return strings.Repeat(s, n) }
 
+// manyModules makes pairs of a short name and memo entry 0.
+func manyModules(n int) string {
+	var b strings.Builder
+	for i := range n {
+		b.WriteString(text(fmt.Sprint(i)) + "h\x00")
+	}
+	return b.String()
+}
+
 // manyKeys makes pairs of a key of its own each and one value.
 func manyKeys(n int, value string) string {
 	var b strings.Builder
@@ -89,7 +98,7 @@ var pickleCases = []Case{
 	{Name: "bytes of 2^63-1", Kind: fault.Format, At: pickleAt + 2, Says: "ends inside", Make: code("\x8e\xff\xff\xff\xff\xff\xff\xff\x7f.")},
 	{Name: "bytes of -1", Kind: fault.Format, At: pickleAt + 2, Says: "ends inside", Make: code("T\xff\xff\xff\xff.")},
 	{Name: "frame beyond the end", Kind: fault.Format, At: pickleAt + 2, Says: "ends inside", Make: code("\x95\xff\xff\xff\xff\xff\xff\xff\x7f.")},
-	{Name: "integer of 255 bytes", Kind: fault.Format, At: pickleAt + 2, Says: "an integer of 256 bytes", Make: code("\x8a\xff" + times("\x7f", 255) + ".")},
+	{Name: "integer of 2,000 bytes", Kind: fault.Format, At: pickleAt + 2, Says: "an integer of 2004 bytes", Make: code("\x8b\xd0\x07\x00\x00" + times("\x7f", 2000) + ".")},
 	{Name: "integer of a million digits", Kind: fault.Format, At: pickleAt + 2, Says: "an integer of", Make: code("L" + times("9", 1<<20) + "L\n.")},
 	{Name: "integer in words", Kind: fault.Format, At: pickleAt, Says: "broken", Make: code("Ifive\n.")},
 	{Name: "float in words", Kind: fault.Format, At: pickleAt, Says: "broken", Make: code("Ffive\n.")},
@@ -99,9 +108,9 @@ var pickleCases = []Case{
 	{Name: "POP_MARK without a mark", Kind: fault.Format, At: pickleAt + 2, Says: "MARK is missing", Make: code("1.")},
 	{Name: "TUPLE below its mark", Kind: fault.Format, At: pickleAt + 4, Says: "empty stack", Make: code("N(\x85.")},
 	{Name: "BUILD on a class", Kind: fault.Format, At: pickleAt, Says: "broken", Make: code("cos\nsystem\n}b.")},
-	{Name: "REDUCE of a list", Kind: fault.Format, At: pickleAt, Says: "broken", Make: code("]q\x00h\x00ah\x00)R.")},
+	{Name: "REDUCE of a list", Kind: fault.Format, At: 57, Says: "broken", Make: code("]q\x00h\x00ah\x00)R.")},
 	{Name: "REDUCE without a tuple", Kind: fault.Format, At: pickleAt, Says: "broken", Make: code("ctorch\nSize\nK\x01R.")},
-	{Name: "NEWOBJ of a number", Kind: fault.Format, At: pickleAt, Says: "broken", Make: code("K\x01)\x81.")},
+	{Name: "NEWOBJ of a number", Kind: fault.Format, At: 51, Says: "broken", Make: code("K\x01)\x81.")},
 	{Name: "SETITEMS of odd count", Kind: fault.Format, At: pickleAt, Says: "broken", Make: code("}(K\x01u.")},
 	{Name: "SETITEM on a tuple", Kind: fault.Format, At: pickleAt, Says: "broken", Make: code(")K\x01K\x02s.")},
 	{Name: "APPEND to a dict", Kind: fault.Format, At: pickleAt, Says: "broken", Make: code("}K\x01a.")},
@@ -115,12 +124,18 @@ var pickleCases = []Case{
 
 	// Bombs: each of these once took gigabytes or minutes.
 	{Name: "100,000 marks", Kind: fault.Format, At: pickleAt + 2 + 257, Says: "nests", Make: code(times("(", 100000) + ".")},
-	{Name: "3,000,000 dicts", Kind: fault.Format, At: 871592, Says: "allocates", Make: code(times("}", 3000000) + ".")},
+	{Name: "3,000,000 dicts", Kind: fault.Format, At: 1048625, Says: "allocates", Make: code(times("}", 3000000) + ".")},
 	{Name: "2,000,000 values", Kind: fault.Format, At: pickleAt + 2 + 1048577, Says: "allocates", Make: code(times("N", 2000000) + ".")},
 	{Name: "3,000,000 copies of one value", Kind: fault.Format, At: pickleAt + 2 + 1048577, Says: "allocates", Make: code("N" + times("2", 3000000) + ".")},
-	{Name: "a text printed many times", Kind: fault.Format, At: 1049016, Says: "allocates", Make: code("X\x00\x00\x10\x00" + times("x", 1<<20) + "q\x000](" + times("h\x00", 1000) + "e)R.")},
+	{Name: "a text printed many times", Kind: fault.Format, At: 1049272, Says: "allocates", Make: code("X\x00\x00\x10\x00" + times("x", 1<<20) + "q\x000](" + times("h\x00", 1000) + "e)R.")},
 	{Name: "600,000 pairs", Kind: fault.Format, At: 1572914, Says: "allocates", Make: code("}(" + times("K\x00N", 600000) + "u.")},
-	{Name: "1,000,000 frames", Kind: fault.Format, At: 441453, Says: "", Make: code(times("\x95\x00\x10\x00\x00\x00\x00\x00\x00", 100000) + times("N", 4096) + ".")},
+	{Name: "100,000 frames in each other", Kind: fault.Unsupported, At: -1, Says: "the file holds None", Make: code(times("\x95\x00\x10\x00\x00\x00\x00\x00\x00", 100000) + times("N", 4096) + ".")},
+	{Name: "attributes given 400,000 times", Kind: fault.Unsupported, At: -1, Says: "no tensors", Make: code("ccollections\nOrderedDict\n)R}(" + manyKeys(100000, "N") + "uq\x00b" + times("h\x00b", 400000) + ".")},
+	{Name: "one list of pairs in 2,000 dicts", Kind: fault.Format, At: pickleAt, Says: "more work", Make: code("](" + times("K\x01K\x02\x86", 30000) + "eq\x00](" + times("ccollections\nOrderedDict\nh\x00\x85R", 2000) + "e.")},
+	{Name: "one dict of flags for 2,000 tensors", Kind: fault.Format, At: pickleAt, Says: "more work", Make: code(storage4 + "q\x01}(" + times(text("conj")+"\x89", 30000) + "uq\x02](" + times("ctorch._utils\n_rebuild_tensor_v2\n(h\x01"+dense22+"\x89Nh\x02tR", 2000) + "e.")},
+	{Name: "40 classes with names of 1 MB", Kind: fault.Unsupported, At: -1, Says: "mmm.C, not a state dict", Make: code(times("c"+times("m", 1<<20)+"\nC\n", 40) + ".")},
+	{Name: "a text called", Kind: fault.Format, At: 4194358, Says: "calls or fills what is no function", Make: code(text(times("x", 4<<20)) + ")R.")},
+	{Name: "20,000 modules whose parameter has a name of 1 MB", Kind: fault.Format, At: -1, Says: "nest or repeat", Make: code("ca\nM\n)\x81q\x00}(" + text("_modules") + "}" + text("_parameters") + "}" + text(times("p", 1<<20)) + rebuild(storage4, dense22) + "sub0ca\nM\n)\x81}(" + text("_parameters") + "}" + text("_modules") + "}(" + manyModules(20000) + "uub.")},
 	{Name: "a big dict in many places", Kind: fault.Unsupported, At: -1, Says: "no tensors", Make: code("}(" + times("I7\n", 2*100000) + "uq\x000}(" + manyKeys(20000, "h\x00") + "u.")},
 	{Name: "a dict in itself", Kind: fault.Unsupported, At: -1, Says: "no tensors", Make: code("}q\x00" + text("model") + "h\x00s.")},
 	{Name: "a list in itself", Kind: fault.Unsupported, At: -1, Says: "a list of 1", Make: code("]q\x00h\x00a.")},
@@ -129,6 +144,8 @@ var pickleCases = []Case{
 	// Sound pickles of something else.
 	{Name: "a number", Kind: fault.Unsupported, At: -1, Says: "an integer", Make: code("K\x05.")},
 	{Name: "a dict of numbers", Kind: fault.Unsupported, At: -1, Says: "no tensors", Make: code("}" + text("a") + "K\x01s.")},
+	{Name: "a module that hides its parts", Kind: fault.Unsupported, At: -1, Says: "the module child is an object of class a.N, whose weights cannot be told", Make: code("ca\nM\n)\x81}(" + text("_parameters") + "}" + text("_modules") + "}" + text("child") + "ca\nN\n)\x81sub.")},
+	{Name: "a quantized layer", Kind: fault.Unsupported, At: -1, Says: "the module child is a quantized layer", Make: code("ca\nM\n)\x81}(" + text("_parameters") + "}" + text("_modules") + "}" + text("child") + "ctorch.ao.nn.quantized.dynamic.modules.linear\nLinear\n)\x81}(" + text("_parameters") + "}" + text("_modules") + "}ubsub.")},
 	{Name: "an optimizer", Kind: fault.Unsupported, At: -1, Says: "state of an optimizer", Make: code("}(" + text("state") + "}" + text("param_groups") + "]u.")},
 	{Name: "two state dicts", Kind: fault.Unsupported, At: -1, Says: "several state dicts (a, b)", Make: code("}(" + text("a") + "}" + text("w") + rebuild(storage4, dense22) + "s" + text("b") + "}" + text("w") + rebuild(storage4, dense22) + "su.")},
 }

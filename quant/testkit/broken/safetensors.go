@@ -107,6 +107,23 @@ var safetensorsCases = []Case{
 	{Name: "byte order mark", Kind: fault.Format, At: 8, Says: "not valid JSON", Make: header("\ufeff{}", 0)},
 	{Name: "65 axes", Kind: fault.Format, Tensor: "a", At: 165, Says: "more than 64", Make: header(a("U8", "[1"+strings.Repeat(",1", 64)+"]", "[0,1]"), 1)},
 	{Name: "nests 20,000 deep", Kind: fault.Format, At: 10016, Says: "not valid JSON", Make: header(`{"a":{"x":`+strings.Repeat("[", 20000)+strings.Repeat("]", 20000)+`}}`, 0)},
+	{Name: "200,000 entries of metadata", Kind: fault.Unsupported, At: -1, Says: "more than 100000 entries", Make: func() []byte {
+		var b strings.Builder
+		for i := range 200_000 {
+			fmt.Fprintf(&b, `,"%d":""`, i)
+		}
+		return header(`{"__metadata__":{`+b.String()[1:]+`}}`, 0)()
+	}},
+	{Name: "200,000 members without a meaning", Kind: fault.Format, At: 200018, Says: "too many members", Make: func() []byte {
+		return header(`{"a":{"x":[0`+strings.Repeat(",0", 200_000)+`]}}`, 0)()
+	}},
+	{Name: "70,000 tensors of 64 axes", Kind: fault.Unsupported, At: -1, Says: "take more room", Make: func() []byte {
+		var b strings.Builder
+		for i := range 70_000 {
+			fmt.Fprintf(&b, `,"%d":%s`, i, entry("U8", "[0"+strings.Repeat(",0", 63)+"]", "[0,0]"))
+		}
+		return header(`{`+b.String()[1:]+`}`, 0)()
+	}},
 	{Name: "300,000 tensors", Kind: fault.Unsupported, At: -1, Says: "more than 262144 tensors", Make: func() []byte { return many(300_000)() }},
 	{Name: "a string of 20 MB", Kind: fault.Unsupported, At: 16777226, Says: "longer than", Make: func() []byte { return header(`{"`+strings.Repeat("x", 20<<20)+`":1}`, 0)() }},
 }

@@ -69,6 +69,8 @@ var zipCases = []Case{
 	{Name: "zip whose end lies about the directory", Kind: fault.Format, At: -1, Says: "data.pkl cannot be opened (EOF)", Make: goodZip(func(b []byte, _ func(int) int) { put32(b, len(b)-22+16, 1<<31) })},
 	{Name: "zip whose end claims 60,000 entries", Kind: fault.Format, At: -1, Says: "directory cannot be read", Make: goodZip(func(b []byte, _ func(int) int) { put32(b, len(b)-22+8, 60000<<16|60000) })},
 	{Name: "zip with a directory of 40 MB", Kind: fault.Format, At: -1, Says: "longer than that of any checkpoint", Make: longDirectory},
+	{Name: "zip64 that announces billions of entries", Kind: fault.Format, At: -1, Says: "longer than that of any checkpoint", Make: manyAnnounced},
+	{Name: "zip64 whose end lies", Kind: fault.Format, At: -1, Says: "directory cannot be read", Make: func() []byte { b := manyAnnounced(); put32(b, len(b)-22-12+4, 1<<20); return b }},
 	{Name: "zip without a pickle", Kind: fault.Unsupported, At: -1, Says: "no data.pkl", Make: zips("readme.txt", "hello")},
 	{Name: "zip with the pickle two folders down", Kind: fault.Unsupported, At: -1, Says: "no data.pkl", Make: zips("a/b/data.pkl", emptyDict)},
 	{Name: "zip with two pickles", Kind: fault.Format, At: -1, Says: "two pickles", Make: zips("a/data.pkl", emptyDict, "b/data.pkl", emptyDict)},
@@ -125,6 +127,24 @@ func overlapping() []byte {
 	second = first + 4 + bytes.Index(b[first+4:], []byte("PK\x01\x02"))
 	copy(b[second+offsetAt:second+offsetAt+4], b[first+offsetAt:first+offsetAt+4])
 	return b
+}
+
+// manyAnnounced has no entries and an end record for 3 billion of them (a file of 100 GB
+// made archive/zip ask for 25 GB of memory).
+func manyAnnounced() []byte {
+	b := append([]byte("PK\x03\x04"), make([]byte, 60)...)
+	record := make([]byte, 56)
+	copy(record, "PK\x06\x06")
+	binary.LittleEndian.PutUint64(record[4:], 44)
+	binary.LittleEndian.PutUint64(record[24:], 3<<30)
+	binary.LittleEndian.PutUint64(record[32:], 3<<30)
+	at := len(b)
+	b = append(b, record...)
+	b = append(b, "PK\x06\x07\x00\x00\x00\x00"...)
+	b = binary.LittleEndian.AppendUint64(b, uint64(at))
+	b = append(b, 1, 0, 0, 0)
+	b = append(b, "PK\x05\x06\x00\x00\x00\x00\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff"...)
+	return append(b, 0, 0)
 }
 
 // longDirectory has 400,000 entries.
