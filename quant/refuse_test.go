@@ -71,6 +71,17 @@ func TestRefusesWhatTheArithmeticCannotHold(t *testing.T) {
 	}
 }
 
+// A name that safetensors keeps for itself has no place in its containers.
+func TestRefusesReservedNames(t *testing.T) {
+	in := testkit.Torch(testkit.F32("__metadata__", []int64{2}, 1), testkit.F32("a.weight", []int64{64, 64}, 1, 2))
+	for to, refused := range map[string]bool{"packed": true, "int8": true, "coremltools": false} {
+		_, _, err := convert(t, in, recipe.Default, container.Options{To: to}, 1)
+		if refused != (fault.KindOf(err) == fault.Unsupported && strings.Contains(err.Error(), "keeps this name for itself")) || !refused && err != nil {
+			t.Errorf("%s: %v", to, err)
+		}
+	}
+}
+
 // Two outputs of one name would shadow each other.
 func TestRefusesNamesThatCollide(t *testing.T) {
 	in := testkit.Safetensors(testkit.F32("a.weight", []int64{64, 64}, 1, 2), testkit.F32("a.weight_scale", []int64{4}, 1))

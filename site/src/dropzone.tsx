@@ -1,7 +1,7 @@
 import { fromList } from './files'
 import { Mark } from './mark'
 import type { Input } from './protocol'
-import type { State } from './session'
+import type { State } from './state'
 import { text } from './text'
 
 interface Props { opening: boolean, open(files: Input[]): void, sample(): void, error: State['error'] }

@@ -1,6 +1,7 @@
 import { choices, classes, owner, sizeOf, type Edit } from './recipe'
 import type { TensorRow } from './protocol'
-import type { Session, State } from './session'
+import type { Session } from './session'
+import type { State } from './state'
 import { text } from './text'
 
 /** What is chosen in the bar; it outlives the selection. */

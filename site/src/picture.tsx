@@ -1,7 +1,7 @@
 import { FilePicker } from './dropzone'
 import * as format from './format'
 import type { Input, TensorRow } from './protocol'
-import type { State } from './session'
+import type { State } from './state'
 import { text } from './text'
 
 /** The model as two bars on one scale: what it weighs now and after, tensor by tensor. */

@@ -1,6 +1,7 @@
 import { useEffect, useState } from 'preact/hooks'
 import { choices, type Options } from './recipe'
-import type { Session, State } from './session'
+import type { Session } from './session'
+import type { State } from './state'
 import { text } from './text'
 
 type Choose = (change: Partial<Options>) => void

@@ -1,49 +1,13 @@
-// What the page is doing, as one immutable state and the few things a user can do to
-// it. Components only show the state.
+// What a user can do on the page: each changes the state, which components only show.
 
 import { Core, CoreError } from './core'
 import { saveText } from './download'
-import type { Exported, Failure, Figures, Input, Inspection, Report, Verification } from './protocol'
-import { defaults, outputName, requestOf, schemeKey, type Edit, type Options } from './recipe'
+import type { Figures, Input, Inspection, Report } from './protocol'
+import { outputName, requestOf, schemeKey, type Edit, type Options } from './recipe'
 import { discard } from './sink'
+import { empty, isProgress, reportName, type Edited, type Progress, type State } from './state'
 import { chooseTarget, clear, type Target } from './target'
 import { text } from './text'
-
-export interface State {
-  phase: 'empty' | 'opening' | 'ready' | 'converting' | 'done'
-  model: Inspection | null
-  /** The plan, and after converting the report. */
-  report: Report | null
-  /** The controls say something else than report: a new plan is under way, or was refused. */
-  stale: boolean
-  /** The core does not take what the controls say, or its plan cannot be converted. */
-  refused: boolean
-  options: Options
-  /** What was edited before, for undo; the last one last. */
-  past: readonly Edited[]
-  /** Errors measured so far, by schemeKey: those of past conversions and of edited rows. */
-  figures: ReadonlyMap<string, Figures>
-  /** Errors of edited rows before their first edit, by name. */
-  before: ReadonlyMap<string, Figures>
-  /** Bytes of the output without edits. */
-  unedited: number | null
-  progress: Progress | null
-  /** url is for results that are to be downloaded; others are where the user wanted them. */
-  result: { name: string, url: string | null, files: Input[], python: string } | null
-  exported: Exported | null
-  verification: Verification | Progress | null
-  error: { kind: Failure['kind'] | 'cancelled', message: string } | null
-}
-
-type Edited = Pick<Options, 'edits' | 'types'>
-
-export interface Progress { done: number, total: number, seconds: number }
-
-const empty: State = {
-  phase: 'empty', model: null, report: null, stale: false, refused: false, options: defaults,
-  past: [], figures: new Map(), before: new Map(), unedited: null,
-  progress: null, result: null, exported: null, verification: null, error: null,
-}
 
 /** Rows are measured before an edit only when that is quick. */
 const quickToMeasure = 100e6
@@ -353,8 +317,3 @@ export class Session {
     this.set({ result: null, verification: null })
   }
 }
-
-/** The result's name without its extension, as reports are called. */
-export const reportName = (result: string) => result.replace(/\.(zip|pt|safetensors)$/, '') + '-report'
-
-export function isProgress(v: State['verification']): v is Progress { return v !== null && 'total' in v }

@@ -4,7 +4,8 @@ import * as format from './format'
 import type { Figures, Report, TensorRow } from './protocol'
 import { reachable, schemeKey } from './recipe'
 import { useSelection, type Selection } from './selection'
-import type { Session, State } from './session'
+import type { Session } from './session'
+import type { State } from './state'
 import { text } from './text'
 
 /** Rows that are drawn before "show more"; models have thousands. */

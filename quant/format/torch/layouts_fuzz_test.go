@@ -54,6 +54,11 @@ func sound(t *testing.T, b []byte, read func(f *tensor.File) (*tensor.StateDict,
 	}
 }
 
+func readZip(f *tensor.File) (*tensor.StateDict, error) {
+	state, _, err := torch.Read(f)
+	return state, err
+}
+
 // FuzzLegacy reads any bytes as a file of torch.save before 1.6.
 func FuzzLegacy(f *testing.F) {
 	seed(f, []string{"legacy2.pth", "legacy-views.pth", "storage-views.pth", "python2.pth"}, "x.pth")
@@ -70,10 +75,7 @@ func FuzzTar(f *testing.F) {
 func FuzzZip(f *testing.F) {
 	seed(f, []string{"zip4.pt", "scripted.pt", "exported.pt2", "exported28.pt2", "deflated.pt"}, "x.pt")
 	f.Fuzz(func(t *testing.T, b []byte) {
-		sound(t, b, func(f *tensor.File) (*tensor.StateDict, error) {
-			state, _, err := torch.Read(f)
-			return state, err
-		})
+		sound(t, b, readZip)
 	})
 }
 
@@ -82,10 +84,7 @@ func FuzzZip(f *testing.F) {
 func FuzzScript(f *testing.F) {
 	f.Add("c__torch__\nM\n)\x81}X\x01\x00\x00\x00wNsb.", "class M(Module):\n  __parameters__ = [\"w\", ]\n  __buffers__ = []\n")
 	f.Fuzz(func(t *testing.T, tree, source string) {
-		sound(t, testkit.Zip("m/data.pkl", "\x80\x02"+tree, "m/constants.pkl", "", "m/code/__torch__.py", source, "m/data/0", string(make([]byte, 16))), func(f *tensor.File) (*tensor.StateDict, error) {
-			state, _, err := torch.Read(f)
-			return state, err
-		})
+		sound(t, testkit.Zip("m/data.pkl", "\x80\x02"+tree, "m/constants.pkl", "", "m/code/__torch__.py", source, "m/data/0", string(make([]byte, 16))), readZip)
 	})
 }
 
@@ -93,9 +92,6 @@ func FuzzScript(f *testing.F) {
 func FuzzExport(f *testing.F) {
 	f.Add(`{"config":{"w":{"path_name":"weight_0","use_pickle":false,"tensor_meta":{"dtype":7,"sizes":[{"as_int":2}],"strides":[{"as_int":1}],"storage_offset":{"as_int":0},"layout":7}}}}`)
 	f.Fuzz(func(t *testing.T, config string) {
-		sound(t, testkit.Zip("p/archive_format", "pt2", "p/data/weights/model_weights_config.json", config, "p/data/weights/weight_0", string(make([]byte, 16))), func(f *tensor.File) (*tensor.StateDict, error) {
-			state, _, err := torch.Read(f)
-			return state, err
-		})
+		sound(t, testkit.Zip("p/archive_format", "pt2", "p/data/weights/model_weights_config.json", config, "p/data/weights/weight_0", string(make([]byte, 16))), readZip)
 	})
 }

@@ -112,9 +112,11 @@ const (
 	maxDepth = 200
 )
 
-// moduleWalk reads a state dict off a tree of modules.
+// moduleWalk reads a state dict off a tree of modules. What a module has differs between
+// pickles of nn.Module and TorchScript, so sort tells it, once for each module.
 type moduleWalk struct {
 	file    string
+	sort    func(o *record, path string) (*layer, error)
 	items   []pair
 	classes map[string]string
 	work    int
@@ -122,9 +124,10 @@ type moduleWalk struct {
 }
 
 // layer is what one module has: its own parameters and persistent buffers, and its
-// children, each in order.
+// children, each in order, and the class of torch's own that it is, or "".
 type layer struct {
 	own, children []pair
+	class         string
 }
 
 func newModuleWalk(file string) *moduleWalk {
@@ -135,28 +138,36 @@ func newModuleWalk(file string) *moduleWalk {
 // children, in order; and the class of each module that is torch's own.
 func (r *reader) moduleState(root *record) ([]pair, map[string]string, error) {
 	w := newModuleWalk(r.file.Name)
+	w.sort = w.layerOf
 	err := w.walk(root, "", 0)
 	return w.items, w.classes, err
 }
 
 func (w *moduleWalk) walk(o *record, path string, depth int) error {
-	l, err := w.layerOf(o, path)
-	if err != nil {
-		return err
+	l := w.seen[o]
+	if l == nil {
+		var err error
+		if l, err = w.sort(o, path); err != nil {
+			return err
+		}
+		w.seen[o] = l
 	}
 	if !w.pay(len(path), 1) || depth > maxDepth {
 		return w.endless()
+	}
+	if l.class != "" {
+		w.classes[path] = l.class
 	}
 	prefix := path
 	if path != "" {
 		prefix += "."
 	}
-	// A subclass of MultiheadAttention's own that is a Linear in all but name.
-	if torchs := strings.HasPrefix(o.class.module, "torch.nn.modules."); torchs && o.class.name != "NonDynamicallyQuantizableLinear" {
-		w.classes[path] = o.class.name
-	}
-	if err := w.take(prefix, l.own); err != nil {
-		return err
+	for _, it := range l.own {
+		name := it.key.(string)
+		if !w.pay(len(prefix)+len(name), 1) {
+			return w.endless()
+		}
+		w.items = append(w.items, pair{prefix + name, it.value})
 	}
 	for _, it := range l.children {
 		name := it.key.(string)
@@ -170,23 +181,8 @@ func (w *moduleWalk) walk(o *record, path string, depth int) error {
 	return nil
 }
 
-// take adds a module's own tensors under its path.
-func (w *moduleWalk) take(prefix string, own []pair) error {
-	for _, it := range own {
-		name := it.key.(string)
-		if !w.pay(len(prefix)+len(name), 1) {
-			return w.endless()
-		}
-		w.items = append(w.items, pair{prefix + name, it.value})
-	}
-	return nil
-}
-
-// layerOf sorts out a module's attributes, once.
+// layerOf sorts out the attributes of an nn.Module.
 func (w *moduleWalk) layerOf(o *record, path string) (*layer, error) {
-	if l := w.seen[o]; l != nil {
-		return l, nil
-	}
 	if !w.pay(0, rawLen(o.state)) {
 		return nil, w.endless()
 	}
@@ -196,6 +192,10 @@ func (w *moduleWalk) layerOf(o *record, path string) (*layer, error) {
 	}
 	attributes, _ := entries(o.state)
 	l, kinds := &layer{}, map[string]any{}
+	// A subclass of MultiheadAttention's own that is a Linear in all but name.
+	if torchs := strings.HasPrefix(o.class.module, "torch.nn.modules."); torchs && o.class.name != "NonDynamicallyQuantizableLinear" {
+		l.class = o.class.name
+	}
 	for _, a := range attributes {
 		if name, ok := a.key.(string); ok {
 			kinds[name] = a.value
@@ -230,7 +230,6 @@ func (w *moduleWalk) layerOf(o *record, path string) (*layer, error) {
 			}
 		}
 	}
-	w.seen[o] = l
 	return l, nil
 }
 

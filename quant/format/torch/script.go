@@ -51,6 +51,7 @@ func readScripted(a *archive) (*tensor.StateDict, error) {
 		return nil, fault.Bad(a.file.Name, "this TorchScript archive holds %s, not a module", describe(root))
 	}
 	s := &script{moduleWalk: newModuleWalk(a.file.Name), archive: a, kinds: map[*class]*kind{}, sources: map[string]*kind{}, read: map[string]bool{}, left: maxCode}
+	s.sort = s.layerOf
 	if err := s.walk(top, "", 0); err != nil {
 		return nil, err
 	}
@@ -71,41 +72,8 @@ func readScripted(a *archive) (*tensor.StateDict, error) {
 	return out, nil
 }
 
-func (s *script) walk(o *record, path string, depth int) error {
-	l, err := s.layerOf(o, path)
-	if err != nil {
-		return err
-	}
-	if !s.pay(len(path), 1) || depth > maxDepth {
-		return s.endless()
-	}
-	prefix := path
-	if path != "" {
-		prefix += "."
-	}
-	if k := s.kinds[o.class]; k.layer != "" {
-		s.classes[path] = k.layer
-	}
-	if err := s.take(prefix, l.own); err != nil {
-		return err
-	}
-	for _, it := range l.children {
-		name := it.key.(string)
-		if !s.pay(len(prefix)+len(name), 1) {
-			return s.endless()
-		}
-		if err := s.walk(it.value.(*record), prefix+name, depth+1); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// layerOf sorts out a module's attributes, once.
+// layerOf sorts out the attributes of a scripted module.
 func (s *script) layerOf(o *record, path string) (*layer, error) {
-	if l := s.seen[o]; l != nil {
-		return l, nil
-	}
 	if !s.pay(0, rawLen(o.state)) {
 		return nil, s.endless()
 	}
@@ -114,7 +82,7 @@ func (s *script) layerOf(o *record, path string) (*layer, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &layer{}
+	l := &layer{class: k.layer}
 	for _, own := range []map[string]bool{k.parameters, k.buffers} {
 		for _, it := range attributes {
 			if name, ok := it.key.(string); ok && own[name] && it.value != nil {
@@ -140,7 +108,6 @@ func (s *script) layerOf(o *record, path string) (*layer, error) {
 			l.children = append(l.children, it)
 		}
 	}
-	s.seen[o] = l
 	return l, nil
 }
 

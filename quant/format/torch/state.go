@@ -1,7 +1,6 @@
 package torch
 
 import (
-	"fmt"
 	"strings"
 	"unicode/utf8"
 
@@ -82,7 +81,14 @@ func (r *reader) named(it pair) (*tensor.Tensor, error) {
 	if !isName {
 		return nil, nil
 	}
-	switch v := it.value.(type) {
+	v := it.value
+	for _, part := range members(v) { // the packed weights of quantized layers lie in tuples
+		if u, ok := part.(*unreadable); ok {
+			v = u
+			break
+		}
+	}
+	switch v := v.(type) {
 	case *unreadable:
 		return nil, fault.Not(r.file.Name, "it is %s", v.what).In(strings.ToValidUTF8(name, "?")).Hint("%s", v.do)
 	case *value:
@@ -203,88 +209,6 @@ func (r *reader) lookForTensors(items []pair, depth int) bool {
 	}
 	_, inner := r.wrappedIn(items, depth)
 	return inner != nil
-}
-
-// leftovers are sentences on what is not carried over, up to a bound.
-type leftovers struct {
-	notes []string
-	more  int
-}
-
-// add says what an entry is.
-func (l *leftovers) add(path string, it pair) {
-	if len(l.notes) >= maxNotes {
-		l.more++
-		return
-	}
-	l.notes = append(l.notes, fmt.Sprintf("%s%s (%s) is not part of the state dict and is left out", path, short(it.key), describe(it.value)))
-}
-
-func (l *leftovers) all() []string {
-	if l.more > 0 {
-		return append(l.notes, fmt.Sprintf("and %d more entries that are left out", l.more))
-	}
-	return l.notes
-}
-
-func short(key any) string {
-	switch k := key.(type) {
-	case string:
-		if len(k) > 80 {
-			k = k[:80] + "..."
-		}
-		return strings.ToValidUTF8(k, "?")
-	case int, float64, bool:
-		return fmt.Sprint(k)
-	}
-	return describe(key)
-}
-
-// describe names a Python value in a few words.
-func describe(v any) string {
-	switch v := v.(type) {
-	case nil:
-		return "None"
-	case bool:
-		return "a bool"
-	case int:
-		return "an integer"
-	case float64:
-		return "a float"
-	case string:
-		return "text"
-	case *types.List:
-		return fmt.Sprintf("a list of %d", len(*v))
-	case *types.Tuple:
-		return fmt.Sprintf("a tuple of %d", len(*v))
-	case *types.Dict:
-		return fmt.Sprintf("a dict of %d", len(*v))
-	case *ordered:
-		return fmt.Sprintf("a dict of %d", len(v.items))
-	case *value:
-		return "a tensor"
-	case *storage:
-		return "a storage"
-	case *unreadable:
-		return v.what
-	case dtypeName:
-		return "a dtype"
-	case *record:
-		switch full := v.class.module + "." + v.class.name; {
-		case strings.HasSuffix(full, "multiarray._reconstruct") || strings.HasSuffix(full, "numeric._frombuffer"):
-			return "a NumPy array"
-		case strings.HasSuffix(full, "multiarray.scalar"):
-			return "a NumPy number"
-		case v.items != nil:
-			return strings.ToValidUTF8(fmt.Sprintf("a %.80s of %d", v.class.name, len(v.items)), "?")
-		case v.called:
-			return strings.ToValidUTF8(fmt.Sprintf("an object made by %.80s.%.80s", v.class.module, v.class.name), "?")
-		}
-		return strings.ToValidUTF8(fmt.Sprintf("an object of class %.80s.%.80s", v.class.module, v.class.name), "?")
-	case *class:
-		return strings.ToValidUTF8(fmt.Sprintf("the class %.80s.%.80s", v.module, v.name), "?")
-	}
-	return "a Python object"
 }
 
 // entries lists a dict or OrderedDict in order; a key set twice keeps its first

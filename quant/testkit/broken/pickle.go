@@ -183,6 +183,7 @@ var tensorCases = []Case{
 	{Name: "from_type of a number", Kind: fault.Format, At: pickleAt, Says: "without a function", Make: weight("ctorch._tensor\n_rebuild_from_type_v2\n(K\x01ctorch\nTensor\n)}tR")},
 	{Name: "sparse", Kind: fault.Unsupported, Tensor: "w", At: -1, Says: "a sparse tensor", Make: weight("ctorch._utils\n_rebuild_sparse_tensor\n)R")},
 	{Name: "quantized", Kind: fault.Unsupported, Tensor: "w", At: -1, Says: "a quantized tensor", Make: weight("ctorch._utils\n_rebuild_qtensor\n)R")},
+	{Name: "quantized, in a tuple", Kind: fault.Unsupported, Tensor: "w", At: -1, Says: "a quantized tensor", Make: weight("ctorch._utils\n_rebuild_qtensor\n)RN\x86")},
 	{Name: "meta", Kind: fault.Unsupported, Tensor: "w", At: -1, Says: "no values", Make: weight("ctorch._utils\n_rebuild_meta_tensor_no_storage\n)R")},
 	{Name: "meta storage", Kind: fault.Unsupported, Tensor: "w", At: -1, Says: "meta device", Make: weight(rebuild("("+text("storage")+"ctorch\nFloatStorage\n"+text("9")+text("meta")+"K\x04tQ", dense22))},
 	{Name: "complex128", Kind: fault.Unsupported, Tensor: "w", At: -1, Says: "complex128", Make: weight(rebuild("("+text("storage")+"ctorch\nComplexDoubleStorage\n"+text("0")+text("cpu")+"K\x01tQ", "K\x00K\x01\x85K\x01\x85"))},
