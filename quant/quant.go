@@ -71,6 +71,7 @@ func (j *Job) Report() *report.Report {
 	for _, f := range j.Checkpoint.Files {
 		r.Inputs = append(r.Inputs, report.File{Name: f.Name, Bytes: f.Size, Format: j.Checkpoint.Format})
 	}
+	_, r.Output.Bytes = j.Files()
 	return r
 }
 

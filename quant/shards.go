@@ -149,10 +149,6 @@ func (x *writing) all(r *report.Report) error {
 			return err
 		}
 	}
-	r.Output.Bytes = 0
-	for _, f := range r.Files {
-		r.Output.Bytes += f.Bytes
-	}
 	return nil
 }
 
