@@ -59,10 +59,10 @@ func (r *reader) rebuildV3(args []any) (any, error) {
 // metadata is empty or holds a dict of the view's flags.
 func (r *reader) rebuild(s *storage, d dtypeName, args, metadata []any) (any, error) {
 	if len(metadata) > 0 {
-		flags, _ := entries(metadata[0])
-		if err := r.spend(8 * rawLen(metadata[0])); err != nil {
+		if err := r.spend(256 * rawLen(metadata[0])); err != nil {
 			return nil, err
 		}
+		flags, _ := entries(metadata[0])
 		for _, f := range flags {
 			if on, isBool := f.value.(bool); f.key != "conj" && f.key != "neg" || !isBool || on {
 				return &unreadable{"stored with a pending operation (" + short(f.key) + ")", "save it after .resolve_conj().resolve_neg()"}, nil
