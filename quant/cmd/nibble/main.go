@@ -44,7 +44,9 @@ const usage = `nibble turns a model checkpoint into a 4-bit one.
   nibble verify  OUT --against PATH... [--json]
   nibble python  OUT                     the lines of Python that take OUT to Core ML
 
-PATH       a PyTorch checkpoint (.pt, .pth, .bin, .ckpt), a .safetensors file, or a folder with one
+PATH       a PyTorch checkpoint (.pt, .pth, .bin, .ckpt, .pt2), a .safetensors file, or a folder with one, or with
+           the shards of one and their index
+OUT        a file; of a sharded model, a folder that is new or empty
 CONTAINER  packed (default), int8 (with --high-nibble sign or zero), coremltools
 --config   a coremltools PostTrainingQuantizerConfig in JSON or YAML; without it: int4, blocks of 32
 --export   writes the recipe as a config, JSON or YAML, that makes coremltools do the same
