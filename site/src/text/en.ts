@@ -10,7 +10,7 @@ export const en = {
   zipped: (n: number) => `One zip with ${n.toLocaleString('en')} files: unpack it to use them.`,
   drop: 'Drop a model anywhere on this page',
   dropNow: 'Let go to open it',
-  formats: '.pt  .pth  .bin  .ckpt  .safetensors  or a folder of shards',
+  formats: '.pt  .pth  .bin  .ckpt  .safetensors\nor a folder of shards',
   chooseFile: 'Choose a file',
   chooseFolder: 'Choose a folder',
   sample: 'Try a sample',

@@ -40,7 +40,7 @@ export const zh: Text = {
   zipped: n => `一个 zip，内含 ${n.toLocaleString('zh')} 个文件：解压后使用。`,
   drop: '把模型拖到页面任意处',
   dropNow: '松开即打开',
-  formats: '.pt  .pth  .bin  .ckpt  .safetensors  或分片文件夹',
+  formats: '.pt  .pth  .bin  .ckpt  .safetensors\n或分片文件夹',
   chooseFile: '选择文件',
   chooseFolder: '选择文件夹',
   sample: '试用示例',
