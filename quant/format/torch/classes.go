@@ -49,6 +49,8 @@ var otherTensors = map[string][2]string{
 	"torch._utils._rebuild_qtensor":                         {"a quantized tensor", "take the checkpoint from before it was quantized, or save it after .dequantize()"},
 	"torch._utils._rebuild_nested_tensor":                   {"a nested tensor", "save its parts one by one"},
 	"torch._utils._rebuild_meta_tensor_no_storage":          {"a tensor on the meta device, which has no values", "load the real weights before saving"},
+	"torch.nn.parameter.UninitializedParameter":             {"a parameter that has no values yet (lazy)", "run the model once before saving it"},
+	"torch.nn.parameter.UninitializedBuffer":                {"a buffer that has no values yet (lazy)", "run the model once before saving it"},
 	"torch._utils._rebuild_wrapper_subclass":                {"a tensor of a class of its own", "save plain tensors"},
 	"torch._utils._rebuild_xla_tensor":                      {"a tensor of a device that stores it as NumPy data", "save it after .cpu()"},
 	"torch._utils._rebuild_device_tensor_from_numpy":        {"a tensor of a device that stores it as NumPy data", "save it after .cpu()"},

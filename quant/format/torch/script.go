@@ -61,9 +61,10 @@ func readScripted(a *archive) (*tensor.StateDict, error) {
 		if err != nil {
 			return nil, err
 		}
-		if t != nil {
-			out.Tensors = append(out.Tensors, *t)
+		if t == nil {
+			return nil, r.untold(it)
 		}
+		out.Tensors = append(out.Tensors, *t)
 	}
 	if len(out.Tensors) == 0 {
 		return nil, fault.Not(a.file.Name, "this TorchScript archive holds no parameters (a frozen model keeps its weights in its code)").

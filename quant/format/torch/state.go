@@ -26,7 +26,7 @@ const maxNotes = 100
 // stateDict unwraps the usual wrappers and names the tensors.
 func (r *reader) stateDict(root any) (*tensor.StateDict, error) {
 	out := &tensor.StateDict{}
-	left := &leftovers{}
+	left, whole := &leftovers{}, false
 	items, ok := entries(root)
 	path := ""
 	for depth := 0; ok && depth < maxWraps; depth++ {
@@ -50,7 +50,7 @@ func (r *reader) stateDict(root any) (*tensor.StateDict, error) {
 		if items, out.Classes, err = r.moduleState(root.(*record)); err != nil {
 			return nil, err
 		}
-		ok = true
+		ok, whole = true, true
 		left.notes = append(left.notes, moduleNote(root.(*record)))
 	}
 	if !ok {
@@ -61,6 +61,9 @@ func (r *reader) stateDict(root any) (*tensor.StateDict, error) {
 		t, err := r.named(it)
 		if err != nil {
 			return nil, err
+		}
+		if t == nil && whole {
+			return nil, r.untold(it)
 		}
 		if t == nil {
 			left.add(path, it)
@@ -104,6 +107,12 @@ func (r *reader) named(it pair) (*tensor.Tensor, error) {
 		return &t, nil
 	}
 	return nil, nil
+}
+
+// untold refuses a parameter or buffer of a model that is no tensor Nibble knows.
+func (r *reader) untold(it pair) error {
+	return fault.Not(r.file.Name, "it is %s, whose values cannot be told", describe(it.value)).In(short(it.key)).
+		Hint("save the weights with torch.save(model.state_dict(), ...)")
 }
 
 // noTensors says what a dict without tensors seems to be.

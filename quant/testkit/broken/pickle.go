@@ -145,6 +145,8 @@ var pickleCases = []Case{
 	{Name: "a number", Kind: fault.Unsupported, At: -1, Says: "an integer", Make: code("K\x05.")},
 	{Name: "a dict of numbers", Kind: fault.Unsupported, At: -1, Says: "no tensors", Make: code("}" + text("a") + "K\x01s.")},
 	{Name: "a module that hides its parts", Kind: fault.Unsupported, At: -1, Says: "the module child is an object of class a.N, whose weights cannot be told", Make: code("ca\nM\n)\x81}(" + text("_parameters") + "}" + text("_modules") + "}" + text("child") + "ca\nN\n)\x81sub.")},
+	{Name: "a parameter that is an object", Kind: fault.Unsupported, Tensor: "w", At: -1, Says: "it is an object made by a.f, whose values cannot be told", Make: code("ca\nM\n)\x81}(" + text("_parameters") + "}" + text("w") + "ca\nf\n)Rs" + text("_modules") + "}ub.")},
+	{Name: "a lazy parameter", Kind: fault.Unsupported, Tensor: "w", At: -1, Says: "no values yet (lazy)", Make: weight("ctorch.nn.parameter\nUninitializedParameter\n)R")},
 	{Name: "a quantized layer", Kind: fault.Unsupported, At: -1, Says: "the module child is a quantized layer", Make: code("ca\nM\n)\x81}(" + text("_parameters") + "}" + text("_modules") + "}" + text("child") + "ctorch.ao.nn.quantized.dynamic.modules.linear\nLinear\n)\x81}(" + text("_parameters") + "}" + text("_modules") + "}ubsub.")},
 	{Name: "an optimizer", Kind: fault.Unsupported, At: -1, Says: "state of an optimizer", Make: code("}(" + text("state") + "}" + text("param_groups") + "]u.")},
 	{Name: "two state dicts", Kind: fault.Unsupported, At: -1, Says: "several state dicts (a, b)", Make: code("}(" + text("a") + "}" + text("w") + rebuild(storage4, dense22) + "s" + text("b") + "}" + text("w") + rebuild(storage4, dense22) + "su.")},
