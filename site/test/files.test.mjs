@@ -295,6 +295,25 @@ test('a disk that is full, at once and on the way, leaves no result', { timeout:
   }
 })
 
+test('a permission that is lost on the way leaves nothing in the chosen folder', { timeout: 60000 }, async () => {
+  const other = await siteWith(`let n = 0
+const before = FileSystemFileHandle.prototype.createWritable
+FileSystemFileHandle.prototype.createWritable = function (...args) {
+  return ++n > 1 ? Promise.reject(new DOMException('no', 'NotAllowedError')) : before.apply(this, args)
+}
+`)
+  const { page } = await openPage(other)
+  await picking(page)
+  await chooseFolder(page, shardedFolder('lost'))
+  await page.waitForSelector(`${id('convert')}:not(:disabled)`)
+  await page.click(id('convert'))
+  await waitForText(page, 'error', 'the result could not be saved: the browser no longer lets the page write there')
+  assert.deepEqual(await chosen(page), {})
+  assert.equal(await page.$(id('saved')), null)
+  await page.close()
+  other.close()
+})
+
 test('closing the tab asks first while a conversion is under way', { timeout: 60000 }, async () => {
   const { page } = await openPage(site)
   await choose(page, hugeFile())
