@@ -328,8 +328,27 @@ func TestPatternThatTakesTooLong(t *testing.T) {
 	}
 }
 
+// A recipe that keeps all says so in what is written: null alone would mean the default
+// (found by fuzzing).
+func TestKeepingAllIsWritten(t *testing.T) {
+	r, err := Parse("c", []byte(`{"global_config":{"weight_dtype":null}}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range map[string][]byte{"c.json": r.JSON(), "c.yaml": r.YAML(), "d.json": r.Source} {
+		back, err := Parse(name, text)
+		if err != nil {
+			t.Fatalf("%s: %v", text, err)
+		}
+		if e, rule, err := back.Rule("a.b", "Linear"); e.Scheme != nil || rule == "" || err != nil {
+			t.Errorf("%s gives %v by %q, %v", text, e.Scheme, rule, err)
+		}
+	}
+}
+
 func FuzzParse(f *testing.F) {
 	f.Add(Default)
+	f.Add(`{"global_config": {"weight_dtype": null}}`)
 	for _, c := range refused {
 		if len(c.text) < 1000 {
 			f.Add(c.text)

@@ -30,6 +30,12 @@ func (r *Recipe) YAML() []byte {
 // value is the recipe in its canonical form: what is default is left out.
 func (r *Recipe) value() value {
 	top := value{kind: object}
+	if r.Global != nil && r.Global.Scheme == nil && len(r.Types) == 0 && len(r.Names) == 0 {
+		// A global_config of null and nothing else would mean int8, the default.
+		none := value{kind: object, members: []member{{key: ".*", value: Entry{}.value()}}}
+		top.members = append(top.members, member{key: "module_name_configs", value: none})
+		return top
+	}
 	if r.Global != nil {
 		top.members = append(top.members, member{key: "global_config", value: r.Global.value()})
 	}
