@@ -24,7 +24,6 @@ import (
 	"os/signal"
 	"runtime/debug"
 	"strings"
-	"syscall"
 
 	"nibble/quant/plan"
 )
@@ -97,7 +96,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintf(stderr, "nibble: %v; nibble --help lists the options\n", err)
 		return 2
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	ctx, stop := signal.NotifyContext(context.Background(), stopping...)
 	defer stop()
 	context.AfterFunc(ctx, stop) // the second one ends the command wherever it is
 	err := command(ctx, c)
