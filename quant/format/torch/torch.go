@@ -1,17 +1,24 @@
-// Package torch reads and writes the zip files of torch.save (PyTorch 1.6 and later,
-// torch/serialization.py and caffe2/serialize/inline_container.h of PyTorch 2.8):
+// Package torch reads what PyTorch writes, and writes the zip files of torch.save
+// (torch/serialization.py and caffe2/serialize/inline_container.h of PyTorch 2.8):
 //
 //	NAME/data.pkl      a pickle; tensors in it refer to storages by key
 //	NAME/data/KEY      one storage each, stored, not compressed
 //	NAME/byteorder     "little" or "big" (absent in old files: little)
 //	NAME/version       "3"
 //
-// The pickle runs through gopickle's Unpickler behind three walls: scan.go bounds
-// every length before the pickle runs, classes.go is the allow-list of what it may
+// It reads zips of torch.save, torch.jit.save (script.go) and torch.export.save
+// (export.go), the format before 1.6 (legacy.go) and the tar of 0.1 (tar.go).
+//
+// Pickles run through gopickle's Unpickler behind three walls: scan.go bounds every length
+// and every allocation before a pickle runs, classes.go is the allow-list of what it may
 // call, and storages stay byte ranges of the file; values are never read here. A whole
 // pickled nn.Module is read as the records it consists of, and tells the classes of its
-// layers (module.go); calling anything else (os.system) is refused by name.
-// checkpoint and verify call Read; container calls Pickle and the names below.
+// layers (module.go). A pickle that would run a command in Python (os.system) is refused by
+// name; whatever else it calls becomes a record that nothing is done with.
+//
+// Refused as unsupported: sparse, quantized, nested and meta tensors, types that safetensors
+// has no name for, big-endian files, frozen and quantized TorchScript, several programs in
+// one archive. checkpoint and verify call the readers; container calls Pickle and LayArchive.
 package torch
 
 import "nibble/quant/tensor"
