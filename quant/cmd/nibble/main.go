@@ -108,6 +108,9 @@ func run(args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintf(stderr, "nibble: %s; nibble --help lists the options\n", strings.TrimPrefix(err.Error(), ": "))
 		return 2
 	}
+	if errors.Is(err, context.Canceled) {
+		err = errors.New("it was stopped, and left nothing behind")
+	}
 	fmt.Fprintf(stderr, "nibble: %v\n", err)
 	return 1
 }
