@@ -214,8 +214,18 @@ export async function discard(result: Blob) {
 async function removeAll(root: FileSystemDirectoryHandle, which: (name: string) => boolean) {
   const names: string[] = []
   for await (const name of (root as unknown as { keys(): AsyncIterable<string> }).keys()) names.push(name)
-  for (const name of names.filter(which)) {
-    // A file that is being written is locked by the browser; it goes at the next sweep.
-    await root.removeEntry(name).catch(() => undefined)
+  for (const name of names.filter(which)) await remove(root, name)
+}
+
+/** A worker that was just ended holds its file for a moment; what is held longer goes at the next sweep. */
+async function remove(root: FileSystemDirectoryHandle, name: string) {
+  for (let tries = 0; tries < 30; tries++) {
+    try {
+      await root.removeEntry(name)
+      return
+    } catch (err) {
+      if (!(err instanceof DOMException) || err.name !== 'NoModificationAllowedError') return
+      await new Promise(resolve => setTimeout(resolve, 100))
+    }
   }
 }
