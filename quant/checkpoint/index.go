@@ -127,15 +127,15 @@ func (x *index) read(dec *jsontext.Decoder) error {
 
 // openIndexed opens the model of the folder's index; of two, the one of safetensors.
 func (f *folder) openIndexed() (*Checkpoint, error) {
-	chosen := f.indexes[0]
+	chosen, usually := f.indexes[0], false
 	for _, usual := range []string{"pytorch_model.bin", "model.safetensors"} { // the last one there is wins
 		for _, x := range f.indexes {
 			if path.Base(x.Name) == usual+indexEnding {
-				chosen = x
+				chosen, usually = x, true
 			}
 		}
 	}
-	if usual := strings.Contains(path.Base(chosen.Name), "model."); !usual && len(f.indexes) > 1 {
+	if !usually && len(f.indexes) > 1 {
 		return nil, fault.Not("", "there are %d indexes (%s, %s) and Nibble converts one model at a time", len(f.indexes), f.indexes[0].Name, f.indexes[1].Name).Hint("choose the files of one")
 	}
 	x, err := readIndex(chosen)

@@ -1,14 +1,10 @@
 // The page's side of the worker: starts it when it is first needed, sends calls, and
 // ends it to cancel (a busy core cannot be interrupted, and its memory never shrinks).
 
+import { CoreError } from './error'
 import type { CallName, Calls, Failure, Response } from './protocol'
 import { lockName, sweep } from './sink'
 import { language, text } from './text'
-
-/** Thrown by call; kind 'cancelled' means that stop was called. */
-export class CoreError extends Error {
-  constructor(readonly kind: Failure['kind'] | 'cancelled', message: string) { super(message) }
-}
 
 interface Pending {
   resolve(answer: unknown): void

@@ -1,6 +1,6 @@
 // Files out of a drop, a picker or the sample. A folder gives the files in it.
 
-import { CoreError } from './core'
+import { CoreError } from './error'
 import type { Input } from './protocol'
 import { text } from './text'
 

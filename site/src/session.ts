@@ -1,7 +1,8 @@
 // What a user can do on the page: each changes the state, which components only show.
 
-import { Core, CoreError } from './core'
+import { Core } from './core'
 import { saveText } from './download'
+import { CoreError } from './error'
 import type { Figures, Input, Inspection, Report } from './protocol'
 import { outputName, requestOf, schemeKey, type Edit, type Options } from './recipe'
 import { discard } from './sink'
@@ -228,7 +229,12 @@ export class Session {
     if (isProgress(this.state.verification)) this.restart()
     const name = outputName(model, options)
     const before = this.turn
-    const target = await chooseTarget(model, name, report.output.bytes)
+    let target: Target | undefined
+    try {
+      target = await chooseTarget(model, name, report.output.bytes)
+    } catch (err) {
+      if (before === this.turn) this.fail(err, this.state.phase)
+    }
     if (!target || before !== this.turn) return
     const turn = ++this.turn
     clearTimeout(this.timer)

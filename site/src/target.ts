@@ -2,7 +2,9 @@
 // do that and it is worth asking, else into the browser's private files and from there to
 // the downloads (sink.ts).
 
+import { CoreError } from './error'
 import type { Inspection } from './protocol'
+import { text } from './text'
 
 /** private: to be downloaded. Handles go to the worker, which writes to them. */
 export type Target =
@@ -28,15 +30,26 @@ export async function chooseTarget(model: Inspection, name: string, bytes: numbe
   const began = performance.now()
   try {
     if (model.shards > 0 && pickers.showDirectoryPicker) {
-      return { kind: 'folder', handle: await pickers.showDirectoryPicker({ mode: 'readwrite', id: 'nibble' }), name }
+      const handle = await pickers.showDirectoryPicker({ mode: 'readwrite', id: 'nibble' })
+      if (await isTaken(handle, name)) throw new CoreError('machine', text.errors.exists(name))
+      return { kind: 'folder', handle, name }
     }
     if (model.shards === 0 && bytes >= large && pickers.showSaveFilePicker) {
       return { kind: 'file', handle: await pickers.showSaveFilePicker({ suggestedName: name, id: 'nibble' }) }
     }
   } catch (err) {
+    if (err instanceof CoreError) throw err
     if (err instanceof DOMException && err.name === 'AbortError' && performance.now() - began > tooSoon) return undefined
   }
   return { kind: 'private' }
+}
+
+/** A folder that is there and not empty is somebody's: nothing is written to it, and so nothing is ever cleared in it. */
+async function isTaken(parent: FileSystemDirectoryHandle, name: string) {
+  const folder = await parent.getDirectoryHandle(name).catch(() => undefined)
+  if (!folder) return false
+  for await (const _ of (folder as unknown as { keys(): AsyncIterable<string> }).keys()) return true
+  return false
 }
 
 /** Takes away what a conversion that did not end left behind. */

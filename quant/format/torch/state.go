@@ -85,10 +85,12 @@ func (r *reader) named(it pair) (*tensor.Tensor, error) {
 		return nil, nil
 	}
 	v := it.value
-	for _, part := range members(v) { // the packed weights of quantized layers lie in tuples
-		if u, ok := part.(*unreadable); ok {
-			v = u
-			break
+	if t, ok := v.(*types.Tuple); ok { // of packed weights of a quantized layer, and few other things
+		for _, part := range (*t)[:min(t.Len(), 8)] {
+			if u, ok := part.(*unreadable); ok {
+				v = u
+				break
+			}
 		}
 	}
 	switch v := v.(type) {

@@ -89,6 +89,7 @@ var folderCases = []Case{
 		}
 		return mapped(pairs...)()
 	}, Also: both},
+	{Name: "two indexes", Names: "-", Kind: fault.Unsupported, At: -1, Says: "there are 2 indexes", File: "home/a_model.safetensors.index.json", Make: mapBoth, Also: []Part{both[0], both[1], {"home/b_model.safetensors.index.json", mapBoth}}},
 	{Name: "shard is missing", Kind: fault.Format, At: -1, Says: "2 shards make this model and some are missing: " + second, Make: mapBoth, Also: both[:1]},
 	{Name: "shard is a pointer", Names: "home/" + second, Kind: fault.Unsupported, At: -1, Says: "Git LFS pointer", Make: mapBoth, Also: []Part{both[0], file(second, "version https://git-lfs.github.com/spec/v1\n")}},
 	{Name: "shard is a web page", Names: "home/" + second, Kind: fault.Unsupported, At: -1, Says: "web page", Make: mapBoth, Also: []Part{both[0], file(second, "<!doctype html>")}},

@@ -50,11 +50,11 @@ func weight(value string) func() []byte { return code("}" + text("w") + value + 
 
 func times(s string, n int) string { return strings.Repeat(s, n) }
 
-// manyModules makes pairs of a short name and memo entry 0.
-func manyModules(n int) string {
+// manyTexts makes pairs of a text of its own each and one value.
+func manyTexts(n int, value string) string {
 	var b strings.Builder
 	for i := range n {
-		b.WriteString(text(fmt.Sprint(i)) + "h\x00")
+		b.WriteString(text(fmt.Sprint(i)) + value)
 	}
 	return b.String()
 }
@@ -134,8 +134,9 @@ var pickleCases = []Case{
 	{Name: "one list of pairs in 2,000 dicts", Kind: fault.Format, At: pickleAt, Says: "more work", Make: code("](" + times("K\x01K\x02\x86", 30000) + "eq\x00](" + times("ccollections\nOrderedDict\nh\x00\x85R", 2000) + "e.")},
 	{Name: "one dict of flags for 2,000 tensors", Kind: fault.Format, At: pickleAt, Says: "more work", Make: code(storage4 + "q\x01}(" + times(text("conj")+"\x89", 30000) + "uq\x02](" + times("ctorch._utils\n_rebuild_tensor_v2\n(h\x01"+dense22+"\x89Nh\x02tR", 2000) + "e.")},
 	{Name: "40 classes with names of 1 MB", Kind: fault.Unsupported, At: -1, Says: "mmm.C, not a state dict", Make: code(times("c"+times("m", 1<<20)+"\nC\n", 40) + ".")},
+	{Name: "one list in 60,000 places", Kind: fault.Unsupported, At: -1, Says: "no tensors", Make: code("](" + times("N", 400_000) + "eq\x000}(" + manyTexts(60_000, "h\x00") + "u.")},
 	{Name: "a text called", Kind: fault.Format, At: 4194358, Says: "calls or fills what is no function", Make: code(text(times("x", 4<<20)) + ")R.")},
-	{Name: "20,000 modules whose parameter has a name of 1 MB", Kind: fault.Format, At: -1, Says: "nest or repeat", Make: code("ca\nM\n)\x81q\x00}(" + text("_modules") + "}" + text("_parameters") + "}" + text(times("p", 1<<20)) + rebuild(storage4, dense22) + "sub0ca\nM\n)\x81}(" + text("_parameters") + "}" + text("_modules") + "}(" + manyModules(20000) + "uub.")},
+	{Name: "20,000 modules whose parameter has a name of 1 MB", Kind: fault.Format, At: -1, Says: "nest or repeat", Make: code("ca\nM\n)\x81q\x00}(" + text("_modules") + "}" + text("_parameters") + "}" + text(times("p", 1<<20)) + rebuild(storage4, dense22) + "sub0ca\nM\n)\x81}(" + text("_parameters") + "}" + text("_modules") + "}(" + manyTexts(20000, "h\x00") + "uub.")},
 	{Name: "a big dict in many places", Kind: fault.Unsupported, At: -1, Says: "no tensors", Make: code("}(" + times("I7\n", 2*100000) + "uq\x000}(" + manyKeys(20000, "h\x00") + "u.")},
 	{Name: "a dict in itself", Kind: fault.Unsupported, At: -1, Says: "no tensors", Make: code("}q\x00" + text("model") + "h\x00s.")},
 	{Name: "a list in itself", Kind: fault.Unsupported, At: -1, Says: "a list of 1", Make: code("]q\x00h\x00a.")},
