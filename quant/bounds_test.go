@@ -105,7 +105,7 @@ func atOnce(t *testing.T, values []float32, r *recipe.Recipe, rows, cols int64) 
 			}
 			kernel.Params(a, lo, hi, s, z)
 			kernel.NoZeroScale(a, s)
-			kernel.Quantize(a, block, len(block), s, z, c)
+			kernel.Quantize(a, block, len(block), s, z, c, &kernel.Errors{})
 			for i := range c {
 				codes[place(int64(i))] = c[i]
 			}

@@ -362,7 +362,7 @@ func TestFigures(t *testing.T) {
 		noise, signal, cross, other, most = noise+e*e, signal+w*w, cross+w*float64(d), other+float64(d)*float64(d), max(most, math.Abs(e))
 	}
 	near := func(what string, got *float64, want float64) {
-		if got == nil || math.Abs(*got-want) > 1e-9*math.Abs(want) {
+		if got == nil || math.Abs(*got-want) > 1e-7*math.Abs(want) {
 			t.Errorf("%s is %v, want %g", what, got, want)
 		}
 	}

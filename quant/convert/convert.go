@@ -1,25 +1,25 @@
-// Package convert is the executor: it runs a layout's runs tile by tile on a few
-// workers and writes the file forward only, in order. The result does not depend on
-// the number of workers.
+// Package convert is the executor: it has a layout's runs done tile by tile by a few hands
+// and writes the file forward only, in order. The result does not depend on the number of
+// hands, or on what they are.
 //
-// A worker reads its tile, quantizes it and makes the bytes of every piece of the
-// run; the writer takes the tiles in order through a bounded window. Memory is bounded by
-// tiles, never by tensors: a weight whose blocks reach over more than a tile (per tensor,
-// ConvTranspose per channel, very long rows) is read twice, once for its ranges, once for
-// its codes; and where scales are too many to be held until their turn, each piece of a run
-// is made in a pass of its own.
+// A run is cut into tasks (schedule.go), which name bytes and hold none. A hand reads its
+// tiles, quantizes them and makes the bytes of every piece of the run (worker.go); natively
+// hands are goroutines, in a browser other workers. The writer takes what they made in
+// order through a bounded window, so that reading, computing and writing overlap. Memory is
+// bounded by tiles, never by tensors: a weight whose blocks reach over more than a tile (per
+// tensor, ConvTranspose per channel, very long rows) is read twice, once for its ranges,
+// once for its codes; and where scales are too many to be held until their turn, each piece
+// of a run is made in a pass of its own.
 package convert
 
 import (
 	"context"
-	"fmt"
 	"io"
 
 	"nibble/quant/container"
 	"nibble/quant/kernel"
 	"nibble/quant/plan"
 	"nibble/quant/tensor"
-	"nibble/quant/tile"
 )
 
 // Progress is called from one goroutine with the bytes of source read and written out
@@ -28,8 +28,21 @@ type Progress func(done, total int64)
 
 // Options of a run.
 type Options struct {
-	Workers  int // at least 1
+	Workers  int    // goroutines of this process; at least 1
+	Hands    []Hand // instead of them
 	Progress Progress
+}
+
+// hands are those that the options ask for.
+func (o *Options) hands() []Hand {
+	if len(o.Hands) > 0 {
+		return o.Hands
+	}
+	hands := make([]Hand, max(o.Workers, 1))
+	for i := range hands {
+		hands[i] = &Worker{}
+	}
+	return hands
 }
 
 // maxHistograms bounds how many tensors have histograms, which take 1 kB each.
@@ -44,14 +57,16 @@ type Cost struct {
 	Histogram *kernel.Histogram // nil when it was kept
 }
 
-func (c *Cost) add(o Cost) {
-	c.Errors.Add(o.Errors)
+func (c *Cost) add(r *Result) {
+	for _, e := range r.Errors {
+		c.Errors.Add(e)
+	}
 	switch {
-	case o.Histogram == nil:
+	case r.Histogram == nil:
 	case c.Histogram == nil:
-		c.Histogram = o.Histogram
+		c.Histogram = r.Histogram
 	default:
-		c.Histogram.Add(o.Histogram)
+		c.Histogram.Add(r.Histogram)
 	}
 }
 
@@ -64,20 +79,19 @@ func Run(ctx context.Context, p *plan.Plan, l *container.Layout, w io.Writer, o 
 	if err != nil {
 		return nil, err
 	}
-	x := &executor{plan: p, out: out, costs: make([]Cost, len(p.Entries)), progress: o.Progress, histograms: len(p.Entries) <= maxHistograms}
+	x := &executor{plan: p, out: out, costs: make([]Cost, len(p.Entries)), progress: o.Progress}
 	x.total = Work(p, l)
-	for job := range x.start(ctx, apart(l.Runs), max(o.Workers, 1)) {
-		select {
-		case <-job.done:
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		}
-		if job.err != nil {
-			return nil, job.err
-		}
-		if err := x.write(job); err != nil {
+	s := sequence{plan: p, step: Quantize, histograms: len(p.Entries) <= maxHistograms}
+	for parcel := range start(ctx, s.parcels(apart(l.Runs)), o.hands()) {
+		if err := parcel.wait(ctx); err != nil {
 			return nil, err
 		}
+		for i, j := range parcel.jobs {
+			if err := x.write(j, parcel.results[i]); err != nil {
+				return nil, err
+			}
+		}
+		parcel.results = nil
 	}
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -121,33 +135,9 @@ type executor struct {
 	done     int64
 	total    int64
 
-	histograms bool // are to be counted
-
 	// the run being written
 	sink io.Writer // of its first piece
 	held [][]byte  // what its other pieces have so far, and zero points that fill no word yet
-}
-
-// job is one tile of one run.
-type job struct {
-	run         *run
-	tile        tile.Tile
-	params      *params // that the tiles of a band share; nil where a tile holds whole blocks
-	leads       bool    // it is the first tile of its band
-	first, last bool    // of its run
-	histogram   bool    // is to be counted
-	done        chan struct{}
-	// results
-	parts [][]byte // one per piece of the run
-	cost  Cost
-	err   error
-}
-
-// run is a container.Run with what its tiles share.
-type run struct {
-	*container.Run
-	entry  *plan.Entry    // nil for a run of literals
-	source *tensor.Tensor // what the tiles are cut from: the entry's tensor, flat where nothing keeps rows together
 }
 
 // work is how many source bytes a run accounts for in the progress.
@@ -158,87 +148,13 @@ func (x *executor) work(r *container.Run) int64 {
 	return x.plan.Entries[r.Entry].Tensor.Bytes()
 }
 
-// start hands out the jobs in order to the workers. The channel it returns carries
-// the same jobs in the same order, at most a few ahead of the writer.
-func (x *executor) start(ctx context.Context, runs []container.Run, workers int) <-chan *job {
-	todo, order := make(chan *job), make(chan *job, workers)
-	for range workers {
-		go func() {
-			var b buffers
-			for j := range todo {
-				b.guarded(ctx, j)
-			}
-		}()
-	}
-	go func() {
-		defer close(todo)
-		defer close(order)
-		for i := range runs {
-			for _, j := range x.jobs(&runs[i]) {
-				select {
-				case todo <- j:
-				case <-ctx.Done():
-					return
-				}
-				select {
-				case order <- j:
-				case <-ctx.Done():
-					return
-				}
-			}
-		}
-	}()
-	return order
-}
-
-// guarded turns a panic into an error: one in a goroutine would end the whole process.
-func (b *buffers) guarded(ctx context.Context, j *job) {
-	defer close(j.done)
-	defer caught(&j.err)
-	j.err = b.run(ctx, j)
-}
-
-func caught(err *error) {
-	if p := recover(); p != nil {
-		*err = fmt.Errorf("internal error: %v; please report it", p)
-	}
-}
-
-// jobs cuts a run into tiles. A run without values is one job with an empty tile.
-func (x *executor) jobs(r *container.Run) (jobs []*job) {
-	shared := &run{Run: r}
-	add := func(t tile.Tile, p *params, leads bool) {
-		jobs = append(jobs, &job{run: shared, tile: t, params: p, leads: leads, histogram: x.histograms, done: make(chan struct{})})
-	}
-	if r.Entry >= 0 {
-		e := &x.plan.Entries[r.Entry]
-		shared.entry, shared.source = e, e.Tensor
-		if e.Quantize {
-			for _, b := range bands(e) {
-				for i, t := range b.tiles {
-					add(t, b.params, i == 0)
-				}
-			}
-		} else {
-			if e.Tensor.Contiguous() {
-				shared.source = e.Tensor.Flat()
-			}
-			for _, t := range tile.Cut(shared.source, 1) {
-				add(t, nil, false)
-			}
-		}
-	}
-	if len(jobs) == 0 {
-		add(tile.Tile{}, nil, false)
-	}
-	jobs[0].first, jobs[len(jobs)-1].last = true, true
-	return jobs
-}
-
-// write appends a finished tile: the first piece goes out at once, the others wait
-// until the run's last tile.
-func (x *executor) write(j *job) error {
+// write appends what a task made: the first piece goes out at once, the others wait until
+// the run's last task.
+func (x *executor) write(j *job, r *Result) error {
 	pieces := j.run.Pieces
+	if r.Unfit != "" {
+		return unfit(j.run.entry, r.Unfit)
+	}
 	if j.first {
 		sink, err := x.out.Next(&pieces[0])
 		if err != nil {
@@ -251,7 +167,7 @@ func (x *executor) write(j *job) error {
 			}
 		}
 	}
-	for i, part := range j.parts {
+	for i, part := range r.Parts {
 		switch {
 		case i > 0:
 			x.held[i] = append(x.held[i], part...)
@@ -263,10 +179,9 @@ func (x *executor) write(j *job) error {
 			return err
 		}
 	}
-	j.parts = nil
 	if j.run.entry != nil && pieces[0].Content.Weights() {
-		x.costs[j.run.Entry].add(j.cost)
-		x.done += j.tile.Size(j.run.source)
+		x.costs[j.run.Entry].add(r)
+		x.done += j.task.bytes()
 		if x.progress != nil {
 			x.progress(x.done, x.total)
 		}

@@ -15,10 +15,13 @@ type Histogram struct {
 	Before, After [Bins]int32 // no more than samples and one, a tensor
 }
 
-const noValue = -2000 // below any float's
+const (
+	noValue = -2000 // below any float's
+	least   = -900  // the smallest exponent of a span: what is smaller falls into the middle
+)
 
 // samples is about how many weights of a tensor are counted.
-const samples = 1 << 16
+const samples = 1 << 14
 
 // NewHistogram is empty, for a tensor of so many weights. The step is odd, so that it
 // does not fall into step with rows, whose lengths seldom are.
@@ -26,33 +29,51 @@ func NewHistogram(weights int64) *Histogram {
 	return &Histogram{Every: (weights+samples-1)/samples | 1, Exponent: noValue}
 }
 
-// Count adds weights and what they became; first is the index of the first one in its
-// tensor.
-func Count[T Float](h *Histogram, first int64, before, after []T) {
-	from := (h.Every - first%h.Every) % h.Every
-	most := 0.0
-	for i := from; i < int64(len(before)); i += h.Every {
-		most = max(most, math.Abs(float64(before[i])), math.Abs(float64(after[i])))
-	}
-	if _, exponent := math.Frexp(most); most > 0 {
-		h.widen(exponent)
-	}
-	for i := from; i < int64(len(before)); i += h.Every {
-		h.Before[h.bin(float64(before[i]))]++
-		h.After[h.bin(float64(after[i]))]++
+// Count adds weights and what their codes stand for; first is the index of the first weight
+// in its tensor, the rest as in Quantize.
+func Count[T Float](h *Histogram, a Arith, first int64, src []T, run int, scale []T, zp []byte, codes []byte) {
+	q := newQuantizer[T](a)
+	bins := h.bins()
+	for i := int((h.Every - first%h.Every) % h.Every); i < len(src); i += int(h.Every) {
+		q.run(i/run, scale, zp)
+		h.Before[bins.of(float64(src[i]))]++
+		h.After[bins.of(float64(q.weight(codes[i])))]++
 	}
 }
 
-// bin is which bin a value falls in.
-func (h *Histogram) bin(v float64) int {
-	if v == 0 {
+// bins finds the bins of a histogram's values.
+type bins struct {
+	h      *Histogram
+	factor float64 // bins per unit
+}
+
+func (h *Histogram) bins() bins { return bins{h, math.Ldexp(Bins/2, -h.Exponent)} }
+
+// of is which bin a value falls in, once the histogram has room for it.
+func (b *bins) of(v float64) int {
+	if v == 0 || v != v {
 		return Bins / 2
 	}
-	return int(math.Floor(math.Ldexp(v, -h.Exponent)*(Bins/2))) + Bins/2
+	x := v * b.factor
+	if b.h.Exponent == noValue || x >= Bins/2 || x < -Bins/2 {
+		_, exponent := math.Frexp(v)
+		b.h.widen(exponent)
+		*b = b.h.bins()
+		x = v * b.factor
+	}
+	i := int(x)
+	if x < float64(i) {
+		i-- // towards the lower end, not towards 0
+	}
+	if x < 0 && i == 0 {
+		i = -1 // v is too small for x
+	}
+	return min(max(i, -Bins/2), Bins/2-1) + Bins/2
 }
 
 // widen makes room for values below 2^exponent.
 func (h *Histogram) widen(exponent int) {
+	exponent = max(exponent, least)
 	if h.Exponent == noValue {
 		h.Exponent = exponent // all counts so far are zeros, in the bin that stays the middle
 	}

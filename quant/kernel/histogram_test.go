@@ -3,37 +3,50 @@ package kernel
 import (
 	"math"
 	"testing"
+
+	"nibble/quant/scheme"
 )
+
+// count adds weights that int8 codes of halves stand for.
+func count(h *Histogram, first int, before []float32, codes []byte) {
+	Count(h, Arith{Scheme: scheme.Scheme{WeightDType: scheme.Int8, Mode: scheme.Symmetric}}, int64(first), before, len(before), []float32{0.5}, nil, codes)
+}
 
 // Counting in pieces, in any order, gives what one count gives; and that is what the
 // definition says.
 func TestHistogram(t *testing.T) {
-	const n = 300_000
-	before, after := make([]float32, n), make([]float32, n)
+	const n = 80_000
+	before, after, codes := make([]float32, n), make([]float32, n), make([]byte, n)
 	for i := range before {
 		before[i] = float32(math.Sin(float64(i)*1.7)) * float32(i) / 1000
-		after[i] = float32(math.Round(float64(before[i])*4) / 4)
+		codes[i] = byte(i)
+		after[i] = float32(int8(codes[i])) / 2
 	}
 	one := NewHistogram(n)
-	Count(one, 0, before, after)
-	if one.Every != 5 || one.Exponent != 9 || one.Span() != 512 {
+	count(one, 0, before, codes)
+	if one.Every != 5 || one.Exponent != 7 || one.Span() != 128 {
 		t.Fatalf("every %d, exponent %d", one.Every, one.Exponent)
 	}
 	parts := NewHistogram(n)
-	for _, cut := range [][2]int{{200_001, n}, {0, 7}, {50_000, 200_001}, {7, 50_000}} {
+	for _, cut := range [][2]int{{60_001, n}, {0, 7}, {50_000, 60_001}, {7, 50_000}} {
 		part := NewHistogram(n)
-		Count(part, int64(cut[0]), before[cut[0]:cut[1]], after[cut[0]:cut[1]])
+		count(part, cut[0], before[cut[0]:cut[1]], codes[cut[0]:cut[1]])
 		parts.Add(part)
 	}
 	if *one != *parts {
 		t.Error("counting in pieces differs")
 	}
-	var want [Bins]int32
-	for i := 0; i < n; i += 5 {
-		want[int(math.Floor(float64(before[i])/8))+64]++
-	}
-	if want != one.Before {
-		t.Errorf("got  %v\nwant %v", one.Before, want)
+	for what, of := range map[string]struct {
+		values []float32
+		counts [Bins]int32
+	}{"before": {before, one.Before}, "after": {after, one.After}} {
+		var want [Bins]int32
+		for i := 0; i < n; i += 5 {
+			want[int(math.Floor(float64(of.values[i])/2))+64]++
+		}
+		if want != of.counts {
+			t.Errorf("%s: got  %v\nwant %v", what, of.counts, want)
+		}
 	}
 	total := int32(0)
 	for _, c := range one.After {
@@ -46,12 +59,26 @@ func TestHistogram(t *testing.T) {
 
 func TestHistogramOfEdges(t *testing.T) {
 	h := NewHistogram(4)
-	Count(h, 0, []float64{0, 0}, []float64{0, 0})
+	bins := h.bins()
+	for _, zero := range []float64{0, math.Copysign(0, -1)} {
+		h.Before[bins.of(zero)]++
+	}
 	if h.Span() != 0 || h.Before[Bins/2] != 2 {
 		t.Errorf("zeros: %+v", h)
 	}
-	Count(h, 2, []float64{-1, 5e-324}, []float64{math.MaxFloat64, 1})
-	if h.Exponent != 1024 || h.Before[Bins/2] != 3 || h.Before[Bins/2-1] != 1 || h.After[Bins-1] != 1 {
+	for _, v := range []float64{-1, 5e-324, -5e-324} {
+		h.Before[bins.of(v)]++
+	}
+	for _, v := range []float64{math.MaxFloat64, 1, -math.MaxFloat64} {
+		h.After[bins.of(v)]++
+	}
+	if h.Exponent != 1024 || h.Before[Bins/2] != 3 || h.Before[Bins/2-1] != 2 || h.After[Bins-1] != 1 || h.After[0] != 1 || h.After[Bins/2] != 1 {
 		t.Errorf("edges: %+v", h)
+	}
+	tiny := NewHistogram(1)
+	bins = tiny.bins()
+	tiny.Before[bins.of(-5e-324)]++
+	if tiny.Before[Bins/2-1] != 1 {
+		t.Errorf("tiny: %+v", tiny)
 	}
 }

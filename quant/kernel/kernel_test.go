@@ -115,8 +115,8 @@ func checkVector[T Float](t *testing.T, v vector, half bool, src []T, store func
 	a := Arith{Scheme: s, Half: half}
 	scale, zp, codes, out := quantizeAll(a, g, src)
 	for i, q := range v.Q {
-		if int(a.value(codes[i])) != q {
-			t.Fatalf("code %d is %v, want %d", i, a.value(codes[i]), q)
+		if read(s, codes[i]) != q {
+			t.Fatalf("code %d is %v, want %d", i, read(s, codes[i]), q)
 		}
 	}
 	if len(v.Q) != len(codes) {
@@ -127,11 +127,19 @@ func checkVector[T Float](t *testing.T, v vector, half bool, src []T, store func
 		t.Fatalf("%d zero points, want %d", len(zp), len(v.ZeroPoint))
 	}
 	for i, z := range v.ZeroPoint {
-		if int(a.value(zp[i])) != z {
-			t.Fatalf("zero point %d is %v, want %d", i, a.value(zp[i]), z)
+		if read(s, zp[i]) != z {
+			t.Fatalf("zero point %d is %v, want %d", i, read(s, zp[i]), z)
 		}
 	}
 	same(t, "dequantized", v.DType, store(out), unhex(t, v.Dequant))
+}
+
+// read reads a code or a zero point.
+func read(s scheme.Scheme, b byte) int {
+	if s.Signed() {
+		return int(int8(b))
+	}
+	return int(b)
 }
 
 // quantizeAll runs the four kernels over a whole weight, row by row.
@@ -157,7 +165,8 @@ func quantizeAll[T Float](a Arith, g scheme.Grid, src []T) (scale []T, zp, codes
 			z = zp[b : b+across]
 		}
 		c := codes[r*row : (r+1)*row]
-		Quantize(a, src[r*row:(r+1)*row], int(g.Run()), scale[b:b+across], z, c)
+		var e Errors
+		Quantize(a, src[r*row:(r+1)*row], int(g.Run()), scale[b:b+across], z, c, &e)
 		Dequantize(a, c, int(g.Run()), scale[b:b+across], z, out[r*row:(r+1)*row])
 	}
 	return scale, zp, codes, out

@@ -9,13 +9,17 @@ func Pack4(codes []byte, flip bool, dst []byte) {
 		x = 0x88
 	}
 	n := len(codes) / 2
-	for i := range n {
-		dst[i] = (codes[2*i]&15 | codes[2*i+1]<<4) ^ x
-	}
+	pack4Of(codes[:2*n], x, dst[:n])
 	rest := dst[n:]
 	clear(rest)
 	if len(codes)%2 == 1 {
 		rest[0] = codes[2*n]&15 ^ x&15
+	}
+}
+
+func pack4(codes []byte, flip byte, dst []byte) {
+	for i := range dst {
+		dst[i] = (codes[2*i]&15 | codes[2*i+1]<<4) ^ flip
 	}
 }
 
@@ -38,8 +42,15 @@ func Pack8(codes []byte, flip bool, dst []byte) {
 	if flip {
 		x = 0x80
 	}
-	for i, c := range codes {
-		dst[i] = c ^ x
-	}
+	maskedOf(codes, 0xff, x, dst[:len(codes)])
 	clear(dst[len(codes):])
+}
+
+// Low4 copies codes without their high nibbles.
+func Low4(codes, dst []byte) { maskedOf(codes, 15, 0, dst[:len(codes)]) }
+
+func masked(codes []byte, and, flip byte, dst []byte) {
+	for i, c := range codes {
+		dst[i] = c&and ^ flip
+	}
 }

@@ -158,7 +158,7 @@ func (r *Report) Sum() {
 func FiguresOf(e kernel.Errors) Figures {
 	rmse, cosine := math.Sqrt(e.Noise/float64(e.Count)), 1.0
 	if norm := math.Sqrt(e.Signal) * math.Sqrt(e.Approximated); norm > 0 {
-		cosine = e.Cross / norm
+		cosine = min(e.Cross()/norm, 1)
 	} else if e.Signal > 0 {
 		cosine = 0
 	}

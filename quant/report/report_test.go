@@ -15,7 +15,8 @@ import (
 // sample is a report with names that mean harm.
 func sample() *Report {
 	h := kernel.NewHistogram(4)
-	kernel.Count(h, 0, []float32{-0.5, 0.25, 0.1, 0}, []float32{-0.5, 0.3, 0.1, 0})
+	tenths := kernel.Arith{Scheme: scheme.Scheme{WeightDType: scheme.Int8, Mode: scheme.Symmetric}}
+	kernel.Count(h, tenths, 0, []float32{-0.5, 0.25, 0.1, 0}, 4, []float32{0.1}, nil, []byte{251, 3, 1, 0})
 	r := &Report{
 		Inputs: []File{{Name: "<script>alert(1)</script>.pt", Bytes: 1234567, Format: "PyTorch zip"}}, Output: File{Name: "o", Bytes: 99, Format: "packed"},
 		Recipe: []byte(`{"module_name_configs":{"</pre><img src=x>":null}}`),
@@ -27,7 +28,7 @@ func sample() *Report {
 		Advice: []Advice{{"ios18", "needs <iOS 18>"}},
 	}
 	r.Totals.Tensors, r.Totals.Quantized, r.Totals.Parameters = 2, 1, 7
-	r.Fill(0, kernel.Errors{Count: 4, Signal: 1, Noise: 0.0025, Cross: 1, Approximated: 1, Max: 0.05}, h)
+	r.Fill(0, kernel.Errors{Count: 4, Signal: 1, Noise: 0.0025, Approximated: 1, Max: 0.05}, h)
 	r.Fill(1, kernel.Errors{}, nil)
 	r.Sum()
 	return r
@@ -44,9 +45,9 @@ func TestCSV(t *testing.T) {
 	}
 	want := [][]string{
 		{"name", "error", "#params", "dtype", "sqnr_db", "cosine", "max_abs_error", "verdict", "source_dtype", "shape", "module_type", "module_type_source", "rule", "reason", "granularity", "quantization_scheme", "block_size", "bytes_in", "bytes_out"},
-		{`'=cmd|"/c calc"!A1`, "0.025", "4", "uint4", "26.02059991327962", "1", "0.05", "quantize", "F32", "2 x 2", "Linear", "", "global_config", "", "per_block", "affine", "1 x 2", "0", "0"},
+		{`'=cmd|"/c calc"!A1`, "0.025", "4", "uint4", "26.02059991327962", "0.99875", "0.05", "quantize", "F32", "2 x 2", "Linear", "", "global_config", "", "per_block", "affine", "1 x 2", "0", "0"},
 		{"a</td><b>", "", "3", "", "", "", "", "keep", "F16", "3", "", "", "", `bias & "more"`, "", "", "", "0", "0"},
-		{"total", "0.025", "7", "", "26.02059991327962", "1", "0.05", "1 of 2 quantized", "", "", "", "", "", "", "", "", "", "0", "0"},
+		{"total", "0.025", "7", "", "26.02059991327962", "0.99875", "0.05", "1 of 2 quantized", "", "", "", "", "", "", "", "", "", "0", "0"},
 	}
 	for i := range want {
 		if strings.Join(rows[i], "|") != strings.Join(want[i], "|") {
@@ -80,12 +81,12 @@ func TestHTML(t *testing.T) {
 
 // A histogram of a sample says so.
 func TestDrawingOfASample(t *testing.T) {
-	weights := make([]float32, 100)
+	weights, codes := make([]float32, 100), make([]byte, 100)
 	for i := range weights {
-		weights[i] = float32(i)
+		weights[i], codes[i] = float32(i), byte(i)
 	}
-	h := kernel.NewHistogram(300_000)
-	kernel.Count(h, 0, weights, weights)
+	h := kernel.NewHistogram(80_000)
+	kernel.Count(h, kernel.Arith{Scheme: scheme.Scheme{WeightDType: scheme.Uint8, Mode: scheme.Affine}}, 0, weights, 100, []float32{1}, []byte{0}, codes)
 	if text := drawing(h); !strings.Contains(text, "<span>one weight in 5</span>") || !strings.Contains(text, "<span>0</span>") {
 		t.Errorf("drawn as %s", text)
 	}

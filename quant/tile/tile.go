@@ -15,8 +15,9 @@ import (
 	"nibble/quant/tensor"
 )
 
-// Bytes is the size a tile aims at and, but for blocks of several rows, never exceeds.
-const Bytes = 4 << 20
+// Bytes is the size a tile aims at and, but for blocks of several rows, never exceeds: large
+// enough to be read in one go, small enough to stay in a cache while it is worked on.
+const Bytes = 2 << 20
 
 // step is what columns are cut at a multiple of, so that packed codes begin at a word.
 const step = 64
@@ -77,6 +78,9 @@ func (x Tile) Size(t *tensor.Tensor) int64 {
 	_, row := rowsOf(t)
 	return x.Rows * row * t.DType.Size()
 }
+
+// Elements is how many values a tile holds.
+func (x Tile) Elements(t *tensor.Tensor) int { return int(x.Size(t) / t.DType.Size()) }
 
 // Read fills dst, of Size bytes, with the tile's values in row-major order.
 func (x Tile) Read(t *tensor.Tensor, dst []byte) error {

@@ -97,7 +97,7 @@ func TestCutCovers(t *testing.T) {
 		tiles int
 	}{
 		{nil, 1, 1}, {[]int64{0, 5}, 1, 0}, {[]int64{5, 0}, 1, 0}, {[]int64{3}, 1, 1},
-		{[]int64{1 << 20, 4}, 1, 4}, {[]int64{1 << 20, 4}, 1 << 19, 2}, {[]int64{2, 1 << 22}, 1, 8}, {[]int64{7, 1 << 19}, 1, 4},
+		{[]int64{1 << 20, 4}, 1, 8}, {[]int64{1 << 20, 4}, 1 << 19, 2}, {[]int64{2, 1 << 22}, 1, 16}, {[]int64{7, 1 << 18}, 1, 4},
 	} {
 		x := tensor.Tensor{DType: tensor.F32, Shape: c.shape, Strides: tensor.DenseStrides(c.shape)}
 		tiles := Cut(&x, c.block)

@@ -1,0 +1,251 @@
+package convert
+
+import (
+	"context"
+	"iter"
+
+	"nibble/quant/container"
+	"nibble/quant/kernel"
+	"nibble/quant/tensor"
+	"nibble/quant/tile"
+)
+
+// piece is about how many weights go through the kernels at a time: few enough that they
+// stay in the cache that is nearest to the processor.
+const piece = 8192
+
+// quantize does the steps Quantize, Measure and Check.
+func quantize[T kernel.Float](ctx context.Context, w *Worker, b *buffers[T], t *Task, r *Result) error {
+	if t.Banded && t.Params == nil {
+		if err := measure(ctx, w, b, t); err != nil {
+			return err
+		}
+		if t.Step == Measure {
+			r.Low, r.High = clone(b.low), clone(b.high)
+			return nil
+		}
+		scales(t, w, b, len(b.low))
+		if r.Unfit = blockParams(t, b.low, b.high, b.scale, w.zeroPoints); r.Unfit != "" || t.Step == Check {
+			return nil
+		}
+	}
+	for i, x := range t.Tiles {
+		if err := w.read(ctx, t, x); err != nil {
+			return err
+		}
+		q := quantized[T]{task: t, tile: x, leads: t.Leads && i == 0}
+		if t.Params != nil {
+			q.scale, q.zp = viewOf[T](t.Params.Scale), t.Params.ZeroPoint
+		} else if t.Banded {
+			q.scale, q.zp = b.scale, w.zeroPoints
+		}
+		if r.Unfit = q.run(w, b, r); r.Unfit != "" {
+			return nil
+		}
+		if t.Step == Check {
+			continue
+		}
+		for k, p := range t.Parts {
+			made := q.encode(p)
+			if i == 0 {
+				r.Parts[k] = make([]byte, 0, len(made)*len(t.Tiles))
+			}
+			r.Parts[k] = append(r.Parts[k], made...)
+		}
+	}
+	return nil
+}
+
+// measure finds the ranges of the row of blocks that the tiles are part of.
+func measure[T kernel.Float](ctx context.Context, w *Worker, b *buffers[T], t *Task) error {
+	across := int(t.Grid.Across())
+	b.low, b.high = grow(b.low, across), grow(b.high, across)
+	kernel.Reset(b.low, b.high)
+	for _, x := range t.Tiles {
+		if err := w.read(ctx, t, x); err != nil {
+			return err
+		}
+		if across == 1 {
+			for from, to := range pieces(x.Elements(t.Tensor), 1) {
+				kernel.Range(valuesOf(w, b, t, from, to), to-from, b.low, b.high)
+			}
+			continue
+		}
+		for s := range segments(t.Grid, x, valuesOf(w, b, t, 0, x.Elements(t.Tensor))) {
+			s.blocks(t.Grid, func(part []T, block, count, length int) {
+				kernel.Range(part, length, b.low[block:block+count], b.high[block:block+count])
+			})
+		}
+	}
+	return nil
+}
+
+// scales makes room for n scales, and for zero points where there are any.
+func scales[T kernel.Float](t *Task, w *Worker, b *buffers[T], n int) {
+	b.scale = grow(b.scale, n)
+	w.zeroPoints = nil
+	if t.Scheme.HasZeroPoint() {
+		w.zeroPoints = make([]byte, n)
+	}
+}
+
+// pieces cuts n values into parts of about piece, each a multiple of step. What is left of
+// a multiple of 8 comes last, for the kernels to be quick with all before it.
+func pieces(n, step int) iter.Seq2[int, int] {
+	size := max(piece/step, 1) * step
+	return func(yield func(from, to int) bool) {
+		for from := 0; from < n; {
+			to := min(from+size, n)
+			if rest := (to - from) % 8; step == 1 && rest > 0 && to-from > rest {
+				to -= rest
+			}
+			if !yield(from, to) {
+				return
+			}
+			from = to
+		}
+	}
+}
+
+// quantized is one tile after the kernels.
+type quantized[T kernel.Float] struct {
+	task  *Task
+	tile  tile.Tile
+	leads bool // its row of blocks
+	scale []T  // of the blocks of the tile, or of the row of blocks that it is part of
+	zp    []byte
+	codes []byte
+	out   []T // dequantized, where that is a part
+}
+
+// run measures, quantizes and dequantizes the tile, as far as the parts ask for it.
+func (q *quantized[T]) run(w *Worker, b *buffers[T], r *Result) (unfit string) {
+	t, n := q.task, q.tile.Elements(q.task.Tensor)
+	weights := len(t.Parts) > 0 && t.Parts[0].Content.Weights()
+	if weights {
+		w.codes = grow(w.codes, n)
+		q.codes = w.codes
+		if t.Parts[0].Content == container.Dequantized {
+			b.out = grow(b.out, n)
+			q.out = b.out
+		}
+		r.Errors = append(r.Errors, kernel.Errors{})
+		if t.Histogram > 0 && r.Histogram == nil {
+			r.Histogram = kernel.NewHistogram(t.Histogram)
+		}
+	}
+	if !t.Banded {
+		count := n / int(t.Grid.Row()) / int(t.Grid.BlockRows) * int(t.Grid.Across())
+		scales(t, w, b, count)
+		b.low, b.high = grow(b.low, count), grow(b.high, count)
+		kernel.Reset(b.low, b.high)
+		q.scale, q.zp = b.scale, w.zeroPoints
+		if t.Grid.BlockRows == 1 {
+			return q.stream(w, b, r, weights)
+		}
+		if unfit = q.tall(valuesOf(w, b, t, 0, n), b); unfit != "" {
+			return unfit
+		}
+	}
+	switch {
+	case !weights:
+	case t.Banded && t.Grid.Across() == 1:
+		for from, to := range pieces(n, 1) {
+			q.part(b, r, valuesOf(w, b, t, from, to), from, to-from, q.scale, q.zp)
+		}
+	default:
+		q.grid(b, r, valuesOf(w, b, t, 0, n))
+	}
+	return ""
+}
+
+// stream is for blocks of one row: a piece at a time is measured and quantized.
+func (q *quantized[T]) stream(w *Worker, b *buffers[T], r *Result, weights bool) string {
+	t, run := q.task, int(q.task.Grid.Run())
+	for from, to := range pieces(q.tile.Elements(t.Tensor), run) {
+		src := valuesOf(w, b, t, from, to)
+		i, k := from/run, to/run
+		zp := part(q.zp, i, k)
+		kernel.Range(src, run, b.low[i:k], b.high[i:k])
+		if unfit := blockParams(t, b.low[i:k], b.high[i:k], q.scale[i:k], zp); unfit != "" {
+			return unfit
+		}
+		if weights {
+			q.part(b, r, src, from, run, q.scale[i:k], zp)
+		}
+	}
+	return ""
+}
+
+// tall measures blocks of several rows, which the tile holds whole.
+func (q *quantized[T]) tall(src []T, b *buffers[T]) string {
+	g := q.task.Grid
+	row, across := int(g.Row()), int(g.Across())
+	for r := range len(src) / row {
+		at := r / int(g.BlockRows) * across
+		kernel.Range(src[r*row:(r+1)*row], int(g.Run()), b.low[at:at+across], b.high[at:at+across])
+	}
+	return blockParams(q.task, b.low, b.high, q.scale, q.zp)
+}
+
+// grid quantizes row by row.
+func (q *quantized[T]) grid(b *buffers[T], r *Result, src []T) {
+	g := q.task.Grid
+	for s := range segments(g, q.tile, src) {
+		scale, zp := q.blocks(s.row)
+		at := s.at
+		s.blocks(g, func(values []T, block, count, length int) {
+			q.part(b, r, values, at, length, scale[block:block+count], part(zp, block, block+count))
+			at += len(values)
+		})
+	}
+}
+
+// part quantizes some runs of the tile, which begin at a place in it.
+func (q *quantized[T]) part(b *buffers[T], r *Result, src []T, at, run int, scale []T, zp []byte) {
+	a, codes := arith(q.task), q.codes[at:at+len(src)]
+	errors := &r.Errors[len(r.Errors)-1]
+	if q.out == nil {
+		kernel.Quantize(a, src, run, scale, zp, codes, errors)
+	} else {
+		q.preview(a, src, run, scale, zp, codes, q.out[at:at+len(src)], errors)
+	}
+	if r.Histogram != nil {
+		kernel.Count(r.Histogram, a, q.tile.Row*q.task.Grid.Row()+q.tile.Col+int64(at), src, run, scale, zp, codes)
+	}
+}
+
+// preview is for dequantized weights. Those of bfloat16 are stored in bfloat16, so that is
+// what is measured.
+func (q *quantized[T]) preview(a kernel.Arith, src []T, run int, scale []T, zp, codes []byte, out []T, e *kernel.Errors) {
+	if q.task.Tensor.DType != tensor.BF16 {
+		kernel.Quantize(a, src, run, scale, zp, codes, e)
+		kernel.Dequantize(a, codes, run, scale, zp, out)
+		return
+	}
+	var before kernel.Errors
+	kernel.Quantize(a, src, run, scale, zp, codes, &before)
+	kernel.Dequantize(a, codes, run, scale, zp, out)
+	rounded := any(out).([]float32)
+	half := make([]uint16, len(rounded))
+	kernel.Narrow(half, rounded, false)
+	kernel.Widen(rounded, half, false)
+	kernel.Measure(a, any(src).([]float32), rounded, run, any(scale).([]float32), e)
+}
+
+// blocks are the scales and zero points of row r of the tile.
+func (q *quantized[T]) blocks(r int) ([]T, []byte) {
+	across, at := int(q.task.Grid.Across()), 0
+	if !q.task.Banded {
+		at = r / int(q.task.Grid.BlockRows) * across
+	}
+	return q.scale[at : at+across], part(q.zp, at, at+across)
+}
+
+// part is zp[from:to] where there are zero points.
+func part(zp []byte, from, to int) []byte {
+	if zp == nil {
+		return nil
+	}
+	return zp[from:to]
+}

@@ -1,0 +1,162 @@
+package convert
+
+import (
+	"context"
+	"iter"
+
+	"nibble/quant/container"
+)
+
+// parcelBytes is about how many bytes of source a hand is given at a time: what browsers
+// like to read in one go.
+const parcelBytes = 16 << 20
+
+// parcelTasks bounds how many small tensors are given at a time.
+const parcelTasks = 128
+
+// parcel is what a hand is given at a time.
+type parcel struct {
+	jobs    []*job
+	bytes   int64
+	band    *band // whose ranges it measures; nil for most
+	results []*Result
+	err     error
+	done    chan struct{}
+}
+
+func (p *parcel) add(j *job) {
+	p.jobs = append(p.jobs, j)
+	p.bytes += j.task.bytes()
+}
+
+func (p *parcel) full() bool { return p.bytes >= parcelBytes || len(p.jobs) >= parcelTasks }
+
+// wait waits until it is done.
+func (p *parcel) wait(ctx context.Context) error {
+	select {
+	case <-p.done:
+		return p.err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// parcels are all tasks of some runs, in their order. The ranges of a band come before the
+// tasks of the unit ahead of it, so that its scales are there when its turn comes.
+func (s *sequence) parcels(runs []container.Run) iter.Seq[*parcel] {
+	return func(yield func(*parcel) bool) {
+		p := &parcel{}
+		pack := func(u *unit) bool {
+			for _, j := range u.jobs {
+				if p.add(j); p.full() {
+					full := p
+					if p = (&parcel{}); !yield(full) {
+						return false
+					}
+				}
+			}
+			return true
+		}
+		ahead := &unit{}
+		for u := range s.units(runs) {
+			for _, t := range u.band.measuring() {
+				m := &parcel{band: u.band}
+				if m.add(&job{task: t}); !yield(m) {
+					return
+				}
+			}
+			if !pack(ahead) {
+				return
+			}
+			ahead = u
+		}
+		if pack(ahead) && len(p.jobs) > 0 {
+			yield(p)
+		}
+	}
+}
+
+// start gives parcels to hands as these come free. The channel it returns carries those
+// that make a part of the output in their order, at most a few ahead of the writer.
+func start(ctx context.Context, parcels iter.Seq[*parcel], hands []Hand) <-chan *parcel {
+	todo, order := make(chan *parcel), make(chan *parcel, len(hands))
+	for _, h := range hands {
+		go func() {
+			for p := range todo {
+				p.run(ctx, h)
+			}
+		}()
+	}
+	go func() {
+		defer close(todo)
+		defer close(order)
+		for p := range parcels {
+			p.done = make(chan struct{})
+			if !p.ready(ctx) || !send(ctx, todo, p) {
+				return
+			}
+			if p.band == nil && !send(ctx, order, p) {
+				return
+			}
+		}
+	}()
+	return order
+}
+
+func send(ctx context.Context, to chan<- *parcel, p *parcel) bool {
+	select {
+	case to <- p:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// ready waits for the scales that a parcel needs. Their ranges were sent before it.
+func (p *parcel) ready(ctx context.Context) bool {
+	p.results = make([]*Result, len(p.jobs))
+	for i, j := range p.jobs {
+		if j.band == nil {
+			continue
+		}
+		select {
+		case <-j.band.ready:
+		case <-ctx.Done():
+			return false
+		}
+		switch {
+		case j.band.err != nil:
+			p.err = j.band.err
+		case j.band.unfit != "":
+			p.results[i] = &Result{Unfit: j.band.unfit}
+		default:
+			j.task.Params = &j.band.params
+		}
+	}
+	return true
+}
+
+// run has a hand do what has no result yet.
+func (p *parcel) run(ctx context.Context, h Hand) {
+	defer close(p.done)
+	var tasks []*Task
+	for i, j := range p.jobs {
+		if p.results[i] == nil {
+			tasks = append(tasks, j.task)
+		}
+	}
+	var made []*Result
+	if p.err == nil && len(tasks) > 0 {
+		made, p.err = h.Do(ctx, tasks)
+	}
+	if p.err == nil {
+		for i := range p.results {
+			if p.results[i] == nil {
+				p.results[i], made = made[0], made[1:]
+			}
+		}
+	}
+	if p.band != nil {
+		p.band.measured(p)
+	}
+}

@@ -1,0 +1,71 @@
+package convert
+
+import (
+	"context"
+
+	"nibble/quant/container"
+	"nibble/quant/kernel"
+	"nibble/quant/scheme"
+	"nibble/quant/tensor"
+	"nibble/quant/tile"
+)
+
+// Task is work on some consecutive tiles of one tensor. It says all that is needed: whoever
+// has the files can do it, in this process or in another.
+type Task struct {
+	Step   Step
+	Tensor *tensor.Tensor // what the tiles are cut from: kept dense tensors are flat
+	Tiles  []tile.Tile    // of at most parcelBytes, or one
+	Parts  []Part         // what is to be made, for Copy and Quantize
+
+	// for weights that are quantized
+	Scheme    scheme.Scheme
+	Grid      scheme.Grid
+	Banded    bool    // the tiles are part of one row of blocks, all of it when Params is nil
+	Params    *Params // scales of that row, where they are known
+	Leads     bool    // the first tile is the first of its row of blocks
+	Histogram int64   // of how many weights a histogram is counted; 0 for none
+}
+
+// Step is what is done with the tiles of a task.
+type Step uint8
+
+const (
+	Copy     Step = iota // their bytes
+	Quantize             // all parts, errors and histogram
+	Measure              // the ranges of the row of blocks that they are part of
+	Check                // whether they can be quantized
+)
+
+// Part is what a task makes for one piece of the output.
+type Part struct {
+	Content container.Content
+	DType   tensor.DType
+	Width   int64 // bytes of a packed row
+}
+
+// Params are scales of a row of blocks: float32 or float64 values and zero points, as bytes.
+type Params struct{ Scale, ZeroPoint []byte }
+
+// Result is what a task made.
+type Result struct {
+	Parts     [][]byte        // one for each part of the task, nil for Literal
+	Errors    []kernel.Errors // one for each tile, of Quantize with a part that carries weights
+	Histogram *kernel.Histogram
+	Low, High []byte // of Measure: float32 or float64 values, as bytes
+	Unfit     string // why the weights cannot be quantized, of Measure never
+}
+
+// bytes is how many bytes of source a task reads at least.
+func (t *Task) bytes() (n int64) {
+	for _, x := range t.Tiles {
+		n += x.Size(t.Tensor)
+	}
+	return n
+}
+
+// Hand does tasks, a few at a time and in order. Several are used at once, each by one
+// goroutine.
+type Hand interface {
+	Do(ctx context.Context, tasks []*Task) ([]*Result, error)
+}

@@ -1,0 +1,119 @@
+package convert
+
+import (
+	"context"
+	"fmt"
+
+	"nibble/quant/container"
+	"nibble/quant/kernel"
+	"nibble/quant/tensor"
+	"nibble/quant/tile"
+)
+
+// Worker is the Hand of this process. Its buffers are reused from tile to tile; a worker
+// belongs to one goroutine.
+type Worker struct {
+	source     []byte
+	single     buffers[float32]
+	double     buffers[float64]
+	codes      []byte
+	zeroPoints []byte
+}
+
+// buffers are those of one type of values.
+type buffers[T kernel.Float] struct {
+	wide          []T // float16 and bfloat16 weights as float32
+	out           []T // dequantized
+	low, high     []T
+	scale         []T
+	sampled, kept []T
+}
+
+// Do implements Hand.
+func (w *Worker) Do(ctx context.Context, tasks []*Task) (results []*Result, err error) {
+	defer caught(&err)
+	for _, t := range tasks {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		r, err := w.one(ctx, t)
+		if err != nil {
+			return nil, err
+		}
+		results = append(results, r)
+	}
+	return results, nil
+}
+
+// caught turns a panic into an error: one in a goroutine would end the whole process.
+func caught(err *error) {
+	if p := recover(); p != nil {
+		*err = fmt.Errorf("internal error: %v; please report it", p)
+	}
+}
+
+func (w *Worker) one(ctx context.Context, t *Task) (*Result, error) {
+	r := &Result{Parts: make([][]byte, len(t.Parts))}
+	switch {
+	case t.Step == Copy:
+		return r, w.copy(ctx, t, r)
+	case t.Tensor.DType == tensor.F64:
+		return r, quantize(ctx, w, &w.double, t, r)
+	}
+	return r, quantize(ctx, w, &w.single, t, r)
+}
+
+// copy reads the tiles into the first part.
+func (w *Worker) copy(ctx context.Context, t *Task, r *Result) error {
+	if len(t.Tiles) == 0 || len(t.Parts) == 0 || t.Parts[0].Content == container.Literal {
+		return nil
+	}
+	all := make([]byte, t.bytes())
+	r.Parts[0] = all
+	for _, x := range t.Tiles {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		n := x.Size(t.Tensor)
+		if err := x.Read(t.Tensor, all[:n]); err != nil {
+			return err
+		}
+		all = all[n:]
+	}
+	return nil
+}
+
+// read fills the worker's source with a tile.
+func (w *Worker) read(ctx context.Context, t *Task, x tile.Tile) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	w.source = tensor.Buffer(w.source, int(x.Size(t.Tensor)))
+	return x.Read(t.Tensor, w.source)
+}
+
+func grow[T any](s []T, n int) []T {
+	if cap(s) < n {
+		return make([]T, n)
+	}
+	return s[:n]
+}
+
+// values are those of the tile in source from one on, as what the arithmetic is done in.
+func (w *Worker) values(b any, t *Task, from, to int) any {
+	switch t.Tensor.DType {
+	case tensor.F64:
+		return tensor.View[float64](w.source)[from:to]
+	case tensor.F32:
+		return tensor.View[float32](w.source)[from:to]
+	}
+	wide := b.(*buffers[float32])
+	wide.wide = grow(wide.wide, to-from)
+	kernel.Widen(wide.wide, tensor.View[uint16](w.source)[from:to], t.Tensor.DType == tensor.F16)
+	return wide.wide
+}
+
+// valuesOf is values of type T, which is that of the task's tensor.
+func valuesOf[T kernel.Float](w *Worker, b *buffers[T], t *Task, from, to int) []T {
+	return w.values(b, t, from, to).([]T)
+}

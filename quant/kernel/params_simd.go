@@ -1,0 +1,90 @@
+//go:build goexperiment.simd && (amd64 || arm64 || wasm)
+
+package kernel
+
+import (
+	"simd/archsimd"
+	"unsafe"
+
+	"nibble/quant/scheme"
+)
+
+// Largest magnitudes of blocks that paramsVector takes: their scales are ordinary, and no
+// step overflows.
+const (
+	leastSpan, mostSpan         = 0x30800000, 0x4E800000 // 2^-30 to 2^30
+	leastSpanHalf, mostSpanHalf = 0x37000000, 0x42FFFFFF // 2^-17 to below 2^7, for float16
+)
+
+// spans is what paramsVector computes with.
+type spans struct {
+	half, affine bool
+	qmin, qmax   floats
+	steps        floats // qmax - qmin
+}
+
+// paramsVector is the twin of params, four blocks at a time. Four blocks of which one is not
+// usual, and the last few, go to params. It reports whether all blocks are usual.
+func paramsVector(a Arith, lo, hi, scale []float32, zp []byte) bool {
+	qmin, qmax := a.Scheme.Range()
+	x := spans{a.Half, a.Scheme.Mode == scheme.Affine, splat(float32(qmin)), splat(float32(qmax)), splat(float32(qmax - qmin))}
+	least, most := uint32(leastSpan), uint32(mostSpan)
+	if x.half {
+		least, most = leastSpanHalf, mostSpanHalf
+	}
+	if zp != nil && !x.affine {
+		fill(zp, byte(a.Scheme.FixedZeroPoint()))
+	}
+	good, i := true, 0
+	for ; i+4 <= len(scale); i += 4 {
+		l, h := loadFloats(unsafe.Pointer(&lo[i]), 0), loadFloats(unsafe.Pointer(&hi[i]), 0)
+		m := magnitude(l).Max(h.ToBits())
+		if largest(m.Sub(splatWord(least))) > most-least {
+			good = paramsRest(a, lo[i:i+4], hi[i:i+4], scale[i:i+4], zp, i) && good
+			continue
+		}
+		span := m.BitsToFloat32().Add(m.BitsToFloat32())
+		if x.affine {
+			span = x.round(h.Sub(l))
+			*(*uint32)(unsafe.Pointer(&zp[i])) = x.zeros(l, h, span)
+		}
+		storeFloats(unsafe.Pointer(&scale[i]), 0, x.round(span.Div(x.steps)))
+	}
+	return paramsRest(a, lo[i:], hi[i:], scale[i:], zp, i) && good
+}
+
+// paramsRest leaves the blocks from i on to the generic twin.
+func paramsRest(a Arith, lo, hi, scale []float32, zp []byte, i int) bool {
+	if zp != nil {
+		zp = zp[i : i+len(scale)]
+	}
+	return paramsSingle(a, lo, hi, scale, zp)
+}
+
+func fill(b []byte, x byte) {
+	for i := range b {
+		b[i] = x
+	}
+}
+
+// zeros makes four zero points, the first in the lowest byte.
+func (x *spans) zeros(l, h, span floats) uint32 {
+	up, down := x.round(h.Mul(x.qmin)), x.round(l.Mul(x.qmax))
+	z := x.round(x.round(up.Sub(down)).Div(span)).Add(splat(magic))
+	bottom, top := x.qmin.Add(splat(magic)), x.qmax.Add(splat(magic))
+	c := z.ToBits().BitsToInt32().Max(bottom.ToBits().BitsToInt32()).Min(top.ToBits().BitsToInt32()).ToBits()
+	return arrange(c.ReshapeToUint8s(), archsimd.LoadInt8x16Array(&inOrder)).ReshapeToUint32s().GetElem(0)
+}
+
+// round is round for four values, none of which overflows float16; a negative 0 may lose
+// its sign.
+func (x *spans) round(v floats) floats {
+	if !x.half {
+		return v
+	}
+	// Below 2^-14, float16 has multiples of 2^-24, which is also the unit of the last
+	// place next to 0.75.
+	subnormal := splatInt(0x38800000).Greater(magnitude(v).BitsToInt32()).ToInt32x4().ToBits()
+	coarse, fine := roundHalf(v).ToBits(), v.Add(splat(0.75)).Sub(splat(0.75)).ToBits()
+	return coarse.Xor(coarse.Xor(fine).And(subnormal)).BitsToFloat32()
+}

@@ -1,0 +1,23 @@
+//go:build !goexperiment.simd || !(amd64 || arm64 || wasm)
+
+package kernel
+
+// Without SIMD there is one twin.
+
+// GenericOnly has nothing to switch off.
+func GenericOnly() (undo func()) { return func() {} }
+
+var (
+	rangeOf    = rangeSingle
+	paramsOf   = paramsSingle
+	quantizeOf = quantizeSingle
+	measureOf  = measure
+	widenOf    = widen
+	narrowOf   = narrow
+	pack4Of    = pack4
+	maskedOf   = masked
+)
+
+func dequantizeOf(a Arith, codes []byte, run int, scale []float32, zp []byte, dst []float32) {
+	dequantize(a, codes, run, scale, zp, dst)
+}
