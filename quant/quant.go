@@ -79,6 +79,7 @@ func (j *Job) Report() *report.Report {
 type Options struct {
 	Name     string // of the output, for the report
 	Workers  int
+	Hands    []convert.Hand // do the work instead of workers of this process
 	Hash     bool // sha256 of inputs and outputs; costs more than quantizing
 	Progress convert.Progress
 }
@@ -117,7 +118,7 @@ func ConvertTo(ctx context.Context, j *Job, create Create, o Options) (*report.R
 	steps := &progress{report: o.Progress, total: j.work(o.Hash)}
 	if j.Plan.Options.KeepUnfit {
 		var err error
-		if j, err = j.survey(ctx, o.Workers, steps); err != nil {
+		if j, err = j.survey(ctx, o, steps); err != nil {
 			return nil, err
 		}
 	}
@@ -209,14 +210,14 @@ func Measure(ctx context.Context, j *Job, names []string, workers int) (map[stri
 }
 
 // survey finds what the arithmetic cannot take and plans again with it kept.
-func (j *Job) survey(ctx context.Context, workers int, steps *progress) (*Job, error) {
-	unfit, err := convert.Survey(ctx, j.Plan, convert.Options{Workers: workers, Progress: steps.next()})
+func (j *Job) survey(ctx context.Context, o Options, steps *progress) (*Job, error) {
+	unfit, err := convert.Survey(ctx, j.Plan, convert.Options{Workers: o.Workers, Hands: o.Hands, Progress: steps.next()})
 	if err != nil || len(unfit) == 0 {
 		return j, err
 	}
-	o := j.Plan.Options
-	o.Keep = unfit
-	return Plan(j.Checkpoint, j.Plan.Recipe, o, j.container)
+	kept := j.Plan.Options
+	kept.Keep = unfit
+	return Plan(j.Checkpoint, j.Plan.Recipe, kept, j.container)
 }
 
 // progress joins the passes of a conversion into one count of bytes.

@@ -5,15 +5,17 @@ package main
 import (
 	"fmt"
 	"io"
+	"runtime"
 	"strings"
 	"sync"
+	"unsafe"
 
 	"github.com/hack-pad/safejs"
 
 	"nibble/quant/tensor"
 )
 
-// blob is a file of the page as an io.ReaderAt: {name, size, read(from, into)}. Reads
+// blob is a file of the page as an io.ReaderAt: {name, size, read(from, at, n)}. Reads
 // smaller than page are served from cached pages, since each crossing costs far more than
 // the bytes.
 type blob struct {
@@ -119,67 +121,49 @@ func (b *blob) pageOf(at int64) (page, error) {
 	return p, nil
 }
 
-// crossings are arrays in JavaScript that reads go through, one for each read in flight. A
-// buffer of the browser's would live until Go's collector comes around to it.
-var crossings = make(chan safejs.Value, 4)
+// readSize is how much is asked for at a time.
+const readSize = 4 << 20
 
-// crossingSize is how much crosses at a time.
-const crossingSize = 4 << 20
-
-func crossing() (safejs.Value, error) {
-	select {
-	case array := <-crossings:
-		return array, nil
-	default:
-	}
-	class, err := safejs.Global().Get("Uint8Array")
-	if err != nil {
-		return safejs.Value{}, err
-	}
-	return class.New(crossingSize)
-}
-
-// read has the page fill an array, piece by piece, and copies it.
+// read has the page copy bytes straight to where they are wanted. An array of JavaScript's
+// that Go had seen would live until Go's collector comes around to it, and such arrays are
+// large.
 func (b *blob) read(dst []byte, at int64) (int, error) {
-	array, err := crossing()
-	if err != nil {
-		return 0, err
+	want := dst[:min(int64(len(dst)), b.size-at)]
+	n := 0
+	for n < len(want) {
+		part := want[n:min(n+readSize, len(want))]
+		if err := b.fill(part, at+int64(n)); err != nil {
+			return n, fmt.Errorf("the file can no longer be read (%s): was it moved or changed?", strings.TrimPrefix(err.Error(), "JavaScript error: "))
+		}
+		n += len(part)
 	}
-	defer func() {
-		select {
-		case crossings <- array:
-		default:
-		}
-	}()
-	want := min(int64(len(dst)), b.size-at)
-	n := int64(0)
-	for n < want {
-		part := min(crossingSize, want-n)
-		view := array
-		if part < crossingSize {
-			if view, err = array.Call("subarray", 0, int(part)); err != nil {
-				return int(n), err
-			}
-		}
-		if err := b.fill(view, at+n); err != nil {
-			return int(n), fmt.Errorf("the file can no longer be read (%s): was it moved or changed?", strings.TrimPrefix(err.Error(), "JavaScript error: "))
-		}
-		if _, err := safejs.CopyBytesToGo(dst[n:n+part], view); err != nil {
-			return int(n), err
-		}
-		n += part
+	if n < len(dst) {
+		return n, io.EOF
 	}
-	if want < int64(len(dst)) {
-		return int(n), io.EOF
-	}
-	return int(n), nil
+	return n, nil
 }
 
 // fill waits where reading takes a Promise.
-func (b *blob) fill(view safejs.Value, at int64) error {
-	result, err := b.value.Call("read", float64(at), view)
+func (b *blob) fill(dst []byte, from int64) error {
+	defer runtime.KeepAlive(dst)
+	result, err := b.value.Call("read", float64(from), place(dst), len(dst))
 	if err == nil && result.Type() == safejs.TypeObject {
 		_, err = await(result)
 	}
+	return err
+}
+
+// place is where bytes lie in this instance's memory, for JavaScript to copy from or to. They
+// stay there: Go's collector moves nothing, and slices of this size are not on a stack.
+func place(b []byte) float64 { return float64(uintptr(unsafe.Pointer(unsafe.SliceData(b)))) }
+
+// ahead tells the page which bytes are read next, and forget that they were.
+func (b *blob) ahead(from, to int64) error {
+	_, err := b.value.Call("ahead", float64(from), float64(to))
+	return err
+}
+
+func (b *blob) forget(from, to int64) error {
+	_, err := b.value.Call("forget", float64(from), float64(to))
 	return err
 }

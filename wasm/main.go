@@ -44,7 +44,7 @@ func export() error {
 	if err := api.Set("protocol", Protocol); err != nil {
 		return err
 	}
-	s := &session{}
+	s, h := &session{}, &helper{}
 	for name, call := range map[string]func([]safejs.Value) (any, error){
 		"inspect": s.inspect,
 		"plan":    s.plan,
@@ -54,6 +54,8 @@ func export() error {
 		"python":  s.python,
 		"config":  s.config,
 		"verify":  s.verify,
+		"files":   h.files,
+		"work":    h.work,
 	} {
 		f, err := safejs.FuncOf(func(_ safejs.Value, args []safejs.Value) any { return promise(call, args) })
 		if err != nil {

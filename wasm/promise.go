@@ -70,7 +70,10 @@ func guarded(call func([]safejs.Value) (any, error), args []safejs.Value) (text 
 func failure(err error) map[string]any {
 	kind := string(fault.KindOf(err))
 	var bug internal
+	var other *remote
 	switch {
+	case errors.As(err, &other):
+		kind = other.kind
 	case errors.As(err, &bug):
 		kind = kindInternal
 	case kind == "":
@@ -110,8 +113,16 @@ func await(p safejs.Value) (safejs.Value, error) {
 	return o.value, o.err
 }
 
-// thrown reads what a promise was rejected with, usually a DOMException.
+// thrown reads what a promise was rejected with, usually a DOMException, or an error of
+// another instance.
 func thrown(v safejs.Value) error {
+	if k, err := v.Get("kind"); err == nil && k.Type() == safejs.TypeString {
+		kind, _ := k.String()
+		if m, err := v.Get("message"); err == nil {
+			message, _ := m.String()
+			return &remote{kind, message}
+		}
+	}
 	if m, err := v.Get("message"); err == nil {
 		if text, err := m.String(); err == nil {
 			return errors.New(text)

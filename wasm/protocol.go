@@ -12,25 +12,33 @@ import "encoding/json"
 //	nibble.inspect(files: File[])                          -> Promise<Inspection as JSON>
 //	nibble.plan(request as JSON)                           -> Promise<report.json's shape, errors null>
 //	nibble.measure(names as JSON)                          -> Promise<{name: figures} as JSON>
-//	nibble.convert(name, hash, zip, sink, progress)        -> Promise<report.json>
+//	nibble.convert(name, hash, zip, sink, progress, hands) -> Promise<report.json>
 //	nibble.report(form: "csv" | "html")                    -> Promise<text as JSON>
 //	nibble.python(name)                                    -> Promise<text as JSON>
 //	nibble.config()                                        -> Promise<Config as JSON>
 //	nibble.verify(output: File[], progress)                -> Promise<verify.Report as JSON>
+//	nibble.files(files: File[])                            -> Promise<null>
+//	nibble.work(tasks as JSON, give)                       -> Promise<results as JSON>
 //	nibble.stop()
 //
-// A File is {name, size, read(from, into: Uint8Array)}; read fills the array and may return
-// a Promise.
+// Bytes cross as places in this instance's memory: at, n. A File is {name, size, read(from,
+// at, n), ahead(from, to), forget(from, to)}: read copies n bytes of the file and may return
+// a Promise; ahead tells what is read next, and forget that it was.
 //
 // inspect opens what the other calls work on; plan decides what convert does; measure
 // tells what the plan costs a few tensors and ends when another call comes; report and
 // python speak of the last conversion; config is the plan's recipe, for export. convert
-// fills the files of a sink, one after the other: create(name, bytes), write(Uint8Array)
-// any number of times, close(). Each may return a Promise, which is waited for; the array
-// is reused after that. zip makes one file of a sharded output.
+// fills the files of a sink, one after the other: create(name, bytes), write(at, n) any
+// number of times, close(). Each may return a Promise, which is waited for; the bytes are
+// gone after that. zip makes one file of a sharded output.
+//
+// Hands are other workers with an instance each, in which files and work are called: do(tasks
+// as JSON) -> Promise<results as JSON>, then take(at), which copies what work gave: give(at,
+// n), once. Both sides speak of files by their index. With no hands the instance does the
+// work itself.
 //
 // A Promise is rejected with {kind: "format" | "unsupported" | "machine" | "internal", message}.
-const Protocol = 3
+const Protocol = 4
 
 // Kinds of error beside those of package fault.
 const (

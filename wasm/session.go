@@ -156,7 +156,7 @@ func (s *session) measure(args []safejs.Value) (any, error) {
 	return quant.Measure(ctx, s.job, names, 2)
 }
 
-// convert(name, hash, zip, sink, progress) streams the output into the sink's files.
+// convert(name, hash, zip, sink, progress, hands) streams the output into the sink's files.
 func (s *session) convert(args []safejs.Value) (any, error) {
 	if s.job == nil {
 		return nil, errOrder
@@ -173,13 +173,14 @@ func (s *session) convert(args []safejs.Value) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	out, err := newSink(args[3])
+	out := &sink{args[3]}
+	hands, err := newHands(args[5], s.files)
 	if err != nil {
 		return nil, err
 	}
 	s.interrupt()
-	// Two goroutines share the one thread: one reads while the other computes.
-	o := quant.Options{Name: name, Workers: 2, Hash: hash, Progress: progress(args[4])}
+	// Without hands, two goroutines share the one thread: one reads while the other computes.
+	o := quant.Options{Name: name, Workers: 2, Hands: hands, Hash: hash, Progress: progress(args[4])}
 	var r *report.Report
 	if zipped {
 		r, err = zipInto(s.job, out, o)

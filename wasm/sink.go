@@ -6,6 +6,7 @@ import (
 	"bufio"
 	"fmt"
 	"io"
+	"runtime"
 	"strings"
 
 	"github.com/hack-pad/safejs"
@@ -14,17 +15,8 @@ import (
 // sinkSize is how much crosses at a time.
 const sinkSize = 4 << 20
 
-// sink is where the page wants the output: {create, write, close}.
-type sink struct{ object, array safejs.Value }
-
-func newSink(object safejs.Value) (*sink, error) {
-	class, err := safejs.Global().Get("Uint8Array")
-	if err != nil {
-		return nil, err
-	}
-	array, err := class.New(sinkSize)
-	return &sink{object, array}, err
-}
+// sink is where the page wants the output: {create, write(at, n), close}.
+type sink struct{ object safejs.Value }
 
 // create begins a file; it implements quant.Create.
 func (s *sink) create(name string, bytes int64) (io.WriteCloser, error) {
@@ -47,27 +39,13 @@ func (f *sunk) Close() error {
 	return f.sink.call("close")
 }
 
-// Write copies each piece into one JavaScript array and hands that over.
+// Write tells where the bytes lie. The page has copied or written them when it returns.
 func (s *sink) Write(b []byte) (int, error) {
-	n := 0
-	for n < len(b) {
-		piece := b[n:min(n+sinkSize, len(b))]
-		view := s.array
-		if len(piece) < sinkSize {
-			var err error
-			if view, err = s.array.Call("subarray", 0, len(piece)); err != nil {
-				return n, err
-			}
-		}
-		if _, err := safejs.CopyBytesToJS(view, piece); err != nil {
-			return n, err
-		}
-		if err := s.call("write", view); err != nil {
-			return n, err
-		}
-		n += len(piece)
+	defer runtime.KeepAlive(b)
+	if len(b) == 0 {
+		return 0, nil
 	}
-	return n, nil
+	return len(b), s.call("write", place(b), len(b))
 }
 
 // call calls a method and waits for it where it returns a Promise.

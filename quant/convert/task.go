@@ -64,6 +64,19 @@ func (t *Task) bytes() (n int64) {
 	return n
 }
 
+// Span is the bytes of the tensor's file between which its tiles lie, the views of which may
+// be sparse; from == to when there are none.
+func (t *Task) Span() (from, to int64) {
+	for i, x := range t.Tiles {
+		a, b := x.Span(t.Tensor)
+		if i == 0 || a < from {
+			from = a
+		}
+		to = max(to, b)
+	}
+	return from, to
+}
+
 // Hand does tasks, a few at a time and in order. Several are used at once, each by one
 // goroutine.
 type Hand interface {

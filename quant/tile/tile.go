@@ -82,6 +82,20 @@ func (x Tile) Size(t *tensor.Tensor) int64 {
 // Elements is how many values a tile holds.
 func (x Tile) Elements(t *tensor.Tensor) int { return int(x.Size(t) / t.DType.Size()) }
 
+// Span is the bytes of the file between which a tile's values lie.
+func (x Tile) Span(t *tensor.Tensor) (from, to int64) {
+	base, size := t.Storage.Start+t.Offset, t.DType.Size()
+	if t.Contiguous() {
+		_, row := rowsOf(t)
+		from = base + (x.Row*row+x.Col)*size
+		return from, from + x.Size(t)
+	}
+	shape := append([]int64{x.Rows}, t.Shape[1:]...)
+	extent, _ := tensor.Extent(shape, t.Strides)
+	from = base + x.Row*t.Strides[0]*size
+	return from, from + extent*size
+}
+
 // Read fills dst, of Size bytes, with the tile's values in row-major order.
 func (x Tile) Read(t *tensor.Tensor, dst []byte) error {
 	base := t.Storage.Start + t.Offset

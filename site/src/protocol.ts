@@ -2,9 +2,10 @@
 // twin of the part that concerns Go; both carry the same PROTOCOL number, and the
 // worker refuses to run when they differ.
 
+import type { Way } from './reader'
 import type { Target } from './target'
 
-export const PROTOCOL = 3
+export const PROTOCOL = 4
 
 /** A file as the page got it; name may hold a folder path. */
 export interface Input { name: string, blob: Blob }
@@ -73,7 +74,7 @@ export interface Calls {
   inspect: { args: [files: Input[]], answer: Inspection }
   plan: { args: [request: string], answer: Report }
   measure: { args: [names: string], answer: Record<string, Figures> }
-  convert: { args: [name: string, hash: boolean, target: Target], answer: { report: Report, output: Input[] } }
+  convert: { args: [name: string, hash: boolean, target: Target, workers: number], answer: { report: Report, output: Input[] } }
   report: { args: [form: 'csv' | 'html'], answer: string }
   python: { args: [name: string], answer: string }
   config: { args: [], answer: Exported }
@@ -81,14 +82,30 @@ export interface Calls {
 }
 export type CallName = keyof Calls
 
-/** Page to worker. The first message is Start. */
-export interface Start { start: { base: string, version: string, tab: string, language: string } }
+/**
+ * Page to worker. The first message is Start. A worker that is another's hand gets the way to that one, and the module,
+ * which is compiled once. (Firefox passes no module through a port.)
+ */
+export interface Start { start: { base: string, version: string, tab: string, language: string, hand?: { port: MessagePort, module: WebAssembly.Module } } }
+/** The ways to hands that were started. */
+export interface Enlist { hands: MessagePort[] }
 export type Request = { [C in CallName]: { id: number, call: C, args: Calls[C]['args'] } }[CallName]
 
 /** Worker to page. */
 export type Response =
-  | { ready: true }
+  | { ready: WebAssembly.Module }
   | { fatal: Failure }
   | { id: number, answer: unknown }
   | { id: number, failure: Failure }
   | { id: number, done: number, total: number }
+
+/** The leading worker to a hand. */
+export type ToHand =
+  | { files: Input[], way: Way }
+  | { id: number, tasks: string }
+
+/** A hand to the leading worker. */
+export type FromHand =
+  | { fatal: Failure }
+  | { id: number, text: string, bytes: Uint8Array | undefined }
+  | { id: number, failure: Failure }

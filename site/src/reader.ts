@@ -1,39 +1,116 @@
-// How the worker reads the files that the page got. The core asks for a range and gives an
-// array of its own to put it in, so that no buffer of the browser's outlives the call.
+// How a worker reads files for the core. README.md has the figures behind it.
 //
-// There are two ways to read a slice: as a promise (arrayBuffer), or at once
-// (FileReaderSync). In Firefox the second is faster and keeps less memory; in Chromium it
-// is no faster and keeps gigabytes. So it is taken where it is faster, which is measured
-// before a long conversion. README.md has the figures.
+// What is read next is known ahead, so it is streamed into arrays of this worker's own while
+// the core computes. Where a browser's streams cannot do that, slices are read in one of two
+// ways, whichever is faster.
 
 import type { Input } from './protocol'
 
-/** A file as the core reads it; wasm/blob.go is the other side. */
+/** A file as the core reads it; wasm/blob.go is the other side. Bytes go to places in the core's memory. */
 export interface Source {
   name: string
   size: number
-  /** Fills an array with the bytes from a place on. */
-  read(from: number, into: Uint8Array): Promise<void> | undefined
+  /** Copies n bytes of the file. */
+  read(from: number, at: number, n: number): Promise<void> | undefined
+  /** What is read next, and that it was. */
+  ahead(from: number, to: number): void
+  forget(from: number, to: number): void
 }
 
-let atOnce = false
+export type Way = 'stream' | 'slice' | 'sync'
+
+let way: Way = 'slice'
 
 /** What TypeScript's types of the page do not have. */
 declare const FileReaderSync: new () => { readAsArrayBuffer(b: Blob): ArrayBuffer }
 
-export function sourceOf({ name, blob }: Input): Source {
-  return { name, size: blob.size, read: (from, into) => atOnce ? now(blob, from, into) : promised(blob, from, into) }
+/** Bytes that are on their way, or here. */
+interface Span { from: number, to: number, bytes: Uint8Array | undefined, coming: Promise<Uint8Array> }
+
+/** Where the core's memory is: it moves when it grows. */
+export type Memory = () => ArrayBuffer
+
+export function sourceOf({ name, blob }: Input, memory: Memory): Source {
+  const spans: Span[] = []
+  return {
+    name, size: blob.size,
+    read(from, at, n) {
+      const put = (b: Uint8Array) => { new Uint8Array(memory(), at, n).set(b) }
+      const span = spans.find(s => from >= s.from && from + n <= s.to)
+      const part = (b: Uint8Array) => b.subarray(from - span!.from, from - span!.from + n)
+      if (span?.bytes) return put(part(span.bytes)), undefined
+      if (span) return span.coming.then(b => put(part(b)))
+      if (way === 'sync') return put(now(blob, from, from + n)), undefined
+      return slice(blob, from, from + n).then(put)
+    },
+    ahead(from, to) {
+      if (way === 'sync') return
+      const span: Span = { from, to, bytes: undefined, coming: fetchSpan(blob, from, to) }
+      span.coming.then(b => { span.bytes = b }, () => undefined) // whoever reads it is told
+      spans.push(span)
+    },
+    forget(from, to) {
+      const i = spans.findIndex(s => s.from === from && s.to === to)
+      if (i < 0) return
+      const [span] = spans.splice(i, 1)
+      span!.coming.then(keep, () => undefined)
+    },
+  }
 }
 
-async function promised(blob: Blob, from: number, into: Uint8Array) {
-  into.set(new Uint8Array(await blob.slice(from, from + into.length).arrayBuffer()))
-  collectSoon(into.length)
+const fetchSpan = (blob: Blob, from: number, to: number) => way === 'stream' ? stream(blob, from, to) : slice(blob, from, to)
+
+/** Arrays that were read into and are free. Their size is that of what the core asks for, and a little. */
+const spare: ArrayBuffer[] = []
+const usual = 17 << 20
+
+function keep(b: Uint8Array) {
+  if (b.buffer.byteLength === usual && spare.length < 3) spare.push(b.buffer as ArrayBuffer)
 }
 
-function now(blob: Blob, from: number, into: Uint8Array) {
-  into.set(new Uint8Array(new FileReaderSync().readAsArrayBuffer(blob.slice(from, from + into.length))))
-  collectSoon(into.length)
-  return undefined
+/** Chromium's collector takes a reader that only waits, and the read with it: here they are held. */
+const reading = new Set<ReadableStreamBYOBReader>()
+
+/** When nothing came for so long, in ms, a stream is given up. */
+const patience = 20_000
+
+/** Streams a part of a file into one array, which goes to the browser and comes back with each read. */
+async function stream(blob: Blob, from: number, to: number): Promise<Uint8Array> {
+  let buffer = to - from <= usual ? spare.pop() ?? new ArrayBuffer(usual) : new ArrayBuffer(to - from)
+  const reader = blob.slice(from, to).stream().getReader({ mode: 'byob' })
+  reading.add(reader)
+  let got = 0
+  let stood = -1
+  const watch = setInterval(() => {
+    if (got === stood) void reader.cancel().catch(() => undefined) // which ends the read that waits, without its array
+    stood = got
+  }, patience)
+  try {
+    while (got < to - from) {
+      const { value, done } = await reader.read(new Uint8Array(buffer, got, to - from - got))
+      if (!value) return await slice(blob, from, to)
+      buffer = value.buffer as ArrayBuffer
+      got += value.length
+      if (done && got < to - from) throw new Error('the file ended')
+    }
+  } finally {
+    clearInterval(watch)
+    reading.delete(reader)
+    void reader.cancel().catch(() => undefined)
+  }
+  return new Uint8Array(buffer, 0, to - from)
+}
+
+async function slice(blob: Blob, from: number, to: number) {
+  const bytes = new Uint8Array(await blob.slice(from, to).arrayBuffer())
+  collectSoon(bytes.length)
+  return bytes
+}
+
+function now(blob: Blob, from: number, to: number) {
+  const bytes = new Uint8Array(new FileReaderSync().readAsArrayBuffer(blob.slice(from, to)))
+  collectSoon(bytes.length)
+  return bytes
 }
 
 /**
@@ -45,7 +122,7 @@ function collectSoon(bytes: number) {
   void new ArrayBuffer(bytes)
 }
 
-/** By how much reading at once must be faster. */
+/** By how much reading at once must be faster than slices. */
 const clearly = 1.1
 /** What is timed: so many slices in a row, for a clock of a millisecond is coarse. */
 const trial = 4 << 20
@@ -54,23 +131,31 @@ const rounds = 3
 /** A model that is smaller is read before the measurement would pay. */
 const worthIt = 256e6
 
-/** Measures both ways on the start of a file, unless the model is small. */
-export async function chooseReading(files: Input[]) {
+/** Finds how this browser likes to be read. */
+export async function chooseReading(files: Input[]): Promise<Way> {
   const largest = files.reduce<Input | undefined>((a, b) => a && a.blob.size >= b.blob.size ? a : b, undefined)
-  if (!largest || files.reduce((n, f) => n + f.blob.size, 0) < worthIt) return
-  const into = new Uint8Array(trial)
+  if (!largest) return 'slice'
+  try {
+    keep(await stream(largest.blob, 0, Math.min(largest.blob.size, 1)))
+    return 'stream'
+  } catch {
+    // No streams that fill an array.
+  }
+  if (files.reduce((n, f) => n + f.blob.size, 0) < worthIt) return 'slice'
   const best = [Infinity, Infinity] as [number, number]
   try {
-    for (let n = 0; n < slices; n++) await promised(largest.blob, n * trial, into) // the first time may come from the disk
+    for (let n = 0; n < slices; n++) await slice(largest.blob, n * trial, (n + 1) * trial) // the first time may come from the disk
     for (let round = 0; round < rounds; round++) {
-      for (const [i, read] of [promised, now].entries()) {
+      for (const [i, read] of [slice, now].entries()) {
         const began = performance.now()
-        for (let n = 0; n < slices; n++) await read(largest.blob, n * trial, into)
+        for (let n = 0; n < slices; n++) await read(largest.blob, n * trial, (n + 1) * trial)
         best[i as 0 | 1] = Math.min(best[i as 0 | 1], performance.now() - began)
       }
     }
   } catch {
-    return // the conversion will say what is wrong
+    return 'slice' // the conversion will say what is wrong
   }
-  atOnce = best[0] > clearly * best[1]
+  return best[0] > clearly * best[1] ? 'sync' : 'slice'
 }
+
+export function readBy(w: Way) { way = w }

@@ -1,5 +1,5 @@
 import { useEffect, useState } from 'preact/hooks'
-import { choices, type Options } from './recipe'
+import { choices, defaults, type Options } from './recipe'
 import type { Session } from './session'
 import type { State } from './state'
 import { text } from './text'
@@ -79,6 +79,12 @@ function More({ options, busy, choose }: { options: Options, busy: boolean, choo
       <Check id="embeddings" label={text.embeddings} on={options.embeddings} off={busy} set={embeddings => choose({ embeddings })} />
       <Check id="coremltools-skips" label={text.coremltoolsSkips} on={options.coremltoolsSkips} off={busy} set={coremltoolsSkips => choose({ coremltoolsSkips })} />
       <Check id="keep-unfit" label={text.keepUnfit} on={options.keepUnfit} off={busy} set={keepUnfit => choose({ keepUnfit })} />
+      <label class="check">
+        <select data-testid="workers" value={String(options.workers)} disabled={busy} onChange={e => choose({ workers: Number(e.currentTarget.value) })}>
+          {Array.from({ length: defaults.workers }, (_, i) => <option value={String(i + 1)} selected={i + 1 === options.workers}>{i + 1}</option>)}
+        </select>
+        {text.workers}
+      </label>
     </details>
   )
 }

@@ -23,12 +23,19 @@ export interface Options {
   coremltoolsSkips: boolean
   keepUnfit: boolean
   hash: boolean
+  /** How many workers a large model is given. */
+  workers: number
 }
+
+/** As many as the machine has cores, up to what reading a file can feed. */
+function machineWorkers() { return Math.min(Math.max(navigator.hardwareConcurrency || 2, 1), mostWorkers) }
+
+export const mostWorkers = 8
 
 export const defaults: Options = {
   weightDtype: 'int4', granularity: 'per_block', scheme: 'symmetric', blockSize: '32',
   container: 'packed', highNibble: 'sign', config: '', edits: new Map(), types: new Map(),
-  embeddings: false, coremltoolsSkips: false, keepUnfit: false, hash: false,
+  embeddings: false, coremltoolsSkips: false, keepUnfit: false, hash: false, workers: machineWorkers(),
 }
 
 export const choices = {

@@ -13,6 +13,9 @@ import { text } from './text'
 /** Rows are measured before an edit only when that is quick. */
 const quickToMeasure = 100e6
 
+/** A smaller model is done by the leading worker before others would be of use. */
+const worthHands = 32e6
+
 /** How long a download that was begun may go on reading a result that is gone from the page. */
 const keepForDownload = 10_000
 
@@ -92,7 +95,7 @@ export class Session {
   choose(change: Partial<Options>) {
     if (this.state.phase === 'converting') return
     const options = { ...this.state.options, ...change }
-    if (!this.state.model || Object.keys(change).every(k => k === 'hash')) {
+    if (!this.state.model || Object.keys(change).every(k => k === 'hash' || k === 'workers')) {
       this.set({ options })
       return
     }
@@ -176,6 +179,7 @@ export class Session {
       const report = await this.decide()
       if (turn !== this.turn) return
       const { edits, types } = this.state.options
+      if (this.state.model) void this.core.enlist(this.workers(this.state.model))
       const unedited = edits.size === 0 ? report.output.bytes : this.state.unedited
       const error = report.problem ? { kind: 'unsupported' as const, message: report.problem } : null
       this.set({ phase: 'ready', report, unedited, stale: false, refused: error !== null, error })
@@ -242,12 +246,13 @@ export class Session {
     this.target = target
     this.set({ phase: 'converting', error: null, progress: { done: 0, total: report.totals.bytes_in, seconds: 0 } })
     try {
+      await this.core.enlist(this.workers(model))
       // Planned once more: the controls may just have changed, and a new worker has no plan.
       const plan = await this.decide()
       if (turn !== this.turn) return
       this.set({ report: plan, stale: false })
       if (plan.problem) throw new CoreError('unsupported', plan.problem)
-      const { report, output } = await this.core.call('convert', [target.kind === 'private' && model.shards > 0 ? `${name}.zip` : name, options.hash, target], this.watch(turn, progress => ({ progress })))
+      const { report, output } = await this.core.call('convert', [target.kind === 'private' && model.shards > 0 ? `${name}.zip` : name, options.hash, target, this.workers(model)], this.watch(turn, progress => ({ progress })))
       const python = await this.core.call('python', [name])
       if (turn !== this.turn) return
       this.target = undefined
@@ -259,6 +264,9 @@ export class Session {
       if (turn === this.turn) this.fail(err, 'ready', { progress: null })
     }
   }
+
+  /** How many workers a model is converted by, besides the one that leads; 0 when it does all. */
+  private workers(model: Inspection) { return model.bytes < worthHands ? 0 : this.state.options.workers }
 
   /** Puts progress into the state, for as long as the turn is the present one. */
   private watch(turn: number, change: (p: Progress) => Partial<State>) {

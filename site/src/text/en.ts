@@ -40,6 +40,7 @@ export const en = {
   container: 'Save as',
   highNibble: 'High 4 bits',
   hash: 'Fingerprint the files (SHA-256, slower)',
+  workers: 'Workers (processor cores to use for large models)',
   options: 'More options',
   embeddings: 'Quantize embeddings too (coremltools cannot)',
   coremltoolsSkips: 'Keep every layer that coremltools would skip',

@@ -70,6 +70,7 @@ export const zh: Text = {
   container: '保存为',
   highNibble: '高 4 位',
   hash: '计算文件指纹（SHA-256，较慢）',
+  workers: '工作线程数（处理大模型时使用的处理器核心）',
   options: '更多选项',
   embeddings: '嵌入层也量化（coremltools 做不到）',
   coremltoolsSkips: '保留 coremltools 会跳过的每一层',

@@ -1,0 +1,78 @@
+// ./build.sh bench page: whole conversions by the page, the report's figures included,
+// against reading the same file by the same page and doing nothing with it. Both are done in
+// turn, in the same tab; medians. Writes build/bench/page.json.
+//
+//   node site/bench/page.mjs [GIGABYTES...]       1 and 4 when none are given
+
+import { build } from 'esbuild'
+import { mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { cpus, tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { serve } from '../serve.mjs'
+import { browsers, chooseConfig, convertModel, dropModel, id, makeModel, median, root, withBrowser } from './browser.mjs'
+
+const recipes = {
+  'int4 block 32': { weight_dtype: 'int4', granularity: 'per_block', block_size: 32 },
+  'uint4 affine block 32': { weight_dtype: 'uint4', granularity: 'per_block', block_size: 32, quantization_scheme: 'affine' },
+  'int4 per channel': { weight_dtype: 'int4', granularity: 'per_channel' },
+  'int8 per channel': { weight_dtype: 'int8', granularity: 'per_channel' },
+  'int4 per tensor': { weight_dtype: 'int4', granularity: 'per_tensor' },
+}
+const rounds = Number(process.env.NIBBLE_ROUNDS ?? 5)
+const sizes = process.argv.slice(2).map(Number)
+if (sizes.length === 0) sizes.push(1, 4)
+
+const reader = (await build({ entryPoints: [join(root, 'site/bench/read.ts')], bundle: true, write: false, format: 'iife', target: 'es2022' })).outputFiles[0].text
+
+/** The milliseconds that reading the file takes, by as many workers as convert it. */
+const read = tab => tab.evaluate(async (source, workers) => {
+  const url = URL.createObjectURL(new Blob([source], { type: 'text/javascript' }))
+  const [file] = globalThis.dropped
+  const began = performance.now()
+  const parcel = 16 << 20, n = Number(document.querySelector(workers).value)
+  await Promise.all(Array.from({ length: n }, (_, i) => new Promise((resolve, reject) => {
+    const worker = new Worker(url)
+    worker.onmessage = ({ data }) => { worker.terminate(); data === 'done' ? resolve() : reject(new Error(data)) }
+    worker.onerror = e => reject(new Error(e.message))
+    worker.postMessage({ file, from: i * parcel, step: n * parcel, parcel, tile: 2 << 20, ahead: 2 })
+  })))
+  return performance.now() - began
+}, reader, id('workers'))
+
+const folder = mkdtempSync(join(process.env.NIBBLE_BENCH ?? tmpdir(), 'nibble-bench-'))
+const server = await serve(join(root, 'dist'), 0)
+const site = `http://localhost:${server.address().port}/`
+const rows = []
+try {
+  console.log(`${cpus()[0].model}, ${cpus().length} cores; the file lies in memory`)
+  console.log(`${'browser'.padEnd(10)}${'file'.padEnd(12)}${'recipe'.padEnd(24)}${'read s'.padStart(7)}${'convert s'.padStart(11)}${'ratio'.padStart(7)}${'GB/s'.padStart(7)}${'peak MB'.padStart(9)}   plan after`)
+  for (const dtype of ['f32', 'bf16']) {
+    for (const size of sizes) {
+      const source = join(folder, 'model.pt')
+      makeModel(source, size, dtype)
+      const bytes = statSync(source).size
+      for (const [kind, path] of browsers) {
+        for (const [name, config] of Object.entries(recipes)) {
+          const row = await withBrowser(kind, path, async (tab, look) => {
+            const plan = await dropModel(tab, site, source)
+            await chooseConfig(tab, { global_config: config })
+            const readMs = [], convertMs = []
+            for (let round = 0; round < rounds; round++) {
+              readMs.push(await read(tab))
+              convertMs.push(await convertModel(tab))
+            }
+            return { plan, read: median(readMs), convert: median(convertMs), readAll: readMs, convertAll: convertMs, peak: look().page }
+          })
+          rows.push({ browser: kind, dtype, gigabytes: size, bytes, recipe: name, ratio: row.convert / row.read, ...row })
+          console.log(`${kind.padEnd(10)}${`${dtype} ${size} GB`.padEnd(12)}${name.padEnd(24)}${(row.read / 1000).toFixed(2).padStart(7)}${(row.convert / 1000).toFixed(2).padStart(11)}${(row.convert / row.read).toFixed(2).padStart(7)}${(bytes / row.convert / 1e6).toFixed(2).padStart(7)}${String(Math.round(row.peak / 1e6)).padStart(9)}   ${Math.round(row.plan)} ms`)
+        }
+      }
+      rmSync(source)
+    }
+  }
+} finally {
+  rmSync(folder, { recursive: true, force: true })
+  server.close()
+}
+mkdirSync(join(root, 'build/bench'), { recursive: true })
+writeFileSync(join(root, 'build/bench/page.json'), JSON.stringify({ machine: cpus()[0].model, cores: cpus().length, rows }, null, 1))
