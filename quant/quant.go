@@ -80,7 +80,7 @@ type Options struct {
 	Name     string // of the output, for the report
 	Workers  int
 	Hands    []convert.Hand // do the work instead of workers of this process
-	Hash     bool // sha256 of inputs and outputs; costs more than quantizing
+	Hash     bool           // sha256 of inputs and outputs; costs more than quantizing
 	Progress convert.Progress
 }
 

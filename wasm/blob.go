@@ -133,7 +133,7 @@ func (b *blob) read(dst []byte, at int64) (int, error) {
 	for n < len(want) {
 		part := want[n:min(n+readSize, len(want))]
 		if err := b.fill(part, at+int64(n)); err != nil {
-			return n, fmt.Errorf("the file can no longer be read (%s): was it moved or changed?", strings.TrimPrefix(err.Error(), "JavaScript error: "))
+			return n, unreadable(err)
 		}
 		n += len(part)
 	}
@@ -141,6 +141,22 @@ func (b *blob) read(dst []byte, at int64) (int, error) {
 		return n, io.EOF
 	}
 	return n, nil
+}
+
+func unreadable(err error) error {
+	return fmt.Errorf("the file can no longer be read (%s): was it moved or changed?", strings.TrimPrefix(err.Error(), "JavaScript error: "))
+}
+
+// pass has the page give bytes of the file to another worker as they are.
+func (b *blob) pass(from, to int64, out safejs.Value) error {
+	result, err := b.value.Call("pass", float64(from), float64(to), out)
+	if err == nil && result.Type() == safejs.TypeObject {
+		_, err = await(result)
+	}
+	if err != nil {
+		return unreadable(err)
+	}
+	return nil
 }
 
 // fill waits where reading takes a Promise.

@@ -133,7 +133,8 @@ func (h *hand) take(received []sentResult) ([]*convert.Result, error) {
 			total += max(n, 0)
 		}
 	}
-	all := make([]byte, total)
+	all := convert.Buffer(total)
+	lent := all
 	if total > 0 {
 		if _, err := h.object.Call("take", place(all), total); err != nil {
 			return nil, err
@@ -152,6 +153,8 @@ func (h *hand) take(received []sentResult) ([]*convert.Result, error) {
 		}
 		results[i] = out
 	}
+	// They are written in their order: with the last one the buffer is free.
+	results[len(results)-1].Lent = [][]byte{lent}
 	return results, nil
 }
 

@@ -5,7 +5,6 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"runtime"
 	"sync"
 
 	"github.com/hack-pad/safejs"
@@ -20,7 +19,6 @@ type helper struct {
 	inputs []*tensor.File
 	mu     sync.Mutex // one parcel at a time; the next is read meanwhile
 	worker convert.Worker
-	given  []byte
 }
 
 // files(files) are what the tasks speak of.
@@ -29,7 +27,7 @@ func (h *helper) files(args []safejs.Value) (_ any, err error) {
 	return nil, err
 }
 
-// work(tasks, give) does tasks. The bytes of what they made are given in one piece.
+// work(tasks, out) does tasks, and puts out the bytes of what they made.
 func (h *helper) work(args []safejs.Value) (any, error) {
 	text, err := args[0].String()
 	if err != nil {
@@ -62,39 +60,44 @@ func (h *helper) work(args []safejs.Value) (any, error) {
 	}()
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	results, err := h.worker.Do(context.Background(), tasks)
-	if err != nil {
-		return nil, err
-	}
-	return h.send(results, args[1])
-}
-
-// send gives the bytes of all parts and answers the rest.
-func (h *helper) send(results []*convert.Result, give safejs.Value) ([]sentResult, error) {
-	h.given = h.given[:0]
-	sent := make([]sentResult, len(results))
-	for i, r := range results {
-		s := sentResult{Histogram: r.Histogram, Low: r.Low, High: r.High, Unfit: r.Unfit}
-		for _, p := range r.Parts {
-			if p == nil {
-				s.Lengths = append(s.Lengths, -1)
-				continue
-			}
-			s.Lengths = append(s.Lengths, len(p))
-			h.given = append(h.given, p...)
-		}
-		for _, e := range r.Errors {
-			s.Errors = append(s.Errors, sendErrors(e))
-		}
-		sent[i] = s
-	}
-	if len(h.given) > 0 {
-		if _, err := give.Invoke(place(h.given), len(h.given)); err != nil {
+	sent := make([]sentResult, len(tasks))
+	for i, t := range tasks {
+		if sent[i], err = h.one(t, args[1]); err != nil {
 			return nil, err
 		}
-		runtime.KeepAlive(h.given)
 	}
 	return sent, nil
+}
+
+// one does a task. Bytes that are only copied do not come into this instance.
+func (h *helper) one(t *convert.Task, out safejs.Value) (s sentResult, err error) {
+	if from, to := t.Span(); t.Step == convert.Copy && from < to && t.Tensor.Contiguous() {
+		s.Lengths = []int{int(to - from)}
+		return s, t.Tensor.Storage.File.R.(*blob).pass(from, to, out)
+	}
+	results, err := h.worker.Do(context.Background(), []*convert.Task{t})
+	if err != nil {
+		return s, err
+	}
+	r := results[0]
+	defer r.Release()
+	s = sentResult{Histogram: r.Histogram, Low: r.Low, High: r.High, Unfit: r.Unfit}
+	for _, p := range r.Parts {
+		if p == nil {
+			s.Lengths = append(s.Lengths, -1)
+			continue
+		}
+		s.Lengths = append(s.Lengths, len(p))
+		if len(p) > 0 {
+			if _, err := out.Call("put", place(p), len(p)); err != nil {
+				return s, err
+			}
+		}
+	}
+	for _, e := range r.Errors {
+		s.Errors = append(s.Errors, sendErrors(e))
+	}
+	return s, nil
 }
 
 // span is bytes of a file that are read in a row.
@@ -105,7 +108,7 @@ type span struct {
 
 const (
 	nearby  = 64 << 10 // what lies this close is read along
-	longest = 32 << 20 // a span that is longer is not read ahead
+	longest = 64 << 20 // a span that is longer is not read ahead
 )
 
 // spansOf are where the tiles of tasks lie, what is close together joined.

@@ -18,12 +18,13 @@ import "encoding/json"
 //	nibble.config()                                        -> Promise<Config as JSON>
 //	nibble.verify(output: File[], progress)                -> Promise<verify.Report as JSON>
 //	nibble.files(files: File[])                            -> Promise<null>
-//	nibble.work(tasks as JSON, give)                       -> Promise<results as JSON>
+//	nibble.work(tasks as JSON, out)                        -> Promise<results as JSON>
 //	nibble.stop()
 //
 // Bytes cross as places in this instance's memory: at, n. A File is {name, size, read(from,
-// at, n), ahead(from, to), forget(from, to)}: read copies n bytes of the file and may return
-// a Promise; ahead tells what is read next, and forget that it was.
+// at, n), pass(from, to, out), ahead(from, to), forget(from, to)}: read copies n bytes of the
+// file; pass gives them to work's out. Both may return a Promise. ahead tells what is read
+// next, and forget that it was.
 //
 // inspect opens what the other calls work on; plan decides what convert does; measure
 // tells what the plan costs a few tensors and ends when another call comes; report and
@@ -33,9 +34,9 @@ import "encoding/json"
 // gone after that. zip makes one file of a sharded output.
 //
 // Hands are other workers with an instance each, in which files and work are called: do(tasks
-// as JSON) -> Promise<results as JSON>, then take(at), which copies what work gave: give(at,
-// n), once. Both sides speak of files by their index. With no hands the instance does the
-// work itself.
+// as JSON) -> Promise<results as JSON>, then take(at, n), which copies what work put out:
+// put(at, n) any number of times. Both sides speak of files by their index. With no hands the
+// instance does the work itself.
 //
 // A Promise is rejected with {kind: "format" | "unsupported" | "machine" | "internal", message}.
 const Protocol = 4

@@ -239,7 +239,7 @@ func (s *session) python(args []safejs.Value) (any, error) {
 func progress(f safejs.Value) func(done, total int64) {
 	shown := time.Time{}
 	return func(done, total int64) {
-		if now := time.Now(); done == total || now.Sub(shown) > 50*time.Millisecond {
+		if now := time.Now(); done == total || now.Sub(shown) > 100*time.Millisecond {
 			shown = now
 			f.Invoke(float64(done), float64(total))
 		}

@@ -90,8 +90,8 @@ func Run(ctx context.Context, p *plan.Plan, l *container.Layout, w io.Writer, o 
 			if err := x.write(j, parcel.results[i]); err != nil {
 				return nil, err
 			}
+			parcel.results[i].Release()
 		}
-		parcel.results = nil
 	}
 	if err := ctx.Err(); err != nil {
 		return nil, err

@@ -15,7 +15,7 @@ import (
 const piece = 8192
 
 // quantize does the steps Quantize, Measure and Check.
-func quantize[T kernel.Float](ctx context.Context, w *Worker, b *buffers[T], t *Task, r *Result) error {
+func quantize[T kernel.Float](ctx context.Context, w *Worker, b *values[T], t *Task, r *Result) error {
 	if t.Banded && t.Params == nil {
 		if err := measure(ctx, w, b, t); err != nil {
 			return err
@@ -47,8 +47,9 @@ func quantize[T kernel.Float](ctx context.Context, w *Worker, b *buffers[T], t *
 		}
 		for k, p := range t.Parts {
 			made := q.encode(p)
-			if i == 0 {
-				r.Parts[k] = make([]byte, 0, len(made)*len(t.Tiles))
+			if i == 0 && made != nil {
+				room := Buffer(len(made) * len(t.Tiles)) // later tiles are no larger
+				r.Parts[k], r.Lent = room[:0], append(r.Lent, room)
 			}
 			r.Parts[k] = append(r.Parts[k], made...)
 		}
@@ -57,7 +58,7 @@ func quantize[T kernel.Float](ctx context.Context, w *Worker, b *buffers[T], t *
 }
 
 // measure finds the ranges of the row of blocks that the tiles are part of.
-func measure[T kernel.Float](ctx context.Context, w *Worker, b *buffers[T], t *Task) error {
+func measure[T kernel.Float](ctx context.Context, w *Worker, b *values[T], t *Task) error {
 	across := int(t.Grid.Across())
 	b.low, b.high = grow(b.low, across), grow(b.high, across)
 	kernel.Reset(b.low, b.high)
@@ -81,7 +82,7 @@ func measure[T kernel.Float](ctx context.Context, w *Worker, b *buffers[T], t *T
 }
 
 // scales makes room for n scales, and for zero points where there are any.
-func scales[T kernel.Float](t *Task, w *Worker, b *buffers[T], n int) {
+func scales[T kernel.Float](t *Task, w *Worker, b *values[T], n int) {
 	b.scale = grow(b.scale, n)
 	w.zeroPoints = nil
 	if t.Scheme.HasZeroPoint() {
@@ -119,7 +120,7 @@ type quantized[T kernel.Float] struct {
 }
 
 // run measures, quantizes and dequantizes the tile, as far as the parts ask for it.
-func (q *quantized[T]) run(w *Worker, b *buffers[T], r *Result) (unfit string) {
+func (q *quantized[T]) run(w *Worker, b *values[T], r *Result) (unfit string) {
 	t, n := q.task, q.tile.Elements(q.task.Tensor)
 	weights := len(t.Parts) > 0 && t.Parts[0].Content.Weights()
 	if weights {
@@ -160,7 +161,7 @@ func (q *quantized[T]) run(w *Worker, b *buffers[T], r *Result) (unfit string) {
 }
 
 // stream is for blocks of one row: a piece at a time is measured and quantized.
-func (q *quantized[T]) stream(w *Worker, b *buffers[T], r *Result, weights bool) string {
+func (q *quantized[T]) stream(w *Worker, b *values[T], r *Result, weights bool) string {
 	t, run := q.task, int(q.task.Grid.Run())
 	for from, to := range pieces(q.tile.Elements(t.Tensor), run) {
 		src := valuesOf(w, b, t, from, to)
@@ -178,7 +179,7 @@ func (q *quantized[T]) stream(w *Worker, b *buffers[T], r *Result, weights bool)
 }
 
 // tall measures blocks of several rows, which the tile holds whole.
-func (q *quantized[T]) tall(src []T, b *buffers[T]) string {
+func (q *quantized[T]) tall(src []T, b *values[T]) string {
 	g := q.task.Grid
 	row, across := int(g.Row()), int(g.Across())
 	for r := range len(src) / row {
@@ -189,7 +190,7 @@ func (q *quantized[T]) tall(src []T, b *buffers[T]) string {
 }
 
 // grid quantizes row by row.
-func (q *quantized[T]) grid(b *buffers[T], r *Result, src []T) {
+func (q *quantized[T]) grid(b *values[T], r *Result, src []T) {
 	g := q.task.Grid
 	for s := range segments(g, q.tile, src) {
 		scale, zp := q.blocks(s.row)
@@ -202,7 +203,7 @@ func (q *quantized[T]) grid(b *buffers[T], r *Result, src []T) {
 }
 
 // part quantizes some runs of the tile, which begin at a place in it.
-func (q *quantized[T]) part(b *buffers[T], r *Result, src []T, at, run int, scale []T, zp []byte) {
+func (q *quantized[T]) part(b *values[T], r *Result, src []T, at, run int, scale []T, zp []byte) {
 	a, codes := arith(q.task), q.codes[at:at+len(src)]
 	errors := &r.Errors[len(r.Errors)-1]
 	if q.out == nil {

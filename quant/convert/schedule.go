@@ -8,8 +8,8 @@ import (
 )
 
 // parcelBytes is about how many bytes of source a hand is given at a time: what browsers
-// like to read in one go.
-const parcelBytes = 16 << 20
+// like to read in one go. What it makes of them is at most half as many.
+const parcelBytes = 32 << 20
 
 // parcelTasks bounds how many small tensors are given at a time.
 const parcelTasks = 128
@@ -17,7 +17,7 @@ const parcelTasks = 128
 // parcel is what a hand is given at a time.
 type parcel struct {
 	jobs    []*job
-	bytes   int64
+	bytes   int64 // by weight
 	band    *band // whose ranges it measures; nil for most
 	results []*Result
 	err     error
@@ -26,7 +26,7 @@ type parcel struct {
 
 func (p *parcel) add(j *job) {
 	p.jobs = append(p.jobs, j)
-	p.bytes += j.task.bytes()
+	p.bytes += j.task.weight()
 }
 
 func (p *parcel) full() bool { return p.bytes >= parcelBytes || len(p.jobs) >= parcelTasks }

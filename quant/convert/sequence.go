@@ -91,9 +91,11 @@ func cut(like *Task, tiles []tile.Tile) []*unit {
 	for from := 0; from < len(tiles) || from == 0; {
 		t := *like
 		t.Leads = from == 0
-		to, bytes := from, int64(0)
-		for to < len(tiles) && (to == from || bytes+tiles[to].Size(t.Tensor) <= parcelBytes) {
-			bytes += tiles[to].Size(t.Tensor)
+		to := from
+		for to < len(tiles) {
+			if t.Tiles = tiles[from : to+1]; to > from && t.weight() > parcelBytes {
+				break
+			}
 			to++
 		}
 		t.Tiles = tiles[from:to]

@@ -2,6 +2,7 @@ package convert
 
 import (
 	"context"
+	"sync"
 
 	"nibble/quant/container"
 	"nibble/quant/kernel"
@@ -15,7 +16,7 @@ import (
 type Task struct {
 	Step   Step
 	Tensor *tensor.Tensor // what the tiles are cut from: kept dense tensors are flat
-	Tiles  []tile.Tile    // of at most parcelBytes, or one
+	Tiles  []tile.Tile    // that fit into a parcel, or one
 	Parts  []Part         // what is to be made, for Copy and Quantize
 
 	// for weights that are quantized
@@ -54,12 +55,49 @@ type Result struct {
 	Histogram *kernel.Histogram
 	Low, High []byte // of Measure: float32 or float64 values, as bytes
 	Unfit     string // why the weights cannot be quantized, of Measure never
+
+	Lent [][]byte // buffers that parts lie in, for Release
+}
+
+// buffers for parts: they are large, and many are made one after the other.
+var buffers = sync.Pool{}
+
+// Buffer is n bytes to put parts into, which hold anything, until the result that has it in
+// Lent is released.
+func Buffer(n int) []byte {
+	if b, _ := buffers.Get().(*[]byte); b != nil && cap(*b) >= n {
+		return (*b)[:n]
+	}
+	return make([]byte, n)
+}
+
+// Release gives up the parts; they are used again.
+func (r *Result) Release() {
+	for _, b := range r.Lent {
+		buffers.Put(&b)
+	}
+	r.Parts, r.Lent = nil, nil
 }
 
 // bytes is how many bytes of source a task reads at least.
 func (t *Task) bytes() (n int64) {
 	for _, x := range t.Tiles {
 		n += x.Size(t.Tensor)
+	}
+	return n
+}
+
+// weight is how much of a parcel a task takes, in bytes.
+func (t *Task) weight() int64 {
+	n := t.bytes()
+	if len(t.Parts) == 0 || t.Tensor == nil {
+		return n
+	}
+	switch size := t.Tensor.DType.Size(); t.Parts[0].Content {
+	case container.Kept, container.Dequantized:
+		return 2 * n
+	case container.Codes, container.NibbleCodes:
+		return max(n, 2*n/size)
 	}
 	return n
 }
@@ -78,7 +116,7 @@ func (t *Task) Span() (from, to int64) {
 }
 
 // Hand does tasks, a few at a time and in order. Several are used at once, each by one
-// goroutine.
+// goroutine. Whoever gets the results releases them.
 type Hand interface {
 	Do(ctx context.Context, tasks []*Task) ([]*Result, error)
 }

@@ -14,19 +14,18 @@ import (
 // belongs to one goroutine.
 type Worker struct {
 	source     []byte
-	single     buffers[float32]
-	double     buffers[float64]
+	single     values[float32]
+	double     values[float64]
 	codes      []byte
 	zeroPoints []byte
 }
 
-// buffers are those of one type of values.
-type buffers[T kernel.Float] struct {
-	wide          []T // float16 and bfloat16 weights as float32
-	out           []T // dequantized
-	low, high     []T
-	scale         []T
-	sampled, kept []T
+// values are the buffers of one type of values.
+type values[T kernel.Float] struct {
+	wide      []T // float16 and bfloat16 weights as float32
+	out       []T // dequantized
+	low, high []T // ranges
+	scale     []T
 }
 
 // Do implements Hand.
@@ -68,8 +67,8 @@ func (w *Worker) copy(ctx context.Context, t *Task, r *Result) error {
 	if len(t.Tiles) == 0 || len(t.Parts) == 0 || t.Parts[0].Content == container.Literal {
 		return nil
 	}
-	all := make([]byte, t.bytes())
-	r.Parts[0] = all
+	all := Buffer(int(t.bytes()))
+	r.Parts[0], r.Lent = all, append(r.Lent, all)
 	for _, x := range t.Tiles {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -107,13 +106,13 @@ func (w *Worker) values(b any, t *Task, from, to int) any {
 	case tensor.F32:
 		return tensor.View[float32](w.source)[from:to]
 	}
-	wide := b.(*buffers[float32])
+	wide := b.(*values[float32])
 	wide.wide = grow(wide.wide, to-from)
 	kernel.Widen(wide.wide, tensor.View[uint16](w.source)[from:to], t.Tensor.DType == tensor.F16)
 	return wide.wide
 }
 
 // valuesOf is values of type T, which is that of the task's tensor.
-func valuesOf[T kernel.Float](w *Worker, b *buffers[T], t *Task, from, to int) []T {
+func valuesOf[T kernel.Float](w *Worker, b *values[T], t *Task, from, to int) []T {
 	return w.values(b, t, from, to).([]T)
 }

@@ -2,7 +2,10 @@
 // against reading the same file by the same page and doing nothing with it. Both are done in
 // turn, in the same tab; medians. Writes build/bench/page.json.
 //
-//   node site/bench/page.mjs [GIGABYTES...]       1 and 4 when none are given
+//   node site/bench/page.mjs [GIGABYTES...] [PART OF A NAME...]
+//
+// 1 and 4 GB when no size is given; words leave only the browsers, dtypes and recipes that
+// one of them is part of.
 
 import { build } from 'esbuild'
 import { mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs'
@@ -19,8 +22,14 @@ const recipes = {
   'int4 per tensor': { weight_dtype: 'int4', granularity: 'per_tensor' },
 }
 const rounds = Number(process.env.NIBBLE_ROUNDS ?? 5)
-const sizes = process.argv.slice(2).map(Number)
+const words = process.argv.slice(2)
+const sizes = words.filter(w => w > 0).map(Number)
 if (sizes.length === 0) sizes.push(1, 4)
+/** Whether the words ask for one of some names, or for none of them. */
+const asked = (name, all) => {
+  const about = words.filter(w => !(w > 0) && all.some(n => n.includes(w)))
+  return about.length === 0 || about.some(w => name.includes(w))
+}
 
 const reader = (await build({ entryPoints: [join(root, 'site/bench/read.ts')], bundle: true, write: false, format: 'iife', target: 'es2022' })).outputFiles[0].text
 
@@ -29,7 +38,7 @@ const read = tab => tab.evaluate(async (source, workers) => {
   const url = URL.createObjectURL(new Blob([source], { type: 'text/javascript' }))
   const [file] = globalThis.dropped
   const began = performance.now()
-  const parcel = 16 << 20, n = Number(document.querySelector(workers).value)
+  const parcel = 32 << 20, n = Number(document.querySelector(workers).value)
   await Promise.all(Array.from({ length: n }, (_, i) => new Promise((resolve, reject) => {
     const worker = new Worker(url)
     worker.onmessage = ({ data }) => { worker.terminate(); data === 'done' ? resolve() : reject(new Error(data)) }
@@ -46,13 +55,13 @@ const rows = []
 try {
   console.log(`${cpus()[0].model}, ${cpus().length} cores; the file lies in memory`)
   console.log(`${'browser'.padEnd(10)}${'file'.padEnd(12)}${'recipe'.padEnd(24)}${'read s'.padStart(7)}${'convert s'.padStart(11)}${'ratio'.padStart(7)}${'GB/s'.padStart(7)}${'peak MB'.padStart(9)}   plan after`)
-  for (const dtype of ['f32', 'bf16']) {
+  for (const dtype of ['f32', 'bf16'].filter((d, _, all) => asked(d, all))) {
     for (const size of sizes) {
       const source = join(folder, 'model.pt')
       makeModel(source, size, dtype)
       const bytes = statSync(source).size
-      for (const [kind, path] of browsers) {
-        for (const [name, config] of Object.entries(recipes)) {
+      for (const [kind, path] of browsers.filter(([k], _, all) => asked(k, all.map(([n]) => n)))) {
+        for (const [name, config] of Object.entries(recipes).filter(([n]) => asked(n, Object.keys(recipes)))) {
           const row = await withBrowser(kind, path, async (tab, look) => {
             const plan = await dropModel(tab, site, source)
             await chooseConfig(tab, { global_config: config })

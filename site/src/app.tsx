@@ -1,6 +1,6 @@
 // The one screen: drop zone, then the model as a picture, the recipe, the work, the table.
 
-import { useEffect, useState } from 'preact/hooks'
+import { useEffect, useMemo, useState } from 'preact/hooks'
 import { DropZone } from './dropzone'
 import { fromDrop, sample } from './files'
 import { percent } from './format'
@@ -29,6 +29,13 @@ export function App() {
     addEventListener('beforeunload', ask)
     return () => removeEventListener('beforeunload', ask)
   }, [state.phase])
+  // While work is under way the state changes many times a second, but in its progress alone:
+  // what does not show that is left as it is.
+  const { progress, ...rest } = state
+  const still = [...Object.values(rest), language]
+  const picture = useMemo(() => <Picture state={state} open={f => void session.open(f)} />, still)
+  const recipe = useMemo(() => <Recipe state={state} session={session} />, still)
+  const table = useMemo(() => state.report && <Table key={state.model?.name} state={state} session={session} report={state.report} />, still)
   return (
     <div class={over ? 'page over' : 'page'} data-testid="drop-zone">
       <header>
@@ -41,12 +48,12 @@ export function App() {
         {state.phase === 'empty' || state.phase === 'opening'
           ? <DropZone opening={state.phase === 'opening'} open={f => void session.open(f)} sample={() => void session.open(sample())} error={state.error} />
           : <>
-              <Picture state={state} open={f => void session.open(f)} />
+              {picture}
               <div class="bench">
-                <Recipe state={state} session={session} />
+                {recipe}
                 <Work state={state} session={session} />
               </div>
-              {state.report && <Table key={state.model?.name} state={state} session={session} report={state.report} />}
+              {table}
             </>}
         <p class="status" data-testid="status" role="status" aria-live="polite">{text.status[state.phase]}</p>
       </main>

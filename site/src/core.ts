@@ -1,9 +1,9 @@
-// The page's side of the workers: starts the leading one when it is first needed, and its
-// hands, sends calls, and ends them to cancel (a busy core cannot be interrupted, and its
-// memory never shrinks).
+// The page's side of the worker: starts it when it is first needed, sends calls, and
+// ends it to cancel (a busy core cannot be interrupted, and its memory never shrinks).
 
 import { CoreError } from './error'
 import type { CallName, Calls, Failure, Response } from './protocol'
+import { startWorker } from './hands'
 import { lockName, sweep } from './sink'
 import { language, text } from './text'
 
@@ -18,8 +18,6 @@ declare const BUILD: string
 
 export class Core {
   private worker: Worker | undefined
-  private module: WebAssembly.Module | undefined
-  private hands: Worker[] = []
   private ready: Promise<void> | undefined
   private abandon: ((err: CoreError) => void) | undefined // of a start that is under way
   private pending = new Map<number, Pending>()
@@ -47,40 +45,27 @@ export class Core {
 
   /** Ends the worker at once. Pending calls are rejected; the next call starts anew. */
   stop(err = new CoreError('cancelled', '')) {
-    for (const w of [this.worker, ...this.hands]) w?.terminate()
-    this.hands = []
+    this.worker?.terminate() // and its hands with it
     this.abandon?.(err)
     this.worker = this.ready = undefined
     for (const p of this.pending.values()) p.reject(err)
     this.pending.clear()
   }
 
-  /** Sees to it that the worker has so many hands. They start while something else is done. */
+  /** Has the worker start so many hands, while something else is done. */
   async enlist(n: number) {
     await this.ready
-    const { worker, module } = this
-    if (!worker || !module || n <= this.hands.length) return
-    const ports: MessagePort[] = []
-    while (this.hands.length < n) {
-      const { port1, port2 } = new MessageChannel()
-      const hand = this.spawn()
-      this.hands.push(hand)
-      hand.onmessage = ({ data }: MessageEvent<Response>) => { if ('fatal' in data) this.fail(data.fatal) }
-      hand.postMessage({ start: { ...this.address(), hand: { port: port2, module } } }, [port2])
-      ports.push(port1)
-    }
-    worker.postMessage({ hands: ports }, ports)
+    this.worker?.postMessage({ enlist: n })
   }
 
   private start() {
     return new Promise<void>((resolve, reject) => {
       this.abandon = reject
-      const worker = this.worker = this.spawn()
+      const { base } = this.address()
+      const worker = this.worker = startWorker(base, BUILD)
+      worker.onerror = e => this.fail({ kind: 'internal', message: e.message || text.errors.start })
       worker.onmessage = ({ data }: MessageEvent<Response>) => {
-        if ('ready' in data) {
-          this.module = data.ready
-          resolve()
-        }
+        if ('ready' in data) resolve()
         else if ('fatal' in data) this.fail(data.fatal)
         else this.receive(data)
       }
@@ -96,16 +81,6 @@ export class Core {
 
   private address() {
     return { base: new URL('.', document.baseURI).href, version: BUILD, tab: this.tab, language }
-  }
-
-  /** A worker that is loaded from a URL would not obey the page's policy; one from a blob does. */
-  private spawn() {
-    const source = new Blob([`importScripts(${JSON.stringify(`${this.address().base}worker.js?v=${BUILD}`)})`], { type: 'text/javascript' })
-    const url = URL.createObjectURL(source)
-    const worker = new Worker(url)
-    worker.onerror = e => this.fail({ kind: 'internal', message: e.message || text.errors.start })
-    setTimeout(() => URL.revokeObjectURL(url), 60_000) // it is loaded long before
-    return worker
   }
 
   private receive(m: Extract<Response, { id: number }>) {

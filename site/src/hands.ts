@@ -1,7 +1,9 @@
-// The other workers of a conversion, as the core that leads it sees them: each has an
-// instance of its own, reads the files itself and answers with what it made.
+// The other workers of a conversion, as the one that leads it sees them: each has an
+// instance of its own, reads the files itself and answers with what it made. They are the
+// leading worker's own, so that they end with it, and what passes between them is moved:
+// through a port, Firefox would copy it by way of another process.
 
-import type { Failure, FromHand, Input, ToHand } from './protocol'
+import type { Address, Failure, FromHand, Input, ToHand } from './protocol'
 import type { Memory, Way } from './reader'
 
 /** What the core calls; wasm/hand.go is the other side. One parcel at a time goes through each. */
@@ -13,37 +15,50 @@ export interface Hand {
 /** How many parcels a worker has at a time: while it computes one, the next is read. */
 const ahead = 2
 
-interface Answer { text: string, bytes: Uint8Array | undefined }
+interface Answer { text: string, bytes: Uint8Array[] }
 
-/** Another worker, at the other end of a port. */
+/** A worker that is loaded from a URL would not obey the page's policy; one from a blob does. */
+export function startWorker(base: string, version: string) {
+  const source = new Blob([`importScripts(${JSON.stringify(`${base}worker.js?v=${version}`)})`], { type: 'text/javascript' })
+  const url = URL.createObjectURL(source)
+  setTimeout(() => URL.revokeObjectURL(url), 60_000) // it is loaded long before
+  return new Worker(url)
+}
+
 class Remote {
+  private worker: Worker
   private pending = new Map<number, { resolve(a: Answer): void, reject(f: Failure): void }>()
   private next = 1
   private dead: Failure | undefined
 
-  constructor(private port: MessagePort) {
-    port.onmessage = ({ data }: MessageEvent<FromHand>) => {
-      if ('fatal' in data) {
-        this.dead = data.fatal
-        for (const p of this.pending.values()) p.reject(data.fatal)
-        this.pending.clear()
-        return
-      }
+  constructor(address: Address, module: WebAssembly.Module) {
+    this.worker = startWorker(address.base, address.version)
+    this.worker.onerror = e => this.died({ kind: 'internal', message: e.message || 'a worker stopped' })
+    this.worker.onmessage = ({ data }: MessageEvent<FromHand>) => {
+      if ('fatal' in data) return this.died(data.fatal)
       const p = this.pending.get(data.id)
       this.pending.delete(data.id)
       if ('failure' in data) p?.reject(data.failure)
       else p?.resolve(data)
     }
+    this.send({ hand: address, module })
   }
 
-  send(m: ToHand) { this.port.postMessage(m) }
+  private died(f: Failure) {
+    this.dead = f
+    for (const p of this.pending.values()) p.reject(f)
+    this.pending.clear()
+  }
 
-  call(tasks: string): Promise<Answer> {
+  send(m: ToHand, transfer: Transferable[] = []) { this.worker.postMessage(m, transfer) }
+
+  /** Arrays whose bytes were taken go back, to be filled again. */
+  call(tasks: string, spare: ArrayBuffer[]): Promise<Answer> {
     return new Promise((resolve, reject: (f: Failure) => void) => {
       if (this.dead) return reject(this.dead)
       const id = this.next++
       this.pending.set(id, { resolve, reject })
-      this.send({ id, tasks })
+      this.send({ id, tasks, spare }, spare)
     })
   }
 }
@@ -53,8 +68,10 @@ export class Hands {
 
   constructor(private memory: Memory) {}
 
-  /** Takes workers on. */
-  add(ports: MessagePort[]) { this.remotes.push(...ports.map(p => new Remote(p))) }
+  /** Sees to it that there are so many; they start while something else is done. A browser in which workers have none does without. */
+  enlist(n: number, address: Address, module: WebAssembly.Module) {
+    while (this.remotes.length < n && typeof Worker === 'function') this.remotes.push(new Remote(address, module))
+  }
 
   /** So many of them for a conversion of these files. */
   lend(n: number, files: Input[], way: Way): Hand[] {
@@ -64,16 +81,23 @@ export class Hands {
   }
 
   private hand(r: Remote): Hand {
-    let bytes: Uint8Array | undefined
+    let bytes: Uint8Array[] = []
+    let spare: ArrayBuffer[] = []
     return {
       do: async tasks => {
-        const a = await r.call(tasks)
+        const a = await r.call(tasks, spare.splice(0))
         bytes = a.bytes
         return a.text
       },
       take: (at, n) => {
-        new Uint8Array(this.memory(), at, n).set(bytes!)
-        bytes = undefined
+        const all = new Uint8Array(this.memory(), at, n)
+        let from = 0
+        for (const b of bytes) {
+          all.set(b, from)
+          from += b.length
+        }
+        spare = bytes.map(b => b.buffer as ArrayBuffer)
+        bytes = []
       },
     }
   }

@@ -82,30 +82,29 @@ export interface Calls {
 }
 export type CallName = keyof Calls
 
-/**
- * Page to worker. The first message is Start. A worker that is another's hand gets the way to that one, and the module,
- * which is compiled once. (Firefox passes no module through a port.)
- */
-export interface Start { start: { base: string, version: string, tab: string, language: string, hand?: { port: MessagePort, module: WebAssembly.Module } } }
-/** The ways to hands that were started. */
-export interface Enlist { hands: MessagePort[] }
+/** Page to worker. The first message is Start. */
+export interface Start { start: Address }
+export interface Address { base: string, version: string, tab: string, language: string }
+/** How many hands the worker is to have. */
+export interface Enlist { enlist: number }
 export type Request = { [C in CallName]: { id: number, call: C, args: Calls[C]['args'] } }[CallName]
 
 /** Worker to page. */
 export type Response =
-  | { ready: WebAssembly.Module }
+  | { ready: true }
   | { fatal: Failure }
   | { id: number, answer: unknown }
   | { id: number, failure: Failure }
   | { id: number, done: number, total: number }
 
-/** The leading worker to a hand. */
+/** The leading worker to a hand; the module is compiled once. */
 export type ToHand =
+  | { hand: Address, module: WebAssembly.Module }
   | { files: Input[], way: Way }
-  | { id: number, tasks: string }
+  | { id: number, tasks: string, spare: ArrayBuffer[] }
 
 /** A hand to the leading worker. */
 export type FromHand =
   | { fatal: Failure }
-  | { id: number, text: string, bytes: Uint8Array | undefined }
+  | { id: number, text: string, bytes: Uint8Array[] }
   | { id: number, failure: Failure }

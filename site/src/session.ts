@@ -246,7 +246,6 @@ export class Session {
     this.target = target
     this.set({ phase: 'converting', error: null, progress: { done: 0, total: report.totals.bytes_in, seconds: 0 } })
     try {
-      await this.core.enlist(this.workers(model))
       // Planned once more: the controls may just have changed, and a new worker has no plan.
       const plan = await this.decide()
       if (turn !== this.turn) return

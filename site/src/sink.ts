@@ -13,6 +13,7 @@ import * as format from './format'
 /** The core's calls, and how it ends. Files come one after the other. */
 export interface Sink {
   create(name: string, bytes: number): Promise<void> | undefined
+  /** b is a view of the core's memory, and something else once this returns. */
   write(b: Uint8Array): Promise<void> | undefined
   close(): Promise<void> | undefined
   /** The files, once all are closed. */
@@ -21,7 +22,7 @@ export interface Sink {
   discard(): Promise<void>
 }
 
-interface SyncAccess { write(b: Uint8Array, o: { at: number }): number, truncate(n: number): void, flush(): void, close(): void }
+interface SyncAccess { write(b: Uint8Array, o: { at: number }): number, close(): void }
 
 /** Only workers have this, so TypeScript's DOM types do not. */
 interface SyncFile { createSyncAccessHandle(): Promise<SyncAccess> }
@@ -84,8 +85,7 @@ async function privateFile(root: FileSystemDirectoryHandle, tab: string): Promis
       return undefined
     },
     close() {
-      access.flush()
-      access.close()
+      access.close() // the file is whole for whoever opens it; that it survives a power cut is worth no wait
       return undefined
     },
     async finish() { return [{ name: called, blob: await handle.getFile() }] },
@@ -157,7 +157,7 @@ function writer() {
     },
     async write(b: Uint8Array) {
       try {
-        await stream!.write(b.slice()) // a copy: b is reused
+        await stream!.write(b.slice()) // a copy: b will be something else
       } catch (err) {
         throw told(err)
       }
@@ -184,7 +184,7 @@ function memory(): Sink {
       return undefined
     },
     write(b) {
-      parts.push(new Blob([b.slice()])) // a copy: b is reused
+      parts.push(new Blob([b.slice()])) // a copy: b will be something else
       return undefined
     },
     close: () => undefined,

@@ -4,8 +4,8 @@
 // one leads, the others are its hands, which only do tasks.
 
 import { Hands, type Hand } from './hands'
-import { PROTOCOL, type Enlist, type Failure, type FromHand, type Input, type Request, type Response, type Start, type ToHand } from './protocol'
-import { chooseReading, readBy, sourceOf, type Source } from './reader'
+import { PROTOCOL, type Address, type Enlist, type Failure, type FromHand, type Input, type Request, type Response, type Start, type ToHand } from './protocol'
+import { chooseReading, readBy, sourceOf, type Out, type Source } from './reader'
 import { openSink, sweep, type Sink } from './sink'
 import { speak, text } from './text'
 
@@ -24,14 +24,14 @@ interface Core {
   config(): Promise<string>
   verify(output: Source[], progress: (done: number, total: number) => void): Promise<string>
   files(files: Source[]): Promise<string>
-  work(tasks: string, give: (at: number, n: number) => void): Promise<string>
+  work(tasks: string, out: Out & { put(at: number, n: number): void }): Promise<string>
 }
 
 interface GoRuntime { importObject: WebAssembly.Imports, run(i: WebAssembly.Instance): Promise<void> }
 
 declare const self: {
-  onmessage: ((e: MessageEvent<Start | Enlist | Request>) => void) | null
-  postMessage(m: Response): void
+  onmessage: ((e: MessageEvent<Start | Enlist | Request | ToHand>) => void) | null
+  postMessage(m: Response | FromHand, transfer?: Transferable[]): void
   importScripts(url: string): void
   Go: new () => GoRuntime
   nibble?: Core
@@ -41,7 +41,7 @@ declare const self: {
 let core: Core
 let module: WebAssembly.Module
 let memory: WebAssembly.Memory
-let tab = ''
+let address: Address
 /** What is open; a conversion measures how it is best read. */
 let inputs: Input[] = []
 
@@ -51,21 +51,46 @@ const sources = (files: Input[]) => files.map(f => sourceOf(f, memoryNow))
 
 self.onmessage = e => {
   const m = e.data
-  if ('start' in m) {
-    const begun = m.start.hand ? serveAsHand(m.start, m.start.hand.port, m.start.hand.module) : lead(m.start)
-    begun.catch((err: unknown) => self.postMessage({ fatal: failure(err) }))
-  } else if ('hands' in m) hands.add(m.hands)
+  const fatal = (err: unknown) => self.postMessage({ fatal: failure(err) })
+  if ('start' in m) lead(m.start).catch(fatal)
+  else if ('hand' in m) ready = beHand(m.hand, m.module).catch(fatal)
+  else if ('enlist' in m) hands.enlist(m.enlist, address, module)
+  else if ('files' in m) ready = ready.then(() => core.files(sources(m.files))).then(() => readBy(m.way))
+  else if ('tasks' in m) ready.then(() => work(m.id, m.tasks, m.spare)).catch((err: unknown) => self.postMessage({ id: m.id, failure: failure(err) }))
   else serve(m).catch((err: unknown) => self.postMessage({ id: m.id, failure: failure(err) }))
 }
 
-async function lead(start: Start['start']) {
-  tab = start.tab
+async function lead(start: Address) {
+  address = start
   speak(start.language)
   self.importScripts(`${start.base}wasm_exec.js?v=${start.version}`)
   module = await compile(`${start.base}nibble.wasm?v=${start.version}`)
-  await run(fatal => self.postMessage({ fatal }))
-  await sweep(tab)
-  self.postMessage({ ready: module })
+  await run()
+  await sweep(start.tab)
+  self.postMessage({ ready: true })
+}
+
+/** Of a hand: what came before, in order. */
+let ready: Promise<unknown> = Promise.resolve()
+
+async function beHand(start: Address, compiled: WebAssembly.Module) {
+  speak(start.language)
+  self.importScripts(`${start.base}wasm_exec.js?v=${start.version}`)
+  module = compiled
+  await run()
+}
+
+/** Does tasks for the leading worker. The arrays of an earlier answer take this one's bytes. */
+async function work(id: number, tasks: string, spare: ArrayBuffer[]) {
+  const bytes: Uint8Array[] = []
+  const add = (b: Uint8Array) => {
+    const i = spare.findIndex(s => s.byteLength >= b.length)
+    const copy = new Uint8Array(i < 0 ? new ArrayBuffer(b.length) : spare.splice(i, 1)[0]!, 0, b.length)
+    copy.set(b)
+    bytes.push(copy)
+  }
+  const answer = await core.work(tasks, { add, put: (at, n) => add(new Uint8Array(memory.buffer, at, n)) })
+  self.postMessage({ id, text: answer, bytes }, bytes.map(b => b.buffer))
 }
 
 /** Streams where the host sends application/wasm, else takes the long way. */
@@ -76,39 +101,16 @@ async function compile(url: string) {
   return WebAssembly.compile(await response.arrayBuffer())
 }
 
-/** Starts the core; died is told when it ends, which it does only then. */
-async function run(died: (f: Failure) => void) {
+/** Starts the core, which ends only when it dies. */
+async function run() {
   const go = new self.Go()
   const said = captureStderr()
   const instance = await WebAssembly.instantiate(module, go.importObject)
   memory = instance.exports.mem as WebAssembly.Memory
   // Go sets self.nibble before it first waits.
-  void go.run(instance).then(() => died({ kind: 'internal', message: said() || text.errors.stopped }))
+  void go.run(instance).then(() => self.postMessage({ fatal: { kind: 'internal', message: said() || text.errors.stopped } }))
   if (!self.nibble || self.nibble.protocol !== PROTOCOL) throw new Error(text.errors.versions)
   core = self.nibble
-}
-
-/** Does the tasks that the leading worker sends. */
-async function serveAsHand({ base, version, language }: Start['start'], port: MessagePort, compiled: WebAssembly.Module) {
-  speak(language)
-  self.importScripts(`${base}wasm_exec.js?v=${version}`)
-  const post = (m: FromHand, transfer: Transferable[] = []) => port.postMessage(m, transfer)
-  module = compiled
-  let ready: Promise<unknown> = run(fatal => post({ fatal }))
-  ready.catch((err: unknown) => post({ fatal: failure(err) }))
-  port.onmessage = ({ data }: MessageEvent<ToHand>) => {
-    if ('files' in data) {
-      readBy(data.way)
-      ready = ready.then(() => core.files(sources(data.files)))
-      ready.catch(() => undefined) // whoever asks next is told
-    } else {
-      const { id, tasks } = data
-      let bytes: Uint8Array | undefined
-      ready.then(() => core.work(tasks, (at, n) => { bytes = new Uint8Array(memory.buffer, at, n).slice() })).then(
-        answer => post({ id, text: answer, bytes }, bytes ? [bytes.buffer] : []),
-        (err: unknown) => post({ id, failure: failure(err) }))
-    }
-  }
 }
 
 /** Keeps what Go writes first when it dies: the reason comes before the stacks. */
@@ -139,8 +141,9 @@ async function serve(m: Request) {
     case 'verify': answer = JSON.parse(await core.verify(sources(m.args[0]), progress)); break
     case 'convert': {
       const [name, hash, target, workers] = m.args
-      const sink = await openSink(tab, target)
+      const sink = await openSink(address.tab, target)
       try {
+        hands.enlist(workers, address, module)
         const way = await chooseReading(inputs)
         readBy(way)
         const into = { create: sink.create, close: sink.close, write: (at: number, n: number) => sink.write(new Uint8Array(memory.buffer, at, n)) }
