@@ -24,7 +24,7 @@ type blob struct {
 }
 
 // cache is the pages of all blobs together; a model can have hundreds of files, and verify
-// reads several places of a file in turn.
+// reads several places of a file in turn. It is not locked while a page is on its way.
 var cache struct {
 	mu    sync.Mutex
 	pages [32]page
@@ -80,6 +80,9 @@ func newFile(v safejs.Value) (*tensor.File, error) {
 	return &tensor.File{Name: text, Size: int64(n), R: &blob{v, int64(n)}}, nil
 }
 
+// glance is a read that is so small that it stands alone: the header of an entry of a zip.
+const glance = 64
+
 // ReadAt implements io.ReaderAt.
 func (b *blob) ReadAt(dst []byte, at int64) (int, error) {
 	if at < 0 || at >= b.size {
@@ -88,13 +91,18 @@ func (b *blob) ReadAt(dst []byte, at int64) (int, error) {
 	if len(dst) >= pageSize {
 		return b.read(dst, at)
 	}
-	cache.mu.Lock()
-	defer cache.mu.Unlock()
 	n := 0
 	for n < len(dst) && at < b.size {
-		p, err := b.pageOf(at)
-		if err != nil {
-			return n, err
+		p, ok := b.cached(at)
+		if !ok && len(dst) <= glance {
+			return b.read(dst, at)
+		}
+		if !ok {
+			p = page{b, at, make([]byte, min(pageSize, b.size-at))}
+			if _, err := b.read(p.bytes, at); err != nil {
+				return n, err
+			}
+			p.keep()
 		}
 		k := copy(dst[n:], p.bytes[at-p.from:])
 		n, at = n+k, at+int64(k)
@@ -105,20 +113,24 @@ func (b *blob) ReadAt(dst []byte, at int64) (int, error) {
 	return n, nil
 }
 
-// pageOf finds or reads the page that holds a byte.
-func (b *blob) pageOf(at int64) (page, error) {
+// cached finds the page that holds a byte.
+func (b *blob) cached(at int64) (page, bool) {
+	cache.mu.Lock()
+	defer cache.mu.Unlock()
 	for _, p := range cache.pages {
 		if p.of == b && at >= p.from && at < p.from+int64(len(p.bytes)) {
-			return p, nil
+			return p, true
 		}
 	}
-	p := page{b, at, make([]byte, min(pageSize, b.size-at))}
-	if _, err := b.read(p.bytes, at); err != nil {
-		return page{}, err
-	}
+	return page{}, false
+}
+
+// keep puts a page in the place of the oldest.
+func (p page) keep() {
+	cache.mu.Lock()
+	defer cache.mu.Unlock()
 	cache.pages[cache.next] = p
 	cache.next = (cache.next + 1) % len(cache.pages)
-	return p, nil
 }
 
 // readSize is how much is asked for at a time.
@@ -161,17 +173,23 @@ func (b *blob) pass(from, to int64, out safejs.Value) error {
 
 // fill waits where reading takes a Promise.
 func (b *blob) fill(dst []byte, from int64) error {
-	defer runtime.KeepAlive(dst)
-	result, err := b.value.Call("read", float64(from), place(dst), len(dst))
+	at, unpin := place(dst)
+	defer unpin()
+	result, err := b.value.Call("read", float64(from), at, len(dst))
 	if err == nil && result.Type() == safejs.TypeObject {
 		_, err = await(result)
 	}
 	return err
 }
 
-// place is where bytes lie in this instance's memory, for JavaScript to copy from or to. They
-// stay there: Go's collector moves nothing, and slices of this size are not on a stack.
-func place(b []byte) float64 { return float64(uintptr(unsafe.Pointer(unsafe.SliceData(b)))) }
+// place is where bytes lie in this instance's memory, for JavaScript to copy from or to.
+// They are pinned: they stay there until unpin, and are not on a stack, which could move.
+func place(b []byte) (at float64, unpin func()) {
+	var p runtime.Pinner
+	start := unsafe.SliceData(b)
+	p.Pin(start)
+	return float64(uintptr(unsafe.Pointer(start))), p.Unpin
+}
 
 // ahead tells the page which bytes are read next, and forget that they were.
 func (b *blob) ahead(from, to int64) error {

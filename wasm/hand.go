@@ -136,7 +136,9 @@ func (h *hand) take(received []sentResult) ([]*convert.Result, error) {
 	all := convert.Buffer(total)
 	lent := all
 	if total > 0 {
-		if _, err := h.object.Call("take", place(all), total); err != nil {
+		at, unpin := place(all)
+		defer unpin()
+		if _, err := h.object.Call("take", at, total); err != nil {
 			return nil, err
 		}
 	}

@@ -88,16 +88,24 @@ func (h *helper) one(t *convert.Task, out safejs.Value) (s sentResult, err error
 			continue
 		}
 		s.Lengths = append(s.Lengths, len(p))
-		if len(p) > 0 {
-			if _, err := out.Call("put", place(p), len(p)); err != nil {
-				return s, err
-			}
+		if err := put(out, p); err != nil {
+			return s, err
 		}
 	}
 	for _, e := range r.Errors {
 		s.Errors = append(s.Errors, sendErrors(e))
 	}
 	return s, nil
+}
+
+func put(out safejs.Value, part []byte) error {
+	if len(part) == 0 {
+		return nil
+	}
+	at, unpin := place(part)
+	defer unpin()
+	_, err := out.Call("put", at, len(part))
+	return err
 }
 
 // span is bytes of a file that are read in a row.

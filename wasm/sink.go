@@ -6,7 +6,6 @@ import (
 	"bufio"
 	"fmt"
 	"io"
-	"runtime"
 	"strings"
 
 	"github.com/hack-pad/safejs"
@@ -41,11 +40,12 @@ func (f *sunk) Close() error {
 
 // Write tells where the bytes lie. The page has copied or written them when it returns.
 func (s *sink) Write(b []byte) (int, error) {
-	defer runtime.KeepAlive(b)
 	if len(b) == 0 {
 		return 0, nil
 	}
-	return len(b), s.call("write", place(b), len(b))
+	at, unpin := place(b)
+	defer unpin()
+	return len(b), s.call("write", at, len(b))
 }
 
 // call calls a method and waits for it where it returns a Promise.

@@ -16,21 +16,22 @@ func quantizeClipped(a Arith, src []float32, run int, scale []float32, zp []byte
 	unsigned := splatWord(math.MaxInt32)
 	var sums vectorLanes
 	var t tally
-	p, q := unsafe.Pointer(&src[0]), unsafe.Pointer(&codes[0])
+	weights, bytes := unsafe.Pointer(&src[0]), unsafe.Pointer(&codes[0])
 	at := 0
 	for j, x := range scale {
 		if !ordinary(half, x) {
 			rest := t
 			sums.slowRun(a, src, j, run, scale, zp, codes, &rest)
 			t = rest
-			p, q, at = unsafe.Add(p, 4*run), unsafe.Add(q, run), at+run
+			at += run
 			continue
 		}
 		s, z := splat(x), splatInt(0)
 		if zp != nil {
 			z = splatInt(zeroPoint(zp[j], signed))
 		}
-		for left := run; left > 0; left -= 32 {
+		for end := at + run; at < end; {
+			p, q := unsafe.Add(weights, 4*at), unsafe.Add(bytes, at)
 			w := loadFloats(p, 0)
 			y, d := clipped(w, s, base, z, bottom, top)
 			t = t.add(w, d, unsigned)
@@ -65,7 +66,6 @@ func quantizeClipped(a Arith, src []float32, run int, scale []float32, zp []byte
 			t = t.add(w, d, unsigned)
 			sum = sum.Add(y.ShiftAllLeft(24))
 			storeOctets(q, 16, inBytes(sum, excess, flip))
-			p, q = unsafe.Add(p, 128), unsafe.Add(q, 32)
 			if at += 32; at%period == 0 {
 				addLanes(&sums.double[0], t.signal)
 				addLanes(&sums.double[1], t.noise)
@@ -86,21 +86,22 @@ func quantizeHalf(a Arith, src []float32, run int, scale []float32, zp []byte, c
 	unsigned := splatWord(math.MaxInt32)
 	var sums vectorLanes
 	var t tally
-	p, q := unsafe.Pointer(&src[0]), unsafe.Pointer(&codes[0])
+	weights, bytes := unsafe.Pointer(&src[0]), unsafe.Pointer(&codes[0])
 	at := 0
 	for j, x := range scale {
 		if !ordinary(half, x) {
 			rest := t
 			sums.slowRun(a, src, j, run, scale, zp, codes, &rest)
 			t = rest
-			p, q, at = unsafe.Add(p, 4*run), unsafe.Add(q, run), at+run
+			at += run
 			continue
 		}
 		s, z := splat(x), splatInt(0)
 		if zp != nil {
 			z = splatInt(zeroPoint(zp[j], signed))
 		}
-		for left := run; left > 0; left -= 32 {
+		for end := at + run; at < end; {
+			p, q := unsafe.Add(weights, 4*at), unsafe.Add(bytes, at)
 			w := loadFloats(p, 0)
 			y, d := clippedHalf(w, s, base, z, bottom, top)
 			t = t.add(w, d, unsigned)
@@ -135,7 +136,6 @@ func quantizeHalf(a Arith, src []float32, run int, scale []float32, zp []byte, c
 			t = t.add(w, d, unsigned)
 			sum = sum.Add(y.ShiftAllLeft(24))
 			storeOctets(q, 16, inBytes(sum, excess, flip))
-			p, q = unsafe.Add(p, 128), unsafe.Add(q, 32)
 			if at += 32; at%period == 0 {
 				addLanes(&sums.double[0], t.signal)
 				addLanes(&sums.double[1], t.noise)
@@ -155,21 +155,22 @@ func quantizeShort(a Arith, src []float32, run int, scale []float32, zp []byte, 
 	unsigned := splatWord(math.MaxInt32)
 	var sums vectorLanes
 	var t tally
-	p, q := unsafe.Pointer(&src[0]), unsafe.Pointer(&codes[0])
+	weights, bytes := unsafe.Pointer(&src[0]), unsafe.Pointer(&codes[0])
 	at := 0
 	for j, x := range scale {
 		if !ordinary(half, x) {
 			rest := t
 			sums.slowRun(a, src, j, run, scale, zp, codes, &rest)
 			t = rest
-			p, q, at = unsafe.Add(p, 4*run), unsafe.Add(q, run), at+run
+			at += run
 			continue
 		}
 		s, z := splat(x), splatInt(0)
 		if zp != nil {
 			z = splatInt(zeroPoint(zp[j], signed))
 		}
-		for left := run; left > 0; left -= unit {
+		for end := at + run; at < end; {
+			p, q := unsafe.Add(weights, 4*at), unsafe.Add(bytes, at)
 			w0, w1 := loadFloats(p, 0), loadFloats(p, 16)
 			var y0, y1 words
 			var d0, d1 floats
@@ -183,7 +184,6 @@ func quantizeShort(a Arith, src []float32, run int, scale []float32, zp []byte, 
 			t = t.add(w0, d0, unsigned).add(w1, d1, unsigned)
 			eight := inBytes(y0.Add(y1.ShiftAllLeft(8)), excess, flip)
 			*(*uint64)(q) = eight.ReshapeToUint64s().GetElem(0)
-			p, q = unsafe.Add(p, 4*unit), unsafe.Add(q, unit)
 			if at += unit; at%period == 0 {
 				addLanes(&sums.double[0], t.signal)
 				addLanes(&sums.double[1], t.noise)

@@ -20,7 +20,6 @@ func dequantizeVector(a Arith, codes []byte, run int, scale []float32, zp []byte
 	}
 	base, q := splat(float32(magic+int(flip))), newQuantizer[float32](a)
 	for j, x := range scale {
-		from, to := unsafe.Pointer(&codes[j*run]), unsafe.Pointer(&dst[j*run])
 		q.run(j, scale, zp)
 		if !ordinary(a.Half, x) {
 			for i := j * run; i < (j+1)*run; i++ {
@@ -29,13 +28,12 @@ func dequantizeVector(a Arith, codes []byte, run int, scale []float32, zp []byte
 			continue
 		}
 		s, z := splat(x), splat(q.zero)
-		for left := run; left > 0; left -= 4 {
-			d := fourCodes(*(*uint32)(from), flip).BitsToFloat32().Sub(base).Sub(z).Mul(s)
+		for i := j * run; i < (j+1)*run; i += 4 {
+			d := fourCodes(*(*uint32)(unsafe.Pointer(&codes[i])), flip).BitsToFloat32().Sub(base).Sub(z).Mul(s)
 			if a.Half {
 				d = roundHalf(d)
 			}
-			storeFloats(to, 0, d)
-			from, to = unsafe.Add(from, 4), unsafe.Add(to, 16)
+			storeFloats(unsafe.Pointer(&dst[i]), 0, d)
 		}
 	}
 }
@@ -58,7 +56,6 @@ func measureVector(a Arith, src, dst []float32, run int, scale []float32, e *Err
 	unsigned := splatWord(math.MaxInt32)
 	var sums vectorLanes
 	var t tally
-	p, q := unsafe.Pointer(&src[0]), unsafe.Pointer(&dst[0])
 	at := 0
 	for j, x := range scale {
 		if !ordinary(a.Half, x) {
@@ -68,12 +65,12 @@ func measureVector(a Arith, src, dst []float32, run int, scale []float32, e *Err
 			if at/period != (at+run)/period {
 				sums.turn(&t)
 			}
-			p, q, at = unsafe.Add(p, 4*run), unsafe.Add(q, 4*run), at+run
+			at += run
 			continue
 		}
-		for left := run; left > 0; left -= unit {
+		for end := at + run; at < end; {
+			p, q := unsafe.Pointer(&src[at]), unsafe.Pointer(&dst[at])
 			t = t.add(loadFloats(p, 0), loadFloats(q, 0), unsigned).add(loadFloats(p, 16), loadFloats(q, 16), unsigned)
-			p, q = unsafe.Add(p, 4*unit), unsafe.Add(q, 4*unit)
 			if at += unit; at%period == 0 {
 				addLanes(&sums.double[0], t.signal)
 				addLanes(&sums.double[1], t.noise)

@@ -14,12 +14,11 @@ var evenThenOdd = [16]int8{0, 2, 4, 6, 8, 10, 12, 14, 1, 3, 5, 7, 9, 11, 13, 15}
 func pack4Vector(codes []byte, flip byte, dst []byte) {
 	n := len(dst) &^ 31
 	if n > 0 {
-		p, q := unsafe.Pointer(&codes[0]), unsafe.Pointer(&dst[0])
 		order, x := archsimd.LoadInt8x16Array(&evenThenOdd), archsimd.BroadcastUint8x16(flip)
-		for range n / 32 {
-			storeOctets(q, 0, packed32(p, order).Xor(x))
-			storeOctets(q, 16, packed32(unsafe.Add(p, 32), order).Xor(x))
-			p, q = unsafe.Add(p, 64), unsafe.Add(q, 32)
+		for i := 0; i < n; i += 32 {
+			p, q := unsafe.Pointer(&codes[2*i]), unsafe.Pointer(&dst[i])
+			storeOctets(q, 0, packed32(p, 0, order).Xor(x))
+			storeOctets(q, 16, packed32(p, 32, order).Xor(x))
 		}
 	}
 	pack4(codes[2*n:], flip, dst[n:])
@@ -27,8 +26,8 @@ func pack4Vector(codes []byte, flip byte, dst []byte) {
 
 // packed32 packs 32 codes: the first 16 make the 8 bytes in the even places of a vector, the
 // others those in the odd places.
-func packed32(p unsafe.Pointer, order archsimd.Int8x16) octets {
-	a, b := loadHalves(p, 0), loadHalves(p, 16)
+func packed32(p unsafe.Pointer, at uintptr, order archsimd.Int8x16) octets {
+	a, b := loadHalves(p, at), loadHalves(p, at+16)
 	low, high := archsimd.BroadcastUint16x8(0x000f), archsimd.BroadcastUint16x8(0x00f0)
 	a = a.And(low).Or(a.ShiftAllRight(4).And(high))
 	b = b.And(low).Or(b.ShiftAllRight(4).And(high))
@@ -39,11 +38,10 @@ func packed32(p unsafe.Pointer, order archsimd.Int8x16) octets {
 func maskedVector(codes []byte, and, flip byte, dst []byte) {
 	n := len(codes) &^ 15
 	if n > 0 {
-		p, q := unsafe.Pointer(&codes[0]), unsafe.Pointer(&dst[0])
 		m, x := archsimd.BroadcastUint8x16(and), archsimd.BroadcastUint8x16(flip)
-		for range n / 16 {
-			storeOctets(q, 0, archsimd.LoadUint8x16Array((*[16]uint8)(p)).And(m).Xor(x))
-			p, q = unsafe.Add(p, 16), unsafe.Add(q, 16)
+		for i := 0; i < n; i += 16 {
+			v := archsimd.LoadUint8x16Array((*[16]uint8)(codes[i:]))
+			storeOctets(unsafe.Pointer(&dst[i]), 0, v.And(m).Xor(x))
 		}
 	}
 	masked(codes[n:], and, flip, dst[n:])

@@ -16,18 +16,19 @@ func quantizeSymmetric(a Arith, src []float32, run int, scale []float32, zp []by
 	unsigned := splatWord(math.MaxInt32)
 	var sums vectorLanes
 	var t tally
-	p, q := unsafe.Pointer(&src[0]), unsafe.Pointer(&codes[0])
+	weights, bytes := unsafe.Pointer(&src[0]), unsafe.Pointer(&codes[0])
 	at := 0
 	for j, x := range scale {
 		if !ordinary(false, x) {
 			rest := t
 			sums.slowRun(a, src, j, run, scale, zp, codes, &rest)
 			t = rest
-			p, q, at = unsafe.Add(p, 4*run), unsafe.Add(q, run), at+run
+			at += run
 			continue
 		}
 		s := splat(x)
-		for left := run; left > 0; left -= 32 {
+		for end := at + run; at < end; {
+			p, q := unsafe.Add(weights, 4*at), unsafe.Add(bytes, at)
 			w := loadFloats(p, 0)
 			y, d := symmetric(w, s, base)
 			t = t.add(w, d, unsigned)
@@ -62,7 +63,6 @@ func quantizeSymmetric(a Arith, src []float32, run int, scale []float32, zp []by
 			t = t.add(w, d, unsigned)
 			sum = sum.Add(y.ShiftAllLeft(24))
 			storeOctets(q, 16, inBytes(sum, excess, flip))
-			p, q = unsafe.Add(p, 128), unsafe.Add(q, 32)
 			if at += 32; at%period == 0 {
 				addLanes(&sums.double[0], t.signal)
 				addLanes(&sums.double[1], t.noise)

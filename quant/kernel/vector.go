@@ -13,9 +13,10 @@ import (
 //
 // The twins hold to a few rules, so that every bit is the generic twin's: division is a
 // division, sums go lane by lane in the order that errors.go gives, nothing is fused, and a
-// run that is not ordinary (see ordinary in errors.go) is left to the generic twin. Loops
-// go over raw pointers, since a bounds check costs wasm a jump through a table; each
-// exported entry checks its lengths before.
+// run that is not ordinary (see ordinary in errors.go) is left to the generic twin. The
+// hottest loops make their pointers of a first one and an offset, since a bounds check costs
+// wasm a jump through a table; each exported entry checks its lengths before. No pointer is
+// ever moved past the end of its slice, where the collector might find it.
 type (
 	floats = archsimd.Float32x4
 	words  = archsimd.Uint32x4

@@ -12,15 +12,13 @@ func widenVector(dst []float32, src []uint16, half bool) {
 	n := len(src) &^ 7
 	switch {
 	case n == 0:
-	case half && !widenHalf(unsafe.Pointer(&dst[0]), unsafe.Pointer(&src[0]), n):
+	case half && !widenHalf(dst[:n], src[:n]):
 		n = 0 // infinities and NaN are the generic twin's
 	case !half:
-		p, q := unsafe.Pointer(&src[0]), unsafe.Pointer(&dst[0])
-		for range n / 8 {
-			v := loadHalves(p, 0)
+		for i := 0; i < n; i += 8 {
+			v, q := loadHalves(unsafe.Pointer(&src[i]), 0), unsafe.Pointer(&dst[i])
 			storeFloats(q, 0, v.ExtendLo4ToUint32().ShiftAllLeft(16).BitsToFloat32())
 			storeFloats(q, 16, extendHigh(v).ShiftAllLeft(16).BitsToFloat32())
-			p, q = unsafe.Add(p, 16), unsafe.Add(q, 32)
 		}
 	}
 	widen(dst[n:], src[n:], half)
@@ -29,14 +27,13 @@ func widenVector(dst []float32, src []uint16, half bool) {
 // widenHalf moves the bits of a float16 to the places that a float32 has for them, which
 // makes that float16 times 2^-112, subnormal numbers included. It reports whether all
 // values were finite.
-func widenHalf(q, p unsafe.Pointer, n int) bool {
+func widenHalf(dst []float32, src []uint16) bool {
 	var most archsimd.Uint16x8
-	for range n / 8 {
-		v := loadHalves(p, 0)
+	for i := 0; i < len(src); i += 8 {
+		v, q := loadHalves(unsafe.Pointer(&src[i]), 0), unsafe.Pointer(&dst[i])
 		most = most.Max(v.And(archsimd.BroadcastUint16x8(0x7fff)))
 		storeFloats(q, 0, moved(v.ExtendLo4ToUint32()))
 		storeFloats(q, 16, moved(extendHigh(v)))
-		p, q = unsafe.Add(p, 16), unsafe.Add(q, 32)
 	}
 	m := most.ReshapeToUint32s()
 	return largest(m.ShiftAllLeft(16)) < 0x7c000000 && largest(m) < 0x7c000000
@@ -54,17 +51,15 @@ var lowHalves = [16]int8{0, 1, 4, 5, 8, 9, 12, 13, -1, -1, -1, -1, -1, -1, -1, -
 func narrowVector(dst []uint16, src []float32, half bool) {
 	n := len(src) &^ 3
 	if n > 0 {
-		p, q := unsafe.Pointer(&src[0]), unsafe.Pointer(&dst[0])
 		order := archsimd.LoadInt8x16Array(&lowHalves)
-		for range n / 4 {
-			v := loadFloats(p, 0)
+		for i := 0; i < n; i += 4 {
+			v := loadFloats(unsafe.Pointer(&src[i]), 0)
 			bits := v.Mul(splat(0x1p-112)).ToBits().ShiftAllRight(13).And(splatWord(0x7fff)).Or(v.ToBits().ShiftAllRight(16).And(splatWord(0x8000)))
 			if !half {
 				bits = v.ToBits()
 				bits = bits.Add(splatWord(0x7fff)).Add(bits.ShiftAllRight(16).And(splatWord(1))).ShiftAllRight(16)
 			}
-			*(*uint64)(q) = arrange(bits.ReshapeToUint8s(), order).ReshapeToUint64s().GetElem(0)
-			p, q = unsafe.Add(p, 16), unsafe.Add(q, 8)
+			*(*uint64)(unsafe.Pointer(&dst[i])) = arrange(bits.ReshapeToUint8s(), order).ReshapeToUint64s().GetElem(0)
 		}
 	}
 	narrow(dst[n:], src[n:], half)

@@ -37,7 +37,7 @@ export function App() {
   const recipe = useMemo(() => <Recipe state={state} session={session} />, still)
   const table = useMemo(() => state.report && <Table key={state.model?.name} state={state} session={session} report={state.report} />, still)
   return (
-    <div class={over ? 'page over' : 'page'} data-testid="drop-zone">
+    <div class={over ? 'page over' : 'page'} data-testid="drop-zone" onPointerDown={e => { if (e.target instanceof Element && e.target.closest('.button')) session.expect() }}>
       <header>
         <a class="brand" href="." aria-label="Nibble"><Mark />Nibble</a>
         <p class="privacy" title={text.privacyDetail}><Shield />{text.privacy}
@@ -68,7 +68,7 @@ function useDropAnywhere(session: Session): boolean {
   useEffect(() => {
     let depth = 0 // enter and leave come for every element that is crossed
     const files = (e: DragEvent) => e.dataTransfer?.types.includes('Files')
-    const enter = (e: DragEvent) => { if (files(e)) { e.preventDefault(); depth++; setOver(true) } }
+    const enter = (e: DragEvent) => { if (files(e)) { e.preventDefault(); depth++; setOver(true); session.expect() } }
     const leave = (e: DragEvent) => { if (files(e) && --depth <= 0) { depth = 0; setOver(false) } }
     const hover = (e: DragEvent) => { if (files(e)) e.preventDefault() }
     const drop = (e: DragEvent) => {

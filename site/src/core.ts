@@ -31,6 +31,12 @@ export class Core {
     void sweep(this.tab)
   }
 
+  /** Starts the worker, if it is not running; what goes wrong is said when it is called. */
+  wake() {
+    this.ready ??= this.start()
+    this.ready.catch(() => undefined)
+  }
+
   async call<C extends CallName>(call: C, args: Calls[C]['args'], progress?: Pending['progress']): Promise<Calls[C]['answer']> {
     this.ready ??= this.start()
     await this.ready

@@ -43,6 +43,9 @@ export class Session {
     this.changed()
   }
 
+  /** Somebody is about to open a file: the core may start. */
+  expect() { this.core.wake() }
+
   /** Opens files, which may still be on their way; whatever was under way ends. */
   async open(coming: Input[] | Promise<Input[]>) {
     const old = this.state.phase === 'ready' || this.state.phase === 'done' ? { state: this.state, inputs: this.inputs } : null

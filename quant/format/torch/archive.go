@@ -7,6 +7,8 @@ import (
 	"errors"
 	"io"
 	"strings"
+	"sync"
+	"sync/atomic"
 
 	"nibble/quant/fault"
 	"nibble/quant/tensor"
@@ -26,17 +28,32 @@ type archive struct {
 	saved    bool   // there is a data.pkl
 	entries  map[string]*zip.File
 	mismatch bool // an entry that was read has another checksum than it should
+
+	starts map[string]start // of storages, by the entry's name
+}
+
+// start is where an entry's bytes begin, which only its own header tells.
+type start struct {
+	at  int64
+	err error
 }
 
 // bounded is a file of which only so much may be read. archive/zip reads a directory whole,
 // however long a hostile file makes it.
 type bounded struct {
 	io.ReaderAt
-	size, left int64
+	size int64
+	left atomic.Int64
+}
+
+func newBounded(f *tensor.File) *bounded {
+	b := &bounded{ReaderAt: f.R, size: f.Size}
+	b.left.Store(maxDirectory)
+	return b
 }
 
 func (b *bounded) ReadAt(p []byte, at int64) (int, error) {
-	if b.left -= int64(len(p)); b.left < 0 {
+	if b.left.Add(-int64(len(p))) < 0 {
 		return 0, errLong
 	}
 	if at < 0 || at >= b.size {
@@ -47,7 +64,7 @@ func (b *bounded) ReadAt(p []byte, at int64) (int, error) {
 
 // Bounded is a zip of which only as much may be read as its directory should take.
 func Bounded(f *tensor.File) (io.ReaderAt, error) {
-	b := &bounded{f.R, f.Size, maxDirectory}
+	b := newBounded(f)
 	return b, endFits(b)
 }
 
@@ -81,7 +98,7 @@ var errLong = errors.New("it is longer than that of any checkpoint")
 
 // open finds data.pkl; whatever folder holds it is the root.
 func open(f *tensor.File) (*archive, error) {
-	limit := &bounded{f.R, f.Size, maxDirectory}
+	limit := newBounded(f)
 	if err := endFits(limit); err != nil {
 		return nil, fault.Bad(f.Name, "the file begins like a zip but its directory cannot be read (%v)", err).
 			Hint("the file is damaged: copy or download it again")
@@ -91,7 +108,7 @@ func open(f *tensor.File) (*archive, error) {
 		return nil, fault.Bad(f.Name, "the file begins like a zip but its directory cannot be read (%v)", err).
 			Hint("the file is cut short: copy or download it again")
 	}
-	limit.left = 1 << 62 // from here on, each read is bounded where it is made
+	limit.left.Store(1 << 62) // from here on, each read is bounded where it is made
 	a := &archive{file: f, entries: make(map[string]*zip.File, len(z.File))}
 	for _, e := range z.File {
 		if a.entries[e.Name] != nil {
@@ -106,7 +123,43 @@ func open(f *tensor.File) (*archive, error) {
 			a.root, a.saved = root, true
 		}
 	}
+	a.locate()
 	return a, nil
+}
+
+// together is how many headers are read at once. In a browser each read is answered by
+// another process, which can be asked many things before it has answered the first.
+const together = 64
+
+// locate finds where the storages begin.
+func (a *archive) locate() {
+	var found sync.Mutex
+	var readers sync.WaitGroup
+	a.starts = map[string]start{}
+	next := make(chan *zip.File)
+	for range together {
+		readers.Go(func() {
+			for e := range next {
+				at, err := e.DataOffset()
+				found.Lock()
+				a.starts[e.Name] = start{at, err}
+				found.Unlock()
+			}
+		})
+	}
+	for name, e := range a.entries {
+		if strings.HasPrefix(name, a.root) && isStorage(name[len(a.root):]) && e.Method == zip.Store {
+			next <- e
+		}
+	}
+	close(next)
+	readers.Wait()
+}
+
+// isStorage tells the entries that hold tensors' values by their folder.
+func isStorage(name string) bool {
+	folder, _, inFolder := strings.Cut(name, "/")
+	return inFolder && (folder == "data" || folder == "constants" || folder == "tensors")
 }
 
 func (a *archive) littleEndian() error {
@@ -161,9 +214,13 @@ func (a *archive) span(name string) (tensor.Storage, error) {
 		return tensor.Storage{}, fault.Not(a.file.Name, "%s is compressed inside the zip", name).
 			Hint("torch.save does not compress: load and save the checkpoint again")
 	}
-	at, err := e.DataOffset()
-	if err != nil {
-		return tensor.Storage{}, fault.Bad(a.file.Name, "%s has a broken zip header (%v)", name, err)
+	known, ok := a.starts[e.Name]
+	if !ok {
+		known.at, known.err = e.DataOffset()
+	}
+	at := known.at
+	if known.err != nil {
+		return tensor.Storage{}, fault.Bad(a.file.Name, "%s has a broken zip header (%v)", name, known.err)
 	}
 	if at < 0 || e.UncompressedSize64 > uint64(a.file.Size) || at > a.file.Size-int64(e.UncompressedSize64) {
 		return tensor.Storage{}, fault.Bad(a.file.Name, "%s reaches beyond the end of the file", name).At(at)

@@ -1,0 +1,226 @@
+package quant_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"reflect"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"nibble/quant"
+	"nibble/quant/container"
+	executor "nibble/quant/convert"
+	"nibble/quant/plan"
+	"nibble/quant/recipe"
+	"nibble/quant/tensor"
+	"nibble/quant/testkit"
+)
+
+// distant is a hand that gets its tasks as text, as another process would, and takes its time.
+type distant struct {
+	worker executor.Worker
+	files  []*tensor.File
+	random *rand.Rand
+	did    *atomic.Int64
+	fails  error
+}
+
+func (d *distant) Do(ctx context.Context, tasks []*executor.Task) ([]*executor.Result, error) {
+	if d.fails != nil {
+		return nil, d.fails
+	}
+	sent := make([]*executor.Task, len(tasks))
+	for i, t := range tasks {
+		file := 0
+		if t.Tensor != nil {
+			for k, f := range d.files {
+				if t.Tensor.Storage.File == f {
+					file = k
+				}
+			}
+			x := *t.Tensor
+			x.Storage.File = nil
+			c := *t
+			c.Tensor, t = &x, &c
+		}
+		text, err := json.Marshal(t)
+		if err != nil {
+			return nil, err
+		}
+		sent[i] = &executor.Task{}
+		if err := json.Unmarshal(text, sent[i]); err != nil {
+			return nil, err
+		}
+		if sent[i].Tensor != nil {
+			sent[i].Tensor.Storage.File = d.files[file]
+		}
+	}
+	time.Sleep(time.Duration(d.random.IntN(3)) * time.Millisecond)
+	d.did.Add(int64(len(tasks)))
+	return d.worker.Do(ctx, sent)
+}
+
+func distants(n int, files []*tensor.File) ([]executor.Hand, *atomic.Int64) {
+	did := &atomic.Int64{}
+	var hands []executor.Hand
+	for i := range n {
+		hands = append(hands, &distant{files: files, random: rand.New(rand.NewPCG(uint64(i), 9)), did: did})
+	}
+	return hands, did
+}
+
+// large has a weight of more than a parcel, whose blocks reach over all of it in recipes
+// that say so, and small tensors around it.
+func large(t testing.TB, d tensor.DType, spoil func(values []float32)) []byte {
+	random := rand.New(rand.NewPCG(5, 6))
+	values := make([]float32, 3000*4096)
+	for i := range values {
+		values[i] = float32(random.NormFloat64()) / 8
+	}
+	if spoil != nil {
+		spoil(values)
+	}
+	raw := tensor.Bytes(values)
+	if d != tensor.F32 {
+		half := make([]uint16, len(values))
+		for i, v := range values {
+			if half[i] = tensor.F32ToBF16(v); d == tensor.F16 {
+				half[i] = tensor.F32ToF16(v)
+			}
+		}
+		raw = tensor.Bytes(half)
+	}
+	return testkit.Safetensors(
+		testkit.F32("embed.weight", []int64{64, 64}, 1, 2, 3), testkit.Weight{Name: "big.weight", DType: d, Shape: []int64{3000, 4096}, Values: raw},
+		testkit.F32("big.bias", []int64{3000}, 1), testkit.F32("small.weight", []int64{64, 64}, 0.5, -0.25, 0.125), testkit.F32("norm.weight", []int64{64}, 1))
+}
+
+// Tasks that are done elsewhere, by any number of hands, in whatever time, make the same file
+// and the same report.
+func TestHandsMakeTheSame(t *testing.T) {
+	for _, d := range []tensor.DType{tensor.F32, tensor.BF16, tensor.F16} {
+		in := large(t, d, nil)
+		for _, config := range []string{
+			recipe.Default,
+			`{"global_config":{"weight_dtype":"uint4","granularity":"per_block","block_size":24,"quantization_scheme":"affine"}}`,
+			`{"global_config":{"weight_dtype":"int4","granularity":"per_channel"}}`,
+			`{"global_config":{"weight_dtype":"uint8","granularity":"per_tensor","quantization_scheme":"affine"}}`,
+			`{"global_config":{"weight_dtype":"int4","granularity":"per_block","block_size":[1500,1024]}}`,
+		} {
+			for _, o := range []container.Options{{To: "packed"}, {To: "coremltools"}} {
+				want, report, err := convertIn(t, in, config, o, quant.Options{Workers: 1})
+				if err != nil {
+					t.Fatal(err)
+				}
+				for _, n := range []int{1, 5} {
+					var did *atomic.Int64
+					got, same, err := convertBy(t, in, config, o, func(files []*tensor.File) (h []executor.Hand) { h, did = distants(n, files); return h })
+					if err != nil {
+						t.Fatal(err)
+					}
+					if !bytes.Equal(want, got) || !reflect.DeepEqual(report, same) {
+						t.Errorf("%s of %s, %s: %d hands make something else", config, d, o.To, n)
+					}
+					if did.Load() == 0 {
+						t.Error("the hands did nothing")
+					}
+				}
+			}
+		}
+	}
+}
+
+func convertIn(t testing.TB, in []byte, config string, c container.Options, o quant.Options) ([]byte, any, error) {
+	return convertAll(t, in, config, plan.Options{}, c, func([]*tensor.File) quant.Options { return o })
+}
+
+func convertBy(t testing.TB, in []byte, config string, c container.Options, hands func([]*tensor.File) []executor.Hand) ([]byte, any, error) {
+	return convertAll(t, in, config, plan.Options{}, c, func(f []*tensor.File) quant.Options { return quant.Options{Hands: hands(f)} })
+}
+
+func convertAll(t testing.TB, in []byte, config string, asked plan.Options, c container.Options, options func([]*tensor.File) quant.Options) ([]byte, any, error) {
+	t.Helper()
+	files := []*tensor.File{testkit.File("in", in)}
+	m, err := quant.Inspect(files)
+	if err != nil {
+		t.Fatal(err)
+	}
+	j, err := quant.Plan(m, parse(t, config), asked, c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	r, err := quant.Convert(context.Background(), j, &out, options(files))
+	return out.Bytes(), r, err
+}
+
+// What one hand cannot take is said as one process says it, or kept where that is asked for.
+func TestHandsFindWhatDoesNotFit(t *testing.T) {
+	in := large(t, tensor.F32, func(values []float32) { values[len(values)-7] = float32(math.NaN()) })
+	for _, config := range []string{recipe.Default, `{"global_config":{"weight_dtype":"int8","granularity":"per_tensor"}}`} {
+		options := func(files []*tensor.File) quant.Options {
+			hands, _ := distants(3, files)
+			return quant.Options{Hands: hands}
+		}
+		_, _, err := convertAll(t, in, config, plan.Options{}, container.Options{}, options)
+		if err == nil || !strings.Contains(err.Error(), `in: tensor "big.weight": its weights hold a value that is not a number (NaN)`) {
+			t.Errorf("%s: %v", config, err)
+		}
+		out, _, err := convertAll(t, in, config, plan.Options{KeepUnfit: true}, container.Options{}, options)
+		if err != nil {
+			t.Fatal(err)
+		}
+		tensors, err := open("out", out)
+		if err != nil {
+			t.Fatal(err)
+		}
+		kept := false
+		for _, x := range tensors {
+			kept = kept || x.Name == "big.weight" && x.DType == tensor.F32
+		}
+		if !kept {
+			t.Errorf("%s: big.weight is not kept", config)
+		}
+	}
+}
+
+// An error of a hand ends the conversion with that error, in a band's first pass too.
+func TestHandsThatFail(t *testing.T) {
+	in := large(t, tensor.F32, nil)
+	lost := errors.New("the worker is gone")
+	for _, config := range []string{recipe.Default, `{"global_config":{"weight_dtype":"int8","granularity":"per_tensor"}}`} {
+		for healthy := range 2 {
+			_, _, err := convertBy(t, in, config, container.Options{}, func(files []*tensor.File) []executor.Hand {
+				hands, _ := distants(healthy, files)
+				return append(hands, &distant{fails: lost})
+			})
+			if healthy == 0 && !errors.Is(err, lost) || err != nil && !errors.Is(err, lost) {
+				t.Errorf("%s, %d other hands: %v", config, healthy, err)
+			}
+		}
+	}
+}
+
+// More small tensors than a parcel takes.
+func TestManySmallTensors(t *testing.T) {
+	var weights []testkit.Weight
+	for i := range 700 {
+		weights = append(weights, testkit.F32(fmt.Sprintf("layers.%03d.weight", i), []int64{8, 64}, float32(i), -1, 2))
+	}
+	in := testkit.Safetensors(weights...)
+	want, report, err := convertIn(t, in, recipe.Default, container.Options{}, quant.Options{Workers: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, same, err := convertBy(t, in, recipe.Default, container.Options{}, func(files []*tensor.File) []executor.Hand { h, _ := distants(3, files); return h })
+	if err != nil || !bytes.Equal(want, got) || !reflect.DeepEqual(report, same) {
+		t.Errorf("hands make something else (%v)", err)
+	}
+}

@@ -1,0 +1,59 @@
+"""What ./build.sh bench peers holds Nibble against: torch.load, PostTrainingQuantizer and
+torch.save of one checkpoint, as coremltools' users do it. Prints one line of JSON: the
+seconds of each step, without the imports, and the peak memory of the process.
+
+    peer.py SOURCE.pt OUT.pt CONFIG.json
+"""
+
+import json
+import resource
+import sys
+import time
+
+import torch
+from coremltools.optimize.torch.quantization import PostTrainingQuantizer, PostTrainingQuantizerConfig
+
+
+def module_of(name, weight):
+    """An empty layer that a weight of this name belongs to; its parameter is assigned later."""
+    if weight.dim() == 2 and "embed" in name:
+        return torch.nn.Embedding(*weight.shape, device="meta", dtype=weight.dtype)
+    if weight.dim() == 2:
+        return torch.nn.Linear(weight.shape[1], weight.shape[0], bias=False, device="meta", dtype=weight.dtype)
+    return torch.nn.LayerNorm(weight.shape, bias=False, device="meta", dtype=weight.dtype)
+
+
+def model_of(state):
+    root = torch.nn.Module()
+    for key, weight in state.items():
+        *path, leaf, param = key.split(".")
+        assert param == "weight", key
+        at = root
+        for part in path:
+            if not hasattr(at, part):
+                at.add_module(part, torch.nn.Module())
+            at = getattr(at, part)
+        at.add_module(leaf, module_of(key, weight))
+    root.load_state_dict(state, assign=True)
+    return root
+
+
+def main(source, out, config):
+    steps = {}
+
+    def step(name, f):
+        began = time.perf_counter()
+        value = f()
+        steps[name] = time.perf_counter() - began
+        return value
+
+    with open(config) as f:
+        config = PostTrainingQuantizerConfig.from_dict(json.load(f))
+    model = step("load", lambda: model_of(torch.load(source, weights_only=True)))
+    quantized = step("compress", lambda: PostTrainingQuantizer(model, config).compress())
+    step("save", lambda: torch.save(quantized.state_dict(), out))
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    print(json.dumps({"seconds": sum(steps.values()), "steps": steps, "peak": peak}))
+
+
+main(*sys.argv[1:])
