@@ -86,7 +86,7 @@ func atOnce(t *testing.T, values []float32, r *recipe.Recipe, rows, cols int64) 
 	if why != "" {
 		t.Fatal(why)
 	}
-	a := kernel.Arith{Scheme: *entry.Scheme}
+	a := kernel.NewArith(*entry.Scheme, false)
 	codes = make([]byte, len(values))
 	block := make([]float32, g.BlockRows*g.BlockCols)
 	for down := range g.Down() {

@@ -6,18 +6,16 @@ import (
 	"nibble/quant/fault"
 	"nibble/quant/kernel"
 	"nibble/quant/plan"
-	"nibble/quant/scheme"
 	"nibble/quant/tensor"
 )
 
 func arith(t *Task) kernel.Arith {
-	return kernel.Arith{Scheme: t.Scheme, Half: t.Tensor.DType == tensor.F16}
+	return kernel.NewArith(t.Scheme, t.Tensor.DType == tensor.F16)
 }
 
 // blockParams turns ranges into scales and zero points, and says why weights have none:
 // NaN, infinities, and float16 values too large for float16 arithmetic.
-func blockParams[T kernel.Float](t *Task, lo, hi, scale []T, zp []byte) (unfit string) {
-	a := arith(t)
+func blockParams[T kernel.Float](t *Task, a kernel.Arith, lo, hi, scale []T, zp []byte) (unfit string) {
 	if kernel.Params(a, lo, hi, scale, zp) {
 		return "" // no scale is near where that happens
 	}
@@ -47,8 +45,8 @@ func overflows(a kernel.Arith, d tensor.DType, lo, hi float64) bool {
 		most = 65504
 	}
 	reach := 1.0
-	if a.Scheme.Mode == scheme.Affine {
-		qmin, qmax := a.Scheme.Range()
+	if a.Affine {
+		qmin, qmax := a.Min, a.Max
 		reach = float64(max(-qmin, qmax))
 	}
 	return max(math.Abs(lo), math.Abs(hi))*reach > most

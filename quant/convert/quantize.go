@@ -12,10 +12,11 @@ import (
 
 // piece is about how many weights go through the kernels at a time: few enough that they
 // stay in the cache that is nearest to the processor.
-const piece = 8192
+const piece = 16384
 
 // quantize does the steps Quantize, Measure and Check.
 func quantize[T kernel.Float](ctx context.Context, w *Worker, b *values[T], t *Task, r *Result) error {
+	a := arith(t)
 	if t.Banded && t.Params == nil {
 		if err := measure(ctx, w, b, t); err != nil {
 			return err
@@ -25,7 +26,7 @@ func quantize[T kernel.Float](ctx context.Context, w *Worker, b *values[T], t *T
 			return nil
 		}
 		scales(t, w, b, len(b.low))
-		if r.Unfit = blockParams(t, b.low, b.high, b.scale, w.zeroPoints); r.Unfit != "" || t.Step == Check {
+		if r.Unfit = blockParams(t, a, b.low, b.high, b.scale, w.zeroPoints); r.Unfit != "" || t.Step == Check {
 			return nil
 		}
 	}
@@ -33,7 +34,7 @@ func quantize[T kernel.Float](ctx context.Context, w *Worker, b *values[T], t *T
 		if err := w.read(ctx, t, x); err != nil {
 			return err
 		}
-		q := quantized[T]{task: t, tile: x, leads: t.Leads && i == 0}
+		q := quantized[T]{task: t, arith: a, tile: x, leads: t.Leads && i == 0}
 		if t.Params != nil {
 			q.scale, q.zp = viewOf[T](t.Params.Scale), t.Params.ZeroPoint
 		} else if t.Banded {
@@ -111,6 +112,7 @@ func pieces(n, step int) iter.Seq2[int, int] {
 // quantized is one tile after the kernels.
 type quantized[T kernel.Float] struct {
 	task  *Task
+	arith kernel.Arith
 	tile  tile.Tile
 	leads bool // its row of blocks
 	scale []T  // of the blocks of the tile, or of the row of blocks that it is part of
@@ -168,7 +170,7 @@ func (q *quantized[T]) stream(w *Worker, b *values[T], r *Result, weights bool) 
 		i, k := from/run, to/run
 		zp := part(q.zp, i, k)
 		kernel.Range(src, run, b.low[i:k], b.high[i:k])
-		if unfit := blockParams(t, b.low[i:k], b.high[i:k], q.scale[i:k], zp); unfit != "" {
+		if unfit := blockParams(t, q.arith, b.low[i:k], b.high[i:k], q.scale[i:k], zp); unfit != "" {
 			return unfit
 		}
 		if weights {
@@ -186,7 +188,7 @@ func (q *quantized[T]) tall(src []T, b *values[T]) string {
 		at := r / int(g.BlockRows) * across
 		kernel.Range(src[r*row:(r+1)*row], int(g.Run()), b.low[at:at+across], b.high[at:at+across])
 	}
-	return blockParams(q.task, b.low, b.high, q.scale, q.zp)
+	return blockParams(q.task, q.arith, b.low, b.high, q.scale, q.zp)
 }
 
 // grid quantizes row by row.
@@ -204,7 +206,7 @@ func (q *quantized[T]) grid(b *values[T], r *Result, src []T) {
 
 // part quantizes some runs of the tile, which begin at a place in it.
 func (q *quantized[T]) part(b *values[T], r *Result, src []T, at, run int, scale []T, zp []byte) {
-	a, codes := arith(q.task), q.codes[at:at+len(src)]
+	a, codes := q.arith, q.codes[at:at+len(src)]
 	errors := &r.Errors[len(r.Errors)-1]
 	if q.out == nil {
 		kernel.Quantize(a, src, run, scale, zp, codes, errors)

@@ -208,7 +208,7 @@ func scalesOf[T kernel.Float](b *band) (unfit string) {
 	if b.like.Scheme.HasZeroPoint() {
 		zp = make([]byte, n)
 	}
-	unfit = blockParams(&b.like, lo, hi, scale, zp)
+	unfit = blockParams(&b.like, arith(&b.like), lo, hi, scale, zp)
 	b.params = Params{clone(scale), zp}
 	return unfit
 }

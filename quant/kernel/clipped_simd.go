@@ -12,7 +12,7 @@ import (
 func quantizeClipped(a Arith, src []float32, run int, scale []float32, zp []byte, codes []byte, e *Errors) {
 	c := newCodec(a)
 	base, bottom, top, excess, flip := c.base, c.bottom, c.top, c.excess, c.flip
-	half, signed := a.Half, a.Scheme.Signed()
+	half, signed := a.Half, a.Signed
 	unsigned := splatWord(math.MaxInt32)
 	var sums vectorLanes
 	var t tally
@@ -82,7 +82,7 @@ func quantizeClipped(a Arith, src []float32, run int, scale []float32, zp []byte
 func quantizeHalf(a Arith, src []float32, run int, scale []float32, zp []byte, codes []byte, e *Errors) {
 	c := newCodec(a)
 	base, bottom, top, excess, flip := c.base, c.bottom, c.top, c.excess, c.flip
-	half, signed := a.Half, a.Scheme.Signed()
+	half, signed := a.Half, a.Signed
 	unsigned := splatWord(math.MaxInt32)
 	var sums vectorLanes
 	var t tally
@@ -151,7 +151,7 @@ func quantizeHalf(a Arith, src []float32, run int, scale []float32, zp []byte, c
 func quantizeShort(a Arith, src []float32, run int, scale []float32, zp []byte, codes []byte, e *Errors) {
 	c := newCodec(a)
 	base, bottom, top, excess, flip := c.base, c.bottom, c.top, c.excess, c.flip
-	half, signed := a.Half, a.Scheme.Signed()
+	half, signed := a.Half, a.Signed
 	unsigned := splatWord(math.MaxInt32)
 	var sums vectorLanes
 	var t tally

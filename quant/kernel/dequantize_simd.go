@@ -15,7 +15,7 @@ func dequantizeVector(a Arith, codes []byte, run int, scale []float32, zp []byte
 		return
 	}
 	flip := uint32(0)
-	if a.Scheme.Signed() {
+	if a.Signed {
 		flip = 128
 	}
 	base, q := splat(float32(magic+int(flip))), newQuantizer[float32](a)

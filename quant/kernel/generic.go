@@ -3,7 +3,6 @@ package kernel
 import (
 	"math"
 
-	"nibble/quant/scheme"
 	"nibble/quant/tensor"
 )
 
@@ -50,10 +49,10 @@ func rangeDouble(src []float64, run int, lo, hi []float64) {
 }
 
 func params[T Float](a Arith, lo, hi []T, scale []T, zp []byte) {
-	qmin, qmax := a.Scheme.Range()
+	qmin, qmax := a.Min, a.Max
 	for i := range scale {
 		l, h := lo[i], hi[i]
-		if a.Scheme.Mode == scheme.Symmetric {
+		if !a.Affine {
 			m := max(abs(l), abs(h))
 			l, h = -m, m
 		}
@@ -62,8 +61,8 @@ func params[T Float](a Arith, lo, hi []T, scale []T, zp []byte) {
 		if zp == nil {
 			continue
 		}
-		z := T(a.Scheme.FixedZeroPoint())
-		if a.Scheme.Mode == scheme.Affine {
+		z := T(a.Zero)
+		if a.Affine {
 			up, down := round(a.Half, T(T(qmin)*h)), round(a.Half, T(T(qmax)*l))
 			z = round(a.Half, round(a.Half, up-down)/span)
 			z = clip(rint(z), T(qmin), T(qmax))
@@ -94,8 +93,8 @@ type quantizer[T Float] struct {
 }
 
 func newQuantizer[T Float](a Arith) quantizer[T] {
-	lo, hi := a.Scheme.Range()
-	return quantizer[T]{half: a.Half, signed: a.Scheme.Signed(), qmin: T(lo), qmax: T(hi)}
+	lo, hi := a.Min, a.Max
+	return quantizer[T]{half: a.Half, signed: a.Signed, qmin: T(lo), qmax: T(hi)}
 }
 
 // run sets the scale and the zero point of run j.

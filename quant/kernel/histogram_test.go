@@ -9,7 +9,7 @@ import (
 
 // count adds weights that int8 codes of halves stand for.
 func count(h *Histogram, first int, before []float32, codes []byte) {
-	Count(h, Arith{Scheme: scheme.Scheme{WeightDType: scheme.Int8, Mode: scheme.Symmetric}}, int64(first), before, len(before), []float32{0.5}, nil, codes)
+	Count(h, NewArith(scheme.Scheme{WeightDType: scheme.Int8, Mode: scheme.Symmetric}, false), int64(first), before, len(before), []float32{0.5}, nil, codes)
 }
 
 // Counting in pieces, in any order, gives what one count gives; and that is what the

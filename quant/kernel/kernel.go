@@ -28,10 +28,22 @@ import (
 // Float is the type that values are held in.
 type Float interface{ float32 | float64 }
 
-// Arith is the arithmetic of one weight.
+// Arith is the arithmetic of one weight, as numbers: the kernels are called too often to ask
+// a scheme each time.
 type Arith struct {
-	Scheme scheme.Scheme
-	Half   bool // values are float16 held in float32
+	Half     bool // values are float16 held in float32
+	Affine   bool // ranges need not be symmetric
+	Signed   bool // codes are two's complement
+	HasZero  bool // zero points are stored
+	Min, Max int  // codes
+	Zero     int  // zero point of symmetric codes
+}
+
+// NewArith is the arithmetic of a scheme, on float16 weights or on others.
+func NewArith(s scheme.Scheme, half bool) Arith {
+	a := Arith{Half: half, Affine: s.Mode == scheme.Affine, Signed: s.Signed(), HasZero: s.HasZeroPoint(), Zero: s.FixedZeroPoint()}
+	a.Min, a.Max = s.Range()
+	return a
 }
 
 // unit is what the length of a run must be a multiple of for the SIMD twins.
@@ -71,7 +83,7 @@ func Params[T Float](a Arith, lo, hi []T, scale []T, zp []byte) bool {
 // writes the 0, and its converter divides by it, takes the whole tensor for signed and
 // clips every positive weight away (coremltools issue 2853 and ./build.sh oracle).
 func NoZeroScale[T Float](a Arith, scale []T) {
-	if a.Scheme.Signed() {
+	if a.Signed {
 		return
 	}
 	for i, s := range scale {

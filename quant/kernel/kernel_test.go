@@ -112,7 +112,7 @@ func TestVectorsFromCoremltools(t *testing.T) {
 
 func checkVector[T Float](t *testing.T, v vector, half bool, src []T, store func([]T) []byte) {
 	s, g := v.geometry()
-	a := Arith{Scheme: s, Half: half}
+	a := NewArith(s, half)
 	scale, zp, codes, out := quantizeAll(a, g, src)
 	for i, q := range v.Q {
 		if read(s, codes[i]) != q {
@@ -153,7 +153,7 @@ func quantizeAll[T Float](a Arith, g scheme.Grid, src []T) (scale []T, zp, codes
 		Range(src[r*row:(r+1)*row], int(g.Run()), lo[b:b+across], hi[b:b+across])
 	}
 	scale = make([]T, n)
-	if a.Scheme.HasZeroPoint() {
+	if a.HasZero {
 		zp = make([]byte, n)
 	}
 	Params(a, lo, hi, scale, zp)

@@ -5,8 +5,6 @@ package kernel
 import (
 	"simd/archsimd"
 	"unsafe"
-
-	"nibble/quant/scheme"
 )
 
 // Largest magnitudes of blocks that paramsVector takes: their scales are ordinary, and no
@@ -26,14 +24,14 @@ type spans struct {
 // paramsVector is the twin of params, four blocks at a time. Four blocks of which one is not
 // usual, and the last few, go to params. It reports whether all blocks are usual.
 func paramsVector(a Arith, lo, hi, scale []float32, zp []byte) bool {
-	qmin, qmax := a.Scheme.Range()
-	x := spans{a.Half, a.Scheme.Mode == scheme.Affine, splat(float32(qmin)), splat(float32(qmax)), splat(float32(qmax - qmin))}
+	qmin, qmax := a.Min, a.Max
+	x := spans{a.Half, a.Affine, splat(float32(qmin)), splat(float32(qmax)), splat(float32(qmax - qmin))}
 	least, most := uint32(leastSpan), uint32(mostSpan)
 	if x.half {
 		least, most = leastSpanHalf, mostSpanHalf
 	}
 	if zp != nil && !x.affine {
-		fill(zp, byte(a.Scheme.FixedZeroPoint()))
+		fill(zp, byte(a.Zero))
 	}
 	good, i := true, 0
 	for ; i+4 <= len(scale); i += 4 {

@@ -27,9 +27,9 @@ const bias = 128
 
 // newCodec is for codes that have their zero point.
 func newCodec(a Arith) codec {
-	qmin, qmax := a.Scheme.Range()
+	qmin, qmax := a.Min, a.Max
 	c := codec{base: splat(magic), bottom: splatInt(int32(magicBits + qmin)), top: splatInt(int32(magicBits + qmax)), excess: splatWord(joinedMagic)}
-	if a.Scheme.Signed() {
+	if a.Signed {
 		c.base = splat(magic + bias)
 		c.bottom, c.top = splatInt(int32(magicBits+bias+qmin)), splatInt(int32(magicBits+bias+qmax))
 		c.flip = archsimd.BroadcastUint8x16(bias)
@@ -40,10 +40,10 @@ func newCodec(a Arith) codec {
 // newSymmetricCodec is for codes that all lack the same zero point.
 func newSymmetricCodec(a Arith) codec {
 	c := codec{base: splat(magic + bias), excess: splatWord(joinedMagic)}
-	if a.Scheme.Signed() {
+	if a.Signed {
 		c.flip = archsimd.BroadcastUint8x16(bias)
 	} else {
-		c.excess = splatWord(joinedMagic + uint32(bias-a.Scheme.FixedZeroPoint())*0x01010101)
+		c.excess = splatWord(joinedMagic + uint32(bias-a.Zero)*0x01010101)
 	}
 	return c
 }

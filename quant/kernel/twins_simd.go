@@ -2,8 +2,6 @@
 
 package kernel
 
-import "nibble/quant/scheme"
-
 // Which twin runs, where there are two.
 
 var simd = vectors
@@ -41,7 +39,7 @@ func quantizeOf(a Arith, src []float32, run int, scale []float32, zp []byte, cod
 		quantizeShort(a, src, run, scale, zp, codes, e)
 	case a.Half:
 		quantizeHalf(a, src, run, scale, zp, codes, e)
-	case a.Scheme.Mode == scheme.Symmetric:
+	case !a.Affine:
 		quantizeSymmetric(a, src, run, scale, zp, codes, e)
 	default:
 		quantizeClipped(a, src, run, scale, zp, codes, e)

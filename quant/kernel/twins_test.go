@@ -37,7 +37,7 @@ func (o *outcome) run(a Arith, src []float32, run, rows int) {
 	for r := range rows {
 		Range(src[r*n*run:(r+1)*n*run], run, o.lo, o.hi)
 	}
-	if a.Scheme.HasZeroPoint() {
+	if a.HasZero {
 		o.zp = make([]byte, n)
 	}
 	o.good = Params(a, o.lo, o.hi, o.scale, o.zp)
@@ -58,8 +58,8 @@ func (o *outcome) run(a Arith, src []float32, run, rows int) {
 		}
 	}
 	o.packed, o.bytes, o.low = make([]byte, len(src)/2+3), make([]byte, len(src)+1), make([]byte, len(src))
-	Pack4(o.codes, a.Scheme.Signed(), o.packed)
-	Pack8(o.codes, a.Scheme.Signed(), o.bytes)
+	Pack4(o.codes, a.Signed, o.packed)
+	Pack8(o.codes, a.Signed, o.bytes)
 	Low4(o.codes, o.low)
 }
 
@@ -101,7 +101,7 @@ func compare(t *testing.T, a Arith, src []float32, run, rows int) {
 	want := slow.parts()
 	for name, got := range fast.parts() {
 		if !bytes.Equal(got, want[name]) {
-			t.Fatalf("%v, half %v, runs of %d, %d rows, %d weights: the twins differ in %s\nSIMD    %.200q\ngeneric %.200q", a.Scheme, a.Half, run, rows, len(src), name, got, want[name])
+			t.Fatalf("%+v, runs of %d, %d rows, %d weights: the twins differ in %s\nSIMD    %.200q\ngeneric %.200q", a, run, rows, len(src), name, got, want[name])
 		}
 	}
 }
@@ -174,8 +174,8 @@ func TestTwins(t *testing.T) {
 		for name, src := range kinds(r, shape.run*shape.runs*shape.rows) {
 			for _, s := range schemes {
 				t.Run(fmt.Sprintf("%s/%v/run=%d/rows=%d", name, s, shape.run, shape.rows), func(t *testing.T) {
-					compare(t, Arith{Scheme: s}, src, shape.run, shape.rows)
-					compare(t, Arith{Scheme: s, Half: true}, halves(src), shape.run, shape.rows)
+					compare(t, NewArith(s, false), src, shape.run, shape.rows)
+					compare(t, NewArith(s, true), halves(src), shape.run, shape.rows)
 				})
 			}
 		}
@@ -216,7 +216,7 @@ func FuzzTwins(f *testing.F) {
 		if len(src) == 0 {
 			return
 		}
-		a := Arith{Scheme: schemes[which%8], Half: which&8 != 0}
+		a := NewArith(schemes[which%8], which&8 != 0)
 		if a.Half {
 			src = halves(src)
 		}

@@ -15,7 +15,7 @@ import (
 // sample is a report with names that mean harm.
 func sample() *Report {
 	h := kernel.NewHistogram(4)
-	tenths := kernel.Arith{Scheme: scheme.Scheme{WeightDType: scheme.Int8, Mode: scheme.Symmetric}}
+	tenths := kernel.NewArith(scheme.Scheme{WeightDType: scheme.Int8, Mode: scheme.Symmetric}, false)
 	kernel.Count(h, tenths, 0, []float32{-0.5, 0.25, 0.1, 0}, 4, []float32{0.1}, nil, []byte{251, 3, 1, 0})
 	r := &Report{
 		Inputs: []File{{Name: "<script>alert(1)</script>.pt", Bytes: 1234567, Format: "PyTorch zip"}}, Output: File{Name: "o", Bytes: 99, Format: "packed"},
@@ -86,7 +86,7 @@ func TestDrawingOfASample(t *testing.T) {
 		weights[i], codes[i] = float32(i), byte(i)
 	}
 	h := kernel.NewHistogram(80_000)
-	kernel.Count(h, kernel.Arith{Scheme: scheme.Scheme{WeightDType: scheme.Uint8, Mode: scheme.Affine}}, 0, weights, 100, []float32{1}, []byte{0}, codes)
+	kernel.Count(h, kernel.NewArith(scheme.Scheme{WeightDType: scheme.Uint8, Mode: scheme.Affine}, false), 0, weights, 100, []float32{1}, []byte{0}, codes)
 	if text := drawing(h); !strings.Contains(text, "<span>one weight in 5</span>") || !strings.Contains(text, "<span>0</span>") {
 		t.Errorf("drawn as %s", text)
 	}

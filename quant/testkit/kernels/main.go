@@ -24,6 +24,7 @@ type bench struct {
 	name  string
 	dtype tensor.DType
 	run   int
+	bits  int
 	arith kernel.Arith
 }
 
@@ -32,21 +33,21 @@ func cases() []bench {
 	affine := scheme.Scheme{WeightDType: scheme.Int4, Mode: scheme.Affine}
 	wide := scheme.Scheme{WeightDType: scheme.Int8, Mode: scheme.Symmetric}
 	return []bench{
-		{"symmetric-b32-f32", tensor.F32, 32, kernel.Arith{Scheme: sym}},
-		{"symmetric-row-f32", tensor.F32, 4096, kernel.Arith{Scheme: sym}},
-		{"affine-b32-f32", tensor.F32, 32, kernel.Arith{Scheme: affine}},
-		{"affine-row-f32", tensor.F32, 4096, kernel.Arith{Scheme: affine}},
-		{"int8-row-f32", tensor.F32, 4096, kernel.Arith{Scheme: wide}},
-		{"symmetric-b8-f32", tensor.F32, 8, kernel.Arith{Scheme: sym}},
-		{"symmetric-b32-bf16", tensor.BF16, 32, kernel.Arith{Scheme: sym}},
-		{"affine-b32-bf16", tensor.BF16, 32, kernel.Arith{Scheme: affine}},
-		{"symmetric-b32-f16", tensor.F16, 32, kernel.Arith{Scheme: sym, Half: true}},
-		{"affine-b32-f16", tensor.F16, 32, kernel.Arith{Scheme: affine, Half: true}},
+		{"symmetric-b32-f32", tensor.F32, 32, sym.Bits(), kernel.NewArith(sym, false)},
+		{"symmetric-row-f32", tensor.F32, 4096, sym.Bits(), kernel.NewArith(sym, false)},
+		{"affine-b32-f32", tensor.F32, 32, affine.Bits(), kernel.NewArith(affine, false)},
+		{"affine-row-f32", tensor.F32, 4096, affine.Bits(), kernel.NewArith(affine, false)},
+		{"int8-row-f32", tensor.F32, 4096, wide.Bits(), kernel.NewArith(wide, false)},
+		{"symmetric-b8-f32", tensor.F32, 8, sym.Bits(), kernel.NewArith(sym, false)},
+		{"symmetric-b32-bf16", tensor.BF16, 32, sym.Bits(), kernel.NewArith(sym, false)},
+		{"affine-b32-bf16", tensor.BF16, 32, affine.Bits(), kernel.NewArith(affine, false)},
+		{"symmetric-b32-f16", tensor.F16, 32, sym.Bits(), kernel.NewArith(sym, true)},
+		{"affine-b32-f16", tensor.F16, 32, affine.Bits(), kernel.NewArith(affine, true)},
 	}
 }
 
 // piece is how many weights are done at a time.
-const piece = 8192
+const piece = 16384
 
 // work is one case with its buffers.
 type work struct {
@@ -87,7 +88,7 @@ func newWork(b bench) *work {
 	}
 	blocks := piece / b.run
 	w.lo, w.hi, w.scale = make([]float32, blocks), make([]float32, blocks), make([]float32, blocks)
-	if b.arith.Scheme.HasZeroPoint() {
+	if b.arith.HasZero {
 		w.zp = make([]byte, blocks)
 	}
 	return w
@@ -107,10 +108,10 @@ func (w *work) once() {
 		kernel.Range(src, w.run, w.lo, w.hi)
 		kernel.Params(w.arith, w.lo, w.hi, w.scale, w.zp)
 		kernel.Quantize(w.arith, src, w.run, w.scale, w.zp, w.codes, &w.errors)
-		if w.arith.Scheme.Bits() == 4 {
-			kernel.Pack4(w.codes, w.arith.Scheme.Signed(), w.packed[at/2:at/2+piece/2])
+		if w.bits == 4 {
+			kernel.Pack4(w.codes, w.arith.Signed, w.packed[at/2:at/2+piece/2])
 		} else {
-			kernel.Pack8(w.codes, w.arith.Scheme.Signed(), w.packed[at:at+piece])
+			kernel.Pack8(w.codes, w.arith.Signed, w.packed[at:at+piece])
 		}
 	}
 }
