@@ -8,9 +8,10 @@
 #   ./build.sh test [core|wasm|page|firefox]
 #                               every test (core, wasm and page), or one part; firefox is
 #                               the page's tests in Firefox
-#   ./build.sh bench [kernels|memory [GB...]]
-#                               time the kernels; or measure peak memory against the size of
-#                               the checkpoint (0.25, 1, 4 and 12 GB; needs 20 GB of disk)
+#   ./build.sh bench [kernels|page|peers|memory]
+#                               every bench, or one: kernels [--quick] [native|node|chromium|
+#                               firefox], page [GB...] [NAME...], peers [GB], memory [GB...];
+#                               tables, and JSON in build/bench
 #   ./build.sh fuzz [TIME]      run every fuzz target for a minute each, or for TIME
 #   ./build.sh oracle           hold the numbers against coremltools, safetensors and
 #                               compressed-tensors in a Python environment (about 7 GB)
@@ -104,11 +105,40 @@ test_page() {
   NIBBLE_BROWSER=$browser NIBBLE_BROWSER_KIND=${1%-esr} node --test --test-timeout=120000 --test-reporter=spec site/test/*.test.mjs
 }
 
-# Peak memory against size. Firefox is measured where it is installed or can be.
-bench_memory() {
+# The kernels as programs: natively and as wasm, and where clang is found in C, both ways.
+build_kernels() {
+  need_go
+  need_node
+  mkdir -p build
+  rm -f build/kernels-c build/kernels-c.wasm
+  go build -trimpath -o build/kernels ./quant/testkit/kernels
+  GOOS=js GOARCH=wasm go build -trimpath -ldflags='-s -w' -o build/kernels.wasm ./quant/testkit/kernels
+  cp "$(go env GOROOT)/lib/wasm/wasm_exec.js" build/
+  if command -v clang >/dev/null && command -v wasm-ld >/dev/null; then
+    local strict="-O3 -ffp-contract=off"
+    clang $strict -march=native -o build/kernels-c site/bench/kernels.c
+    clang $strict --target=wasm32 -msimd128 -nostdlib -Wl,--no-entry -Wl,--export-dynamic -o build/kernels-c.wasm site/bench/kernels.c
+  fi
+}
+
+# Both browsers, the command and the page, for the benches that need them.
+bench_with() {
   build_command
   build_site
-  NIBBLE_CHROMIUM=$(find_browser chromium) NIBBLE_FIREFOX=$(find_browser firefox-esr) node site/bench/memory.mjs "$@"
+  NIBBLE_CHROMIUM=$(find_browser chromium) NIBBLE_FIREFOX=$(find_browser firefox-esr) node "site/bench/$1.mjs" "${@:2}"
+}
+
+bench_kernels() {
+  build_kernels
+  local firefox
+  case " $* " in *" --quick "*) firefox=$(command -v firefox-esr || true) ;; *) firefox=$(find_browser firefox-esr) ;; esac
+  NIBBLE_CHROMIUM=$(find_browser chromium) NIBBLE_FIREFOX=$firefox node site/bench/kernels.mjs "$@"
+}
+
+bench_peers() {
+  oracle_env
+  build_kernels
+  bench_with peers "$ORACLE/bin/python" "$@"
 }
 
 # Each fuzz target for a minute, or for as long as is asked.
@@ -123,16 +153,21 @@ fuzz() {
   done)
 }
 
-oracle() {
+# The Python environment with the real tools, in $ORACLE.
+oracle_env() {
   command -v python3 >/dev/null || die "Python is missing: install Python 3.11 with venv (Debian: apt-get install python3-venv)"
-  local want=quant/testkit/oracle/requirements.txt env
-  env="${XDG_CACHE_HOME:-$HOME/.cache}/nibble/oracle-$(sha256sum $want | cut -c1-12)"
-  if [ ! -e "$env/ready" ]; then
-    python3 -m venv "$env" || die "Python's venv is missing (Debian: apt-get install python3-venv)"
-    "$env/bin/pip" install --disable-pip-version-check -r $want
-    touch "$env/ready"
+  local want=quant/testkit/oracle/requirements.txt
+  ORACLE="${XDG_CACHE_HOME:-$HOME/.cache}/nibble/oracle-$(sha256sum $want | cut -c1-12)"
+  if [ ! -e "$ORACLE/ready" ]; then
+    python3 -m venv "$ORACLE" || die "Python's venv is missing (Debian: apt-get install python3-venv)"
+    "$ORACLE/bin/pip" install --disable-pip-version-check -r $want
+    touch "$ORACLE/ready"
   fi
-  "$env/bin/python" quant/testkit/oracle/oracle.py "$PWD/build/nibble"
+}
+
+oracle() {
+  oracle_env
+  "$ORACLE/bin/python" quant/testkit/oracle/oracle.py "$PWD/build/nibble"
 }
 
 case ${1:-build} in
@@ -158,10 +193,13 @@ case ${1:-build} in
       *) die "test takes core, wasm, page or firefox" ;;
     esac ;;
   bench)
-    case ${2:-kernels} in
-      kernels) need_go; go test -run='^$' -bench=. -benchtime=0.3s ./quant/kernel ;;
-      memory) bench_memory "${@:3}" ;;
-      *) die "bench takes kernels or memory" ;;
+    case ${2:-all} in
+      all) bench_kernels; bench_with page; bench_peers; bench_with memory ;;
+      kernels) bench_kernels "${@:3}" ;;
+      page) bench_with page "${@:3}" ;;
+      peers) bench_peers "${@:3}" ;;
+      memory) bench_with memory "${@:3}" ;;
+      *) die "bench takes kernels, page, peers or memory" ;;
     esac ;;
   fuzz) fuzz "${2:-60s}" ;;
   oracle) build_command; oracle ;;

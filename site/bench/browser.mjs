@@ -14,13 +14,11 @@ export const id = name => `[data-testid="${name}"]`
 /** The browsers that build.sh found: [kind, path]. */
 export const browsers = [['chromium', process.env.NIBBLE_CHROMIUM], ['firefox', process.env.NIBBLE_FIREFOX]].filter(([, path]) => path)
 
-/** Writes a checkpoint, and reads it once so that it lies in memory. */
-export function makeModel(path, gigabytes, dtype) {
-  execFileSync('go', ['run', './quant/testkit/model', '-bytes', String(gigabytes * 1e9), '-dtype', dtype, '-o', path], { cwd: root, stdio: 'inherit' })
-  warm(path)
+/** Writes a checkpoint, and reads it once so that it lies in memory; width, where it is not 0, is the columns of a matrix. */
+export function makeModel(path, gigabytes, dtype, width = 0) {
+  execFileSync('go', ['run', './quant/testkit/model', '-bytes', String(gigabytes * 1e9), '-dtype', dtype, '-width', String(width), '-o', path], { cwd: root, stdio: 'inherit' })
+  execFileSync('sh', ['-c', 'cat "$1"* > /dev/null', 'warm', statSync(path).isDirectory() ? `${path}/` : path])
 }
-
-export const warm = path => execFileSync('sh', ['-c', 'cat "$1"* > /dev/null', 'warm', statSync(path).isDirectory() ? `${path}/` : path])
 
 /** VmHWM in bytes; 0 when the process is gone. */
 export function peak(pid) {
@@ -72,23 +70,33 @@ export async function withBrowser(kind, executablePath, f) {
   }
 }
 
-/** Drops a checkpoint on the page; resolves to the milliseconds until its plan was there. */
+/** Drops a checkpoint on a fresh page; resolves to the milliseconds until its plan was there. */
 export async function dropModel(tab, site, source) {
   await tab.goto(site)
+  return dropAnother(tab, source)
+}
+
+/** Drops a checkpoint where one may be open. */
+export async function dropAnother(tab, source) {
   const files = statSync(source).isDirectory() ? readdirSync(source).map(n => join(source, n)) : [source]
   const input = await tab.waitForSelector(id('file-input'))
-  await tab.evaluate(ready => {
-    document.querySelector('[data-testid="file-input"]').addEventListener('change', e => {
+  await tab.evaluate((chooser, ready) => {
+    globalThis.planned = undefined
+    document.querySelector(chooser).addEventListener('change', e => {
       globalThis.dropped = [...e.target.files]
       const began = performance.now()
+      let old = document.querySelector(ready) !== null // it goes with the plan before
       const watch = new MutationObserver(() => {
-        if (!document.querySelector(ready)) return
-        watch.disconnect()
-        globalThis.planned = performance.now() - began
+        const there = document.querySelector(ready) !== null
+        if (there && !old) {
+          watch.disconnect()
+          globalThis.planned = performance.now() - began
+        }
+        old &&= there
       })
       watch.observe(document.body, { subtree: true, childList: true, attributes: true })
     }, { capture: true })
-  }, `${id('convert')}:not(:disabled)`)
+  }, id('file-input'), `${id('convert')}:not(:disabled)`)
   await input.uploadFile(...files)
   await tab.waitForFunction(() => globalThis.planned !== undefined, { timeout: 120_000 })
   return tab.evaluate(() => globalThis.planned)

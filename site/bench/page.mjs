@@ -5,14 +5,15 @@
 //   node site/bench/page.mjs [GIGABYTES...] [PART OF A NAME...]
 //
 // 1 and 4 GB when no size is given; words leave only the browsers, dtypes and recipes that
-// one of them is part of.
+// one of them is part of. At the end, from drop to plan, for 1,000 tensors of the last size,
+// against reading a fiftieth of them.
 
 import { build } from 'esbuild'
 import { mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { cpus, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { serve } from '../serve.mjs'
-import { browsers, chooseConfig, convertModel, dropModel, id, makeModel, median, root, withBrowser } from './browser.mjs'
+import { browsers, chooseConfig, convertModel, dropAnother, dropModel, id, makeModel, median, root, withBrowser } from './browser.mjs'
 
 const recipes = {
   'int4 block 32': { weight_dtype: 'int4', granularity: 'per_block', block_size: 32 },
@@ -36,7 +37,7 @@ const reader = (await build({ entryPoints: [join(root, 'site/bench/read.ts')], b
 /** The milliseconds that reading the file takes, by as many workers as convert it. */
 const read = tab => tab.evaluate(async (source, workers) => {
   const url = URL.createObjectURL(new Blob([source], { type: 'text/javascript' }))
-  const [file] = globalThis.dropped
+  const file = globalThis.dropped.find(f => f.size > 1e6)
   const began = performance.now()
   const parcel = 32 << 20, n = Number(document.querySelector(workers).value)
   await Promise.all(Array.from({ length: n }, (_, i) => new Promise((resolve, reject) => {
@@ -47,6 +48,34 @@ const read = tab => tab.evaluate(async (source, workers) => {
   })))
   return performance.now() - began
 }, reader, id('workers'))
+
+/** From drop to plan: on a fresh page, on one whose visitor has just opened the file chooser, and with a model open. */
+async function plans(size) {
+  console.log(`\n${'browser'.padEnd(10)}${'file'.padEnd(26)}${'fresh'.padStart(9)}${'expected'.padStart(10)}${'again'.padStart(7)}   2 % of reading, ms`)
+  for (const [form, name] of [['one .pt', 'many.pt'], ['safetensors, shards', 'many']]) {
+    const source = join(folder, name)
+    makeModel(source, size, 'f32', 704)
+    for (const [kind, path] of browsers.filter(([k], _, all) => asked(k, all.map(([n]) => n)))) {
+      const row = await withBrowser(kind, path, async tab => {
+        const fresh = await dropModel(tab, site, source)
+        const again = []
+        for (let round = 0; round < rounds; round++) again.push(await dropAnother(tab, source))
+        const bytes = await tab.evaluate(() => globalThis.dropped.reduce((n, f) => n + f.size, 0))
+        const largest = await tab.evaluate(() => Math.max(...globalThis.dropped.map(f => f.size)))
+        const reading = []
+        for (let round = 0; round < rounds; round++) reading.push(await read(tab) * bytes / largest / 50)
+        await tab.goto(site)
+        const chooser = await tab.waitForSelector(id('file-input'))
+        await chooser.evaluate(e => e.dispatchEvent(new PointerEvent('pointerdown', { bubbles: true })))
+        await new Promise(resolve => setTimeout(resolve, 2000))
+        return { fresh, expected: await dropAnother(tab, source), again: median(again), reading: median(reading) }
+      })
+      rows.push({ browser: kind, plan: form, gigabytes: size, ...row })
+      console.log(`${kind.padEnd(10)}${`f32 ${size} GB, ${form}`.padEnd(26)}${row.fresh.toFixed(0).padStart(9)}${row.expected.toFixed(0).padStart(10)}${row.again.toFixed(0).padStart(7)}   ${row.reading.toFixed(0)}`)
+    }
+    rmSync(source, { recursive: true })
+  }
+}
 
 const folder = mkdtempSync(join(process.env.NIBBLE_BENCH ?? tmpdir(), 'nibble-bench-'))
 const server = await serve(join(root, 'dist'), 0)
@@ -79,6 +108,7 @@ try {
       rmSync(source)
     }
   }
+  if (words.every(w => w > 0 || w === 'plan' || browsers.some(([k]) => k === w))) await plans(sizes.at(-1))
 } finally {
   rmSync(folder, { recursive: true, force: true })
   server.close()

@@ -77,8 +77,8 @@ function keep(b: Uint8Array) {
 /** Chromium's collector takes a reader that only waits, and the read with it: here they are held. */
 const reading = new Set<ReadableStreamBYOBReader>()
 
-/** When nothing came for so long, in ms, a stream is given up. */
-const patience = 20_000
+/** When nothing came for so long, in ms, a stream is given up, and the rest is read in slices. */
+const patience = 8_000
 
 /** Streams a part of a file into one array, which goes to the browser and comes back with each read. */
 async function stream(blob: Blob, from: number, to: number): Promise<Uint8Array> {
@@ -94,7 +94,10 @@ async function stream(blob: Blob, from: number, to: number): Promise<Uint8Array>
   try {
     while (got < to - from) {
       const { value, done } = await reader.read(new Uint8Array(buffer, got, to - from - got))
-      if (!value) return await slice(blob, from, to)
+      if (!value) {
+        way = 'slice'
+        return await slice(blob, from, to)
+      }
       buffer = value.buffer as ArrayBuffer
       got += value.length
       if (done && got < to - from) throw new Error('the file ended')
@@ -140,8 +143,9 @@ const worthIt = 256e6
 export async function chooseReading(files: Input[]): Promise<Way> {
   const largest = files.reduce<Blob>((a, { blob }) => a.size >= blob.size ? a : blob, new Blob())
   try {
+    way = 'stream'
     keep(await stream(largest, 0, Math.min(largest.size, 1)))
-    return 'stream'
+    return way // slice when it stood still
   } catch {
     // It has no such streams.
   }

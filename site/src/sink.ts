@@ -56,9 +56,14 @@ function told(err: unknown): unknown {
   return err.name === 'NotAllowedError' || err.name === 'NoModificationAllowedError' || err.name === 'NotFoundError' ? new Error(text.errors.permission) : err
 }
 
+/** How long the browser may think about the room it has, in ms. */
+const soon = 3_000
+
 /** Refuses what cannot fit, as far as the browser tells. */
 async function room(bytes: number) {
-  const { quota, usage } = await navigator.storage.estimate().catch(() => ({ quota: undefined, usage: undefined }))
+  const unknown = { quota: undefined, usage: undefined }
+  const late = new Promise<typeof unknown>(resolve => setTimeout(() => resolve(unknown), soon))
+  const { quota, usage } = await Promise.race([navigator.storage.estimate().catch(() => unknown), late])
   if (quota !== undefined && quota - (usage ?? 0) < bytes) throw new Error(text.errors.room(format.bytes(bytes), format.bytes(Math.max(0, quota - (usage ?? 0)))))
 }
 
