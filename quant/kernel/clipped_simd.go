@@ -12,14 +12,14 @@ import (
 func quantizeClipped(a Arith, src []float32, run int, scale []float32, zp []byte, codes []byte, e *Errors) {
 	c := newCodec(a)
 	base, bottom, top, excess, flip := c.base, c.bottom, c.top, c.excess, c.flip
-	half, signed := a.Half, a.Signed
-	unsigned := splatWord(math.MaxInt32)
+	signed := a.Signed
+	signed, unsigned := a.Signed, splatWord(math.MaxInt32)
 	var sums vectorLanes
 	var t tally
 	weights, bytes := unsafe.Pointer(&src[0]), unsafe.Pointer(&codes[0])
 	at := 0
 	for j, x := range scale {
-		if !ordinary(half, x) {
+		if !ordinary(false, x) {
 			rest := t
 			sums.slowRun(a, src, j, run, scale, zp, codes, &rest)
 			t = rest
@@ -77,19 +77,20 @@ func quantizeClipped(a Arith, src []float32, run int, scale []float32, zp []byte
 	sums.finish(len(src), t, e)
 }
 
-// quantizeHalf is quantizeClipped in float16 arithmetic, for symmetric codes too: scales
+// quantizeHalf is quantizeClipped, written out once more since in wasm a branch for each
+// vector costs much, in float16 arithmetic, for symmetric codes too: scales
 // that are subnormal numbers of float16 are coarse, and quotients then leave the codes.
 func quantizeHalf(a Arith, src []float32, run int, scale []float32, zp []byte, codes []byte, e *Errors) {
 	c := newCodec(a)
 	base, bottom, top, excess, flip := c.base, c.bottom, c.top, c.excess, c.flip
-	half, signed := a.Half, a.Signed
-	unsigned := splatWord(math.MaxInt32)
+	signed := a.Signed
+	signed, unsigned := a.Signed, splatWord(math.MaxInt32)
 	var sums vectorLanes
 	var t tally
 	weights, bytes := unsafe.Pointer(&src[0]), unsafe.Pointer(&codes[0])
 	at := 0
 	for j, x := range scale {
-		if !ordinary(half, x) {
+		if !ordinary(true, x) {
 			rest := t
 			sums.slowRun(a, src, j, run, scale, zp, codes, &rest)
 			t = rest
@@ -152,7 +153,7 @@ func quantizeShort(a Arith, src []float32, run int, scale []float32, zp []byte, 
 	c := newCodec(a)
 	base, bottom, top, excess, flip := c.base, c.bottom, c.top, c.excess, c.flip
 	half, signed := a.Half, a.Signed
-	unsigned := splatWord(math.MaxInt32)
+	half, signed, unsigned := a.Half, a.Signed, splatWord(math.MaxInt32)
 	var sums vectorLanes
 	var t tally
 	weights, bytes := unsafe.Pointer(&src[0]), unsafe.Pointer(&codes[0])

@@ -77,8 +77,8 @@ function keep(b: Uint8Array) {
 /** Chromium's collector takes a reader that only waits, and the read with it: here they are held. */
 const reading = new Set<ReadableStreamBYOBReader>()
 
-/** When nothing came for so long, in ms, a stream is given up, and the rest is read in slices. */
-const patience = 8_000
+/** When nothing came for so long, in ms, a stream is given up, and the worker reads in slices from then on. */
+const patience = 5_000
 
 /** Streams a part of a file into one array, which goes to the browser and comes back with each read. */
 async function stream(blob: Blob, from: number, to: number): Promise<Uint8Array> {
@@ -87,20 +87,23 @@ async function stream(blob: Blob, from: number, to: number): Promise<Uint8Array>
   reading.add(reader)
   let got = 0
   let stood = -1
-  const watch = setInterval(() => {
-    if (got === stood) void reader.cancel().catch(() => undefined) // which ends the read that waits, without its array
-    stood = got
-  }, patience)
+  let watch: ReturnType<typeof setInterval> | undefined
+  const still = new Promise<undefined>(resolve => {
+    watch = setInterval(() => {
+      if (got === stood) resolve(undefined)
+      stood = got
+    }, patience)
+  })
   try {
     while (got < to - from) {
-      const { value, done } = await reader.read(new Uint8Array(buffer, got, to - from - got))
-      if (!value) {
+      const read = await Promise.race([reader.read(new Uint8Array(buffer, got, to - from - got)), still])
+      if (!read?.value) {
         way = 'slice'
         return await slice(blob, from, to)
       }
-      buffer = value.buffer as ArrayBuffer
-      got += value.length
-      if (done && got < to - from) throw new Error('the file ended')
+      buffer = read.value.buffer as ArrayBuffer
+      got += read.value.length
+      if (read.done && got < to - from) throw new Error('the file ended')
     }
   } finally {
     clearInterval(watch)
