@@ -30,6 +30,7 @@ type Progress func(done, total int64)
 type Options struct {
 	Workers  int    // goroutines of this process; at least 1
 	Hands    []Hand // instead of them
+	Parcel   int64  // bytes of source that a hand is given at a time; 0 for the default
 	Progress Progress
 }
 
@@ -43,6 +44,13 @@ func (o *Options) hands() []Hand {
 		hands[i] = &Worker{}
 	}
 	return hands
+}
+
+func (o *Options) parcel() int64 {
+	if o.Parcel > 0 {
+		return o.Parcel
+	}
+	return defaultParcel
 }
 
 // maxHistograms bounds how many tensors have histograms, which take 1 kB each.
@@ -81,7 +89,7 @@ func Run(ctx context.Context, p *plan.Plan, l *container.Layout, w io.Writer, o 
 	}
 	x := &executor{plan: p, out: out, costs: make([]Cost, len(p.Entries)), progress: o.Progress}
 	x.total = Work(p, l)
-	s := sequence{plan: p, step: Quantize, histograms: len(p.Entries) <= maxHistograms}
+	s := sequence{plan: p, step: Quantize, parcel: o.parcel(), histograms: len(p.Entries) <= maxHistograms}
 	for parcel := range start(ctx, s.parcels(apart(l.Runs)), o.hands()) {
 		if err := parcel.wait(ctx); err != nil {
 			return nil, err

@@ -7,9 +7,9 @@ import (
 	"nibble/quant/container"
 )
 
-// parcelBytes is about how many bytes of source a hand is given at a time: what browsers
-// like to read in one go. What it makes of them is at most half as many.
-const parcelBytes = 32 << 20
+// defaultParcel is how many bytes of source a hand is given at a time when the options do not
+// say. What it makes of them is at most half as many.
+const defaultParcel = 32 << 20
 
 // parcelTasks bounds how many small tensors are given at a time.
 const parcelTasks = 128
@@ -29,7 +29,7 @@ func (p *parcel) add(j *job) {
 	p.bytes += j.task.weight()
 }
 
-func (p *parcel) full() bool { return p.bytes >= parcelBytes || len(p.jobs) >= parcelTasks }
+func (p *parcel) full(limit int64) bool { return p.bytes >= limit || len(p.jobs) >= parcelTasks }
 
 // wait waits until it is done.
 func (p *parcel) wait(ctx context.Context) error {
@@ -48,7 +48,7 @@ func (s *sequence) parcels(runs []container.Run) iter.Seq[*parcel] {
 		p := &parcel{}
 		pack := func(u *unit) bool {
 			for _, j := range u.jobs {
-				if p.add(j); p.full() {
+				if p.add(j); p.full(s.parcel) {
 					full := p
 					if p = (&parcel{}); !yield(full) {
 						return false
@@ -59,7 +59,7 @@ func (s *sequence) parcels(runs []container.Run) iter.Seq[*parcel] {
 		}
 		ahead := &unit{}
 		for u := range s.units(runs) {
-			for _, t := range u.band.measuring() {
+			for _, t := range u.band.measuring(s.parcel) {
 				m := &parcel{band: u.band}
 				if m.add(&job{task: t}); !yield(m) {
 					return

@@ -34,8 +34,9 @@ type unit struct {
 // sequence makes the jobs of a file, in its order.
 type sequence struct {
 	plan       *plan.Plan
-	step       Step // Quantize, or Check
-	histograms bool // are to be counted
+	step       Step  // Quantize, or Check
+	parcel     int64 // bytes of source that a hand is given at a time
+	histograms bool  // are to be counted
 }
 
 // units cut runs into tasks. A run without values is one task without tiles.
@@ -46,7 +47,7 @@ func (s *sequence) units(runs []container.Run) iter.Seq[*unit] {
 			var units []*unit
 			switch {
 			case r.Entry < 0:
-				units = cut(&Task{Step: Copy, Parts: partsOf(r)}, nil)
+				units = cut(&Task{Step: Copy, Parts: partsOf(r)}, nil, s.parcel)
 			case s.plan.Entries[r.Entry].Quantize:
 				r.entry = &s.plan.Entries[r.Entry]
 				units = s.quantize(r)
@@ -56,7 +57,7 @@ func (s *sequence) units(runs []container.Run) iter.Seq[*unit] {
 				if t.Contiguous() {
 					t = t.Flat()
 				}
-				units = cut(&Task{Step: Copy, Parts: partsOf(r), Tensor: t}, tile.Cut(t, 1))
+				units = cut(&Task{Step: Copy, Parts: partsOf(r), Tensor: t}, tile.Cut(t, 1), s.parcel)
 			}
 			units[0].jobs[0].first = true
 			last := units[len(units)-1].jobs
@@ -86,14 +87,14 @@ func partsOf(r *run) (parts []Part) {
 }
 
 // cut gives each task so many tiles that they fit into a parcel.
-func cut(like *Task, tiles []tile.Tile) []*unit {
+func cut(like *Task, tiles []tile.Tile, limit int64) []*unit {
 	u := &unit{}
 	for from := 0; from < len(tiles) || from == 0; {
 		t := *like
 		t.Leads = from == 0
 		to := from
 		for to < len(tiles) {
-			if t.Tiles = tiles[from : to+1]; to > from && t.weight() > parcelBytes {
+			if t.Tiles = tiles[from : to+1]; to > from && t.weight() > limit {
 				break
 			}
 			to++
@@ -120,17 +121,17 @@ func (s *sequence) quantize(r *run) (units []*unit) {
 	}
 	g, size := e.Grid, e.Tensor.DType.Size()
 	if g.BlockRows*g.Row()*size <= tile.Bytes {
-		return cut(like, tile.Cut(e.Tensor, g.BlockRows))
+		return cut(like, tile.Cut(e.Tensor, g.BlockRows), s.parcel)
 	}
 	like.Banded = true
 	for row := int64(0); row < g.Rows; row += g.BlockRows {
 		tiles := tile.Rows(e.Tensor, row, row+g.BlockRows, 1)
-		if g.BlockRows*g.Row()*size <= parcelBytes {
-			units = append(units, cut(like, tiles)...)
+		if g.BlockRows*g.Row()*size <= s.parcel {
+			units = append(units, cut(like, tiles, s.parcel)...)
 			continue
 		}
 		b := &band{like: *like, ready: make(chan struct{}), tiles: tiles}
-		cuts := cut(like, tiles)
+		cuts := cut(like, tiles, s.parcel)
 		if s.step == Check {
 			cuts = []*unit{{jobs: []*job{{task: &Task{Step: Check, Tensor: e.Tensor, Banded: true}}}}}
 		}
@@ -159,13 +160,13 @@ type band struct {
 }
 
 // measuring are the tasks that find its ranges; nil for no band.
-func (b *band) measuring() (tasks []*Task) {
+func (b *band) measuring(limit int64) (tasks []*Task) {
 	if b == nil {
 		return nil
 	}
 	like := b.like
 	like.Step, like.Parts, like.Histogram = Measure, nil, 0
-	for _, u := range cut(&like, b.tiles) {
+	for _, u := range cut(&like, b.tiles, limit) {
 		for _, j := range u.jobs {
 			tasks = append(tasks, j.task)
 		}

@@ -20,7 +20,7 @@ func Survey(ctx context.Context, p *plan.Plan, o Options) (map[string]string, er
 		}
 	}
 	unfit, done, total := map[string]string{}, int64(0), Weights(p)
-	s := sequence{plan: p, step: Check}
+	s := sequence{plan: p, step: Check, parcel: o.parcel()}
 	for parcel := range start(ctx, s.parcels(runs), o.hands()) {
 		if err := parcel.wait(ctx); err != nil {
 			return nil, err

@@ -39,12 +39,12 @@ const read = tab => tab.evaluate(async (source, workers) => {
   const url = URL.createObjectURL(new Blob([source], { type: 'text/javascript' }))
   const file = globalThis.dropped.find(f => f.size > 1e6)
   const began = performance.now()
-  const parcel = 32 << 20, n = Number(document.querySelector(workers).value)
+  const n = Number(document.querySelector(workers).value)
   await Promise.all(Array.from({ length: n }, (_, i) => new Promise((resolve, reject) => {
     const worker = new Worker(url)
     worker.onmessage = ({ data }) => { worker.terminate(); data === 'done' ? resolve() : reject(new Error(data)) }
     worker.onerror = e => reject(new Error(e.message))
-    worker.postMessage({ file, from: i * parcel, step: n * parcel, parcel, tile: 2 << 20, ahead: 2 })
+    worker.postMessage({ file, worker: i, workers: n, tile: 2 << 20, ahead: 2 })
   })))
   return performance.now() - began
 }, reader, id('workers'))

@@ -3,26 +3,28 @@
 
 import { chooseReading, readBy, sourceOf } from '../src/reader'
 
-interface Job { file: File, from: number, step: number, parcel: number, tile: number, ahead: number }
+interface Job { file: File, worker: number, workers: number, tile: number, ahead: number }
 
 const memory = new WebAssembly.Memory({ initial: 64 })
 
-/** Every step-th parcel from the first of this worker on; some are read ahead. */
+/** This worker's share of the parcels; some are read ahead. */
 self.onmessage = ({ data }: MessageEvent<Job>) => {
   readAll(data).then(() => self.postMessage('done'), (err: unknown) => self.postMessage(String(err)))
 }
 
-async function readAll({ file, from, step, parcel, tile, ahead }: Job) {
-  readBy(await chooseReading([{ name: file.name, blob: file }]))
+async function readAll({ file, worker, workers, tile, ahead }: Job) {
+  const reading = await chooseReading([{ name: file.name, blob: file }])
+  readBy(reading)
+  const { parcel } = reading
   const source = sourceOf({ name: file.name, blob: file }, () => memory.buffer as ArrayBuffer)
   const end = (at: number) => Math.min(at + parcel, file.size)
-  let next = from
+  let next = worker * parcel
   const queue: number[] = []
   for (;;) {
     while (queue.length < ahead && next < file.size) {
       source.ahead(next, end(next))
       queue.push(next)
-      next += step
+      next += workers * parcel
     }
     const at = queue.shift()
     if (at === undefined) break

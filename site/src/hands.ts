@@ -4,7 +4,7 @@
 // through a port, Firefox would copy it by way of another process.
 
 import type { Address, Failure, FromHand, Input, ToHand } from './protocol'
-import type { Memory, Way } from './reader'
+import type { Memory, Reading } from './reader'
 
 /** What the core calls; wasm/hand.go is the other side. One parcel at a time goes through each. */
 export interface Hand {
@@ -74,9 +74,9 @@ export class Hands {
   }
 
   /** So many of them for a conversion of these files. */
-  lend(n: number, files: Input[], way: Way): Hand[] {
+  lend(n: number, files: Input[], reading: Reading): Hand[] {
     const lent = this.remotes.slice(0, n)
-    for (const r of lent) r.send({ files, way })
+    for (const r of lent) r.send({ files, reading })
     return Array.from({ length: ahead }, () => lent.map(r => this.hand(r))).flat()
   }
 

@@ -2,7 +2,7 @@
 // twin of the part that concerns Go; both carry the same PROTOCOL number, and the
 // worker refuses to run when they differ.
 
-import type { Way } from './reader'
+import type { Reading } from './reader'
 import type { Target } from './target'
 
 export const PROTOCOL = 4
@@ -100,7 +100,7 @@ export type Response =
 /** The leading worker to a hand; the module is compiled once. */
 export type ToHand =
   | { hand: Address, module: WebAssembly.Module }
-  | { files: Input[], way: Way }
+  | { files: Input[], reading: Reading }
   | { id: number, tasks: string, spare: ArrayBuffer[] }
 
 /** A hand to the leading worker. */

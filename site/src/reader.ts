@@ -24,6 +24,9 @@ export interface Out { add(bytes: Uint8Array): void }
 
 export type Way = 'stream' | 'slice' | 'sync'
 
+/** How a browser likes to be read, and how much at a time. */
+export interface Reading { way: Way, parcel: number }
+
 let way: Way = 'slice'
 
 /** What TypeScript's types of the page do not have. */
@@ -66,9 +69,9 @@ export function sourceOf({ name, blob }: Input, memory: Memory): Source {
 
 const fetchSpan = (blob: Blob, from: number, to: number) => way === 'stream' ? stream(blob, from, to) : slice(blob, from, to)
 
-/** Arrays that were read into and are free. Their size is that of what the core asks for, and a little. */
+/** Arrays that were read into and are free. Their size is that of a parcel, and a little. */
 const spare: ArrayBuffer[] = []
-const usual = 33 << 20
+let usual = 0
 
 function keep(b: Uint8Array) {
   if (b.buffer.byteLength === usual && spare.length < 3) spare.push(b.buffer as ArrayBuffer)
@@ -142,25 +145,37 @@ const rounds = 3
 /** A model that is smaller is read before the measurement would pay. */
 const worthIt = 256e6
 
+/** Parcels where a slice costs little, and where it costs much whatever its size. */
+const parcels = [16 << 20, 32 << 20] as const
+/** What is much, in ms, and how many slices are timed. */
+const costly = 0.03
+const cuts = 64
+
 /** Finds how this browser likes to be read. Streams were the fastest wherever they can fill an array; else the other two are timed. */
-export async function chooseReading(files: Input[]): Promise<Way> {
+export async function chooseReading(files: Input[]): Promise<Reading> {
   const largest = files.reduce<Blob>((a, { blob }) => a.size >= blob.size ? a : blob, new Blob())
+  const began = performance.now()
+  for (let n = 0; n < cuts; n++) largest.slice(n, n + 1)
+  const parcel = (performance.now() - began) / cuts > costly ? parcels[1] : parcels[0]
+  way = 'stream'
   try {
-    way = 'stream'
-    keep(await stream(largest, 0, Math.min(largest.size, 1)))
-    return way // slice when it stood still
+    await stream(largest, 0, Math.min(largest.size, 1))
+    return { way, parcel } // the way is slice when it stood still
   } catch {
-    // It has no such streams.
+    return { way: files.reduce((n, f) => n + f.blob.size, 0) < worthIt ? 'slice' : await timed(largest), parcel }
   }
-  if (files.reduce((n, f) => n + f.blob.size, 0) < worthIt) return 'slice'
+}
+
+/** To be read at once needs no Promise, but hoards. */
+async function timed(blob: Blob): Promise<Way> {
   let [sliced, atOnce] = [Infinity, Infinity]
   try {
     for (let round = 0; round < rounds; round++) {
       const part = [round * trial, (round + 1) * trial] as const
       const began = performance.now()
-      await slice(largest, ...part)
+      await slice(blob, ...part)
       const between = performance.now()
-      now(largest, ...part)
+      now(blob, ...part)
       sliced = Math.min(sliced, between - began)
       atOnce = Math.min(atOnce, performance.now() - between)
     }
@@ -170,4 +185,7 @@ export async function chooseReading(files: Input[]): Promise<Way> {
   return sliced > clearly * atOnce ? 'sync' : 'slice'
 }
 
-export function readBy(w: Way) { way = w }
+export function readBy(r: Reading) {
+  way = r.way
+  usual = r.parcel + (1 << 20)
+}

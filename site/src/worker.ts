@@ -18,7 +18,7 @@ interface Core {
   inspect(files: Source[]): Promise<string>
   plan(request: string): Promise<string>
   measure(names: string): Promise<string>
-  convert(name: string, hash: boolean, zip: boolean, sink: CoreSink, progress: (done: number, total: number) => void, hands: Hand[]): Promise<string>
+  convert(name: string, hash: boolean, zip: boolean, sink: CoreSink, progress: (done: number, total: number) => void, hands: Hand[], parcel: number): Promise<string>
   report(form: string): Promise<string>
   python(name: string): Promise<string>
   config(): Promise<string>
@@ -55,7 +55,7 @@ self.onmessage = e => {
   if ('start' in m) lead(m.start).catch(fatal)
   else if ('hand' in m) ready = beHand(m.hand, m.module).catch(fatal)
   else if ('enlist' in m) hands.enlist(m.enlist, address, module)
-  else if ('files' in m) ready = ready.then(() => core.files(sources(m.files))).then(() => readBy(m.way))
+  else if ('files' in m) ready = ready.then(() => core.files(sources(m.files))).then(() => readBy(m.reading))
   else if ('tasks' in m) ready.then(() => work(m.id, m.tasks, m.spare)).catch((err: unknown) => self.postMessage({ id: m.id, failure: failure(err) }))
   else serve(m).catch((err: unknown) => self.postMessage({ id: m.id, failure: failure(err) }))
 }
@@ -144,11 +144,11 @@ async function serve(m: Request) {
       const sink = await openSink(address.tab, target)
       try {
         hands.enlist(workers, address, module)
-        const way = await chooseReading(inputs)
-        readBy(way)
+        const reading = await chooseReading(inputs)
+        readBy(reading)
         const into = { create: sink.create, close: sink.close, write: (at: number, n: number) => sink.write(new Uint8Array(memory.buffer, at, n)) }
         // A sharded result that goes to no folder is one zip.
-        const report = await core.convert(name, hash, target.kind === 'private', into, progress, hands.lend(workers, inputs, way))
+        const report = await core.convert(name, hash, target.kind === 'private', into, progress, hands.lend(workers, inputs, reading), reading.parcel)
         answer = { report: JSON.parse(report), output: await sink.finish() }
       } catch (err) {
         await sink.discard()
