@@ -71,6 +71,7 @@ export class Core {
       const worker = this.worker = startWorker(base, BUILD)
       worker.onerror = e => this.fail({ kind: 'internal', message: e.message || text.errors.start })
       worker.onmessage = ({ data }: MessageEvent<Response>) => {
+        if ('loaded' in data) return
         if ('ready' in data) resolve()
         else if ('fatal' in data) this.fail(data.fatal)
         else this.receive(data)

@@ -30,11 +30,14 @@ class Remote {
   private pending = new Map<number, { resolve(a: Answer): void, reject(f: Failure): void }>()
   private next = 1
   private dead: Failure | undefined
+  /** What waits until the worker is loaded. */
+  private waiting: [ToHand, Transferable[]][] | undefined = []
 
   constructor(address: Address, module: WebAssembly.Module) {
     this.worker = startWorker(address.base, address.version)
     this.worker.onerror = e => this.died({ kind: 'internal', message: e.message || 'a worker stopped' })
     this.worker.onmessage = ({ data }: MessageEvent<FromHand>) => {
+      if ('loaded' in data) return this.loaded()
       if ('fatal' in data) return this.died(data.fatal)
       const p = this.pending.get(data.id)
       this.pending.delete(data.id)
@@ -50,7 +53,16 @@ class Remote {
     this.pending.clear()
   }
 
-  send(m: ToHand, transfer: Transferable[] = []) { this.worker.postMessage(m, transfer) }
+  send(m: ToHand, transfer: Transferable[] = []) {
+    if (this.waiting) this.waiting.push([m, transfer])
+    else this.worker.postMessage(m, transfer)
+  }
+
+  private loaded() {
+    const waiting = this.waiting ?? []
+    this.waiting = undefined
+    for (const [m, transfer] of waiting) this.send(m, transfer)
+  }
 
   /** Arrays whose bytes were taken go back, to be filled again. */
   call(tasks: string, spare: ArrayBuffer[]): Promise<Answer> {

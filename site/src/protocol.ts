@@ -91,6 +91,7 @@ export type Request = { [C in CallName]: { id: number, call: C, args: Calls[C]['
 
 /** Worker to page. */
 export type Response =
+  | { loaded: true }
   | { ready: true }
   | { fatal: Failure }
   | { id: number, answer: unknown }
@@ -105,6 +106,7 @@ export type ToHand =
 
 /** A hand to the leading worker. */
 export type FromHand =
+  | { loaded: true }
   | { fatal: Failure }
   | { id: number, text: string, bytes: Uint8Array[] }
   | { id: number, failure: Failure }

@@ -60,6 +60,9 @@ self.onmessage = e => {
   else serve(m).catch((err: unknown) => self.postMessage({ id: m.id, failure: failure(err) }))
 }
 
+/** Whoever started this worker sends nothing before: Firefox loses what comes to a worker's worker that is still loading. */
+self.postMessage({ loaded: true })
+
 async function lead(start: Address) {
   address = start
   speak(start.language)
