@@ -5,6 +5,7 @@
 
 import type { Address, Failure, FromHand, Input, ToHand } from './protocol'
 import type { Memory, Reading } from './reader'
+import { text } from './text'
 
 /** What the core calls; wasm/hand.go is the other side. One parcel at a time goes through each. */
 export interface Hand {
@@ -29,13 +30,13 @@ class Remote {
   private worker: Worker
   private pending = new Map<number, { resolve(a: Answer): void, reject(f: Failure): void }>()
   private next = 1
-  private dead: Failure | undefined
+  dead: Failure | undefined
   /** What waits until the worker is loaded. */
   private waiting: [ToHand, Transferable[]][] | undefined = []
 
   constructor(address: Address, module: WebAssembly.Module) {
     this.worker = startWorker(address.base, address.version)
-    this.worker.onerror = e => this.died({ kind: 'internal', message: e.message || 'a worker stopped' })
+    this.worker.onerror = e => this.died({ kind: 'internal', message: e.message || text.errors.stopped })
     this.worker.onmessage = ({ data }: MessageEvent<FromHand>) => {
       if ('loaded' in data) return this.loaded()
       if ('fatal' in data) return this.died(data.fatal)
@@ -82,6 +83,7 @@ export class Hands {
 
   /** Sees to it that there are so many; they start while something else is done. A browser in which workers have none does without. */
   enlist(n: number, address: Address, module: WebAssembly.Module) {
+    this.remotes = this.remotes.filter(r => !r.dead)
     while (this.remotes.length < n && typeof Worker === 'function') this.remotes.push(new Remote(address, module))
   }
 
