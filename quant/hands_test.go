@@ -76,7 +76,7 @@ func distants(n int, files []*tensor.File) ([]executor.Hand, *atomic.Int64) {
 	return hands, did
 }
 
-// large has a weight of more than a parcel, whose blocks reach over all of it in recipes
+// large has a weight of more than a batch, whose blocks reach over all of it in recipes
 // that say so, and small tensors around it.
 func large(t testing.TB, d tensor.DType, spoil func(values []float32)) []byte {
 	random := rand.New(rand.NewPCG(5, 6))
@@ -208,7 +208,7 @@ func TestHandsThatFail(t *testing.T) {
 	}
 }
 
-// More small tensors than a parcel takes.
+// More small tensors than a batch takes.
 func TestManySmallTensors(t *testing.T) {
 	var weights []testkit.Weight
 	for i := range 700 {

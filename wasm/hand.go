@@ -22,7 +22,7 @@ type hand struct {
 	index  map[*tensor.File]int
 }
 
-// perHand is how many parcels a hand is given ahead: while it computes one, the next is read.
+// perHand is how many batches a hand is given ahead: while it computes one, the next is read.
 const perHand = 2
 
 func newHands(list safejs.Value, files []*tensor.File) ([]convert.Hand, error) {

@@ -17,7 +17,7 @@ import (
 // side.
 type helper struct {
 	inputs []*tensor.File
-	mu     sync.Mutex // one parcel at a time; the next is read meanwhile
+	mu     sync.Mutex // one batch at a time; the next is read meanwhile
 	worker convert.Worker
 }
 

@@ -12,7 +12,7 @@ import "encoding/json"
 //	nibble.inspect(files: File[])                          -> Promise<Inspection as JSON>
 //	nibble.plan(request as JSON)                           -> Promise<report.json's shape, errors null>
 //	nibble.measure(names as JSON)                          -> Promise<{name: figures} as JSON>
-//	nibble.convert(name, hash, zip, sink, progress, hands, parcel) -> Promise<report.json>
+//	nibble.convert(name, hash, zip, sink, progress, hands, batch) -> Promise<report.json>
 //	nibble.report(form: "csv" | "html")                    -> Promise<text as JSON>
 //	nibble.python(name)                                    -> Promise<text as JSON>
 //	nibble.config()                                        -> Promise<Config as JSON>
@@ -36,7 +36,7 @@ import "encoding/json"
 // Hands are other workers with an instance each, in which files and work are called: do(tasks
 // as JSON) -> Promise<results as JSON>, then take(at, n), which copies what work put out:
 // put(at, n) any number of times. Both sides speak of files by their index. With no hands the
-// instance does the work itself. parcel is how many bytes of source one is given at a time.
+// instance does the work itself. batch is how many bytes of source one is given at a time.
 //
 // A Promise is rejected with {kind: "format" | "unsupported" | "machine" | "internal", message}.
 const Protocol = 4

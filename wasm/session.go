@@ -156,7 +156,7 @@ func (s *session) measure(args []safejs.Value) (any, error) {
 	return quant.Measure(ctx, s.job, names, 2)
 }
 
-// convert(name, hash, zip, sink, progress, hands, parcel) streams the output into the sink's files.
+// convert(name, hash, zip, sink, progress, hands, batch) streams the output into the sink's files.
 func (s *session) convert(args []safejs.Value) (any, error) {
 	if s.job == nil {
 		return nil, errOrder
@@ -178,13 +178,13 @@ func (s *session) convert(args []safejs.Value) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	parcel, err := args[6].Int()
+	batch, err := args[6].Int()
 	if err != nil {
 		return nil, err
 	}
 	s.interrupt()
 	// Without hands, two goroutines share the one thread: one reads while the other computes.
-	o := quant.Options{Name: name, Workers: 2, Hands: hands, Parcel: int64(parcel), Hash: hash, Progress: progress(args[4])}
+	o := quant.Options{Name: name, Workers: 2, Hands: hands, Batch: int64(batch), Hash: hash, Progress: progress(args[4])}
 	var r *report.Report
 	if zipped {
 		r, err = zipInto(s.job, out, o)

@@ -30,7 +30,7 @@ type Progress func(done, total int64)
 type Options struct {
 	Workers  int    // goroutines of this process; at least 1
 	Hands    []Hand // instead of them
-	Parcel   int64  // bytes of source that a hand is given at a time; 0 for the default
+	Batch    int64  // bytes of source that a hand is given at a time; 0 for the default
 	Progress Progress
 }
 
@@ -46,11 +46,11 @@ func (o *Options) hands() []Hand {
 	return hands
 }
 
-func (o *Options) parcel() int64 {
-	if o.Parcel > 0 {
-		return o.Parcel
+func (o *Options) batch() int64 {
+	if o.Batch > 0 {
+		return o.Batch
 	}
-	return defaultParcel
+	return defaultBatch
 }
 
 // maxHistograms bounds how many tensors have histograms, which take 1 kB each.
@@ -89,16 +89,16 @@ func Run(ctx context.Context, p *plan.Plan, l *container.Layout, w io.Writer, o 
 	}
 	x := &executor{plan: p, out: out, costs: make([]Cost, len(p.Entries)), progress: o.Progress}
 	x.total = Work(p, l)
-	s := sequence{plan: p, step: Quantize, parcel: o.parcel(), histograms: len(p.Entries) <= maxHistograms}
-	for parcel := range start(ctx, s.parcels(apart(l.Runs)), o.hands()) {
-		if err := parcel.wait(ctx); err != nil {
+	s := sequence{plan: p, step: Quantize, batch: o.batch(), histograms: len(p.Entries) <= maxHistograms}
+	for batch := range start(ctx, s.batches(apart(l.Runs)), o.hands()) {
+		if err := batch.wait(ctx); err != nil {
 			return nil, err
 		}
-		for i, j := range parcel.jobs {
-			if err := x.write(j, parcel.results[i]); err != nil {
+		for i, j := range batch.jobs {
+			if err := x.write(j, batch.results[i]); err != nil {
 				return nil, err
 			}
-			parcel.results[i].Release()
+			batch.results[i].Release()
 		}
 	}
 	if err := ctx.Err(); err != nil {

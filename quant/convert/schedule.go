@@ -7,15 +7,15 @@ import (
 	"nibble/quant/container"
 )
 
-// defaultParcel is how many bytes of source a hand is given at a time when the options do not
+// defaultBatch is how many bytes of source a hand is given at a time when the options do not
 // say. What it makes of them is at most half as many.
-const defaultParcel = 32 << 20
+const defaultBatch = 32 << 20
 
-// parcelTasks bounds how many small tensors are given at a time.
-const parcelTasks = 128
+// batchTasks bounds how many small tensors are given at a time.
+const batchTasks = 128
 
-// parcel is what a hand is given at a time.
-type parcel struct {
+// batch is what a hand is given at a time.
+type batch struct {
 	jobs    []*job
 	bytes   int64 // by weight
 	band    *band // whose ranges it measures; nil for most
@@ -24,15 +24,15 @@ type parcel struct {
 	done    chan struct{}
 }
 
-func (p *parcel) add(j *job) {
+func (p *batch) add(j *job) {
 	p.jobs = append(p.jobs, j)
 	p.bytes += j.task.weight()
 }
 
-func (p *parcel) full(limit int64) bool { return p.bytes >= limit || len(p.jobs) >= parcelTasks }
+func (p *batch) full(limit int64) bool { return p.bytes >= limit || len(p.jobs) >= batchTasks }
 
 // wait waits until it is done.
-func (p *parcel) wait(ctx context.Context) error {
+func (p *batch) wait(ctx context.Context) error {
 	select {
 	case <-p.done:
 		return p.err
@@ -41,16 +41,16 @@ func (p *parcel) wait(ctx context.Context) error {
 	}
 }
 
-// parcels are all tasks of some runs, in their order. The ranges of a band come before the
+// batches are all tasks of some runs, in their order. The ranges of a band come before the
 // tasks of the unit ahead of it, so that its scales are there when its turn comes.
-func (s *sequence) parcels(runs []container.Run) iter.Seq[*parcel] {
-	return func(yield func(*parcel) bool) {
-		p := &parcel{}
+func (s *sequence) batches(runs []container.Run) iter.Seq[*batch] {
+	return func(yield func(*batch) bool) {
+		p := &batch{}
 		pack := func(u *unit) bool {
 			for _, j := range u.jobs {
-				if p.add(j); p.full(s.parcel) {
+				if p.add(j); p.full(s.batch) {
 					full := p
-					if p = (&parcel{}); !yield(full) {
+					if p = (&batch{}); !yield(full) {
 						return false
 					}
 				}
@@ -59,8 +59,8 @@ func (s *sequence) parcels(runs []container.Run) iter.Seq[*parcel] {
 		}
 		ahead := &unit{}
 		for u := range s.units(runs) {
-			for _, t := range u.band.measuring(s.parcel) {
-				m := &parcel{band: u.band}
+			for _, t := range u.band.measuring(s.batch) {
+				m := &batch{band: u.band}
 				if m.add(&job{task: t}); !yield(m) {
 					return
 				}
@@ -76,10 +76,10 @@ func (s *sequence) parcels(runs []container.Run) iter.Seq[*parcel] {
 	}
 }
 
-// start gives parcels to hands as these come free. The channel it returns carries those
+// start gives batches to hands as these come free. The channel it returns carries those
 // that make a part of the output in their order, at most a few ahead of the writer.
-func start(ctx context.Context, parcels iter.Seq[*parcel], hands []Hand) <-chan *parcel {
-	todo, order := make(chan *parcel), make(chan *parcel, len(hands))
+func start(ctx context.Context, batches iter.Seq[*batch], hands []Hand) <-chan *batch {
+	todo, order := make(chan *batch), make(chan *batch, len(hands))
 	for _, h := range hands {
 		go func() {
 			for p := range todo {
@@ -90,7 +90,7 @@ func start(ctx context.Context, parcels iter.Seq[*parcel], hands []Hand) <-chan 
 	go func() {
 		defer close(todo)
 		defer close(order)
-		for p := range parcels {
+		for p := range batches {
 			p.done = make(chan struct{})
 			if !p.ready(ctx) || !send(ctx, todo, p) {
 				return
@@ -103,7 +103,7 @@ func start(ctx context.Context, parcels iter.Seq[*parcel], hands []Hand) <-chan 
 	return order
 }
 
-func send(ctx context.Context, to chan<- *parcel, p *parcel) bool {
+func send(ctx context.Context, to chan<- *batch, p *batch) bool {
 	select {
 	case to <- p:
 		return true
@@ -112,8 +112,8 @@ func send(ctx context.Context, to chan<- *parcel, p *parcel) bool {
 	}
 }
 
-// ready waits for the scales that a parcel needs. Their ranges were sent before it.
-func (p *parcel) ready(ctx context.Context) bool {
+// ready waits for the scales that a batch needs. Their ranges were sent before it.
+func (p *batch) ready(ctx context.Context) bool {
 	p.results = make([]*Result, len(p.jobs))
 	for i, j := range p.jobs {
 		if j.band == nil {
@@ -137,7 +137,7 @@ func (p *parcel) ready(ctx context.Context) bool {
 }
 
 // run has a hand do what has no result yet.
-func (p *parcel) run(ctx context.Context, h Hand) {
+func (p *batch) run(ctx context.Context, h Hand) {
 	defer close(p.done)
 	var tasks []*Task
 	for i, j := range p.jobs {

@@ -35,7 +35,7 @@ type unit struct {
 type sequence struct {
 	plan       *plan.Plan
 	step       Step  // Quantize, or Check
-	parcel     int64 // bytes of source that a hand is given at a time
+	batch      int64 // bytes of source that a hand is given at a time
 	histograms bool  // are to be counted
 }
 
@@ -47,7 +47,7 @@ func (s *sequence) units(runs []container.Run) iter.Seq[*unit] {
 			var units []*unit
 			switch {
 			case r.Entry < 0:
-				units = cut(&Task{Step: Copy, Parts: partsOf(r)}, nil, s.parcel)
+				units = cut(&Task{Step: Copy, Parts: partsOf(r)}, nil, s.batch)
 			case s.plan.Entries[r.Entry].Quantize:
 				r.entry = &s.plan.Entries[r.Entry]
 				units = s.quantize(r)
@@ -57,7 +57,7 @@ func (s *sequence) units(runs []container.Run) iter.Seq[*unit] {
 				if t.Contiguous() {
 					t = t.Flat()
 				}
-				units = cut(&Task{Step: Copy, Parts: partsOf(r), Tensor: t}, tile.Cut(t, 1), s.parcel)
+				units = cut(&Task{Step: Copy, Parts: partsOf(r), Tensor: t}, tile.Cut(t, 1), s.batch)
 			}
 			units[0].jobs[0].first = true
 			last := units[len(units)-1].jobs
@@ -86,7 +86,7 @@ func partsOf(r *run) (parts []Part) {
 	return parts
 }
 
-// cut gives each task so many tiles that they fit into a parcel.
+// cut gives each task so many tiles that they fit into a batch.
 func cut(like *Task, tiles []tile.Tile, limit int64) []*unit {
 	u := &unit{}
 	for from := 0; from < len(tiles) || from == 0; {
@@ -109,7 +109,7 @@ func cut(like *Task, tiles []tile.Tile, limit int64) []*unit {
 }
 
 // quantize cuts a weight. Where a row of blocks fits no tile it is a band, which one hand
-// measures and quantizes when it fits a parcel, and several do when not.
+// measures and quantizes when it fits a batch, and several do when not.
 func (s *sequence) quantize(r *run) (units []*unit) {
 	e := r.entry
 	like := &Task{Step: s.step, Tensor: e.Tensor, Scheme: e.Scheme, Grid: e.Grid}
@@ -121,17 +121,17 @@ func (s *sequence) quantize(r *run) (units []*unit) {
 	}
 	g, size := e.Grid, e.Tensor.DType.Size()
 	if g.BlockRows*g.Row()*size <= tile.Bytes {
-		return cut(like, tile.Cut(e.Tensor, g.BlockRows), s.parcel)
+		return cut(like, tile.Cut(e.Tensor, g.BlockRows), s.batch)
 	}
 	like.Banded = true
 	for row := int64(0); row < g.Rows; row += g.BlockRows {
 		tiles := tile.Rows(e.Tensor, row, row+g.BlockRows, 1)
-		if g.BlockRows*g.Row()*size <= s.parcel {
-			units = append(units, cut(like, tiles, s.parcel)...)
+		if g.BlockRows*g.Row()*size <= s.batch {
+			units = append(units, cut(like, tiles, s.batch)...)
 			continue
 		}
 		b := &band{like: *like, ready: make(chan struct{}), tiles: tiles}
-		cuts := cut(like, tiles, s.parcel)
+		cuts := cut(like, tiles, s.batch)
 		if s.step == Check {
 			cuts = []*unit{{jobs: []*job{{task: &Task{Step: Check, Tensor: e.Tensor, Banded: true}}}}}
 		}
@@ -146,12 +146,12 @@ func (s *sequence) quantize(r *run) (units []*unit) {
 	return units
 }
 
-// band is a row of blocks that is larger than a parcel.
+// band is a row of blocks that is larger than a batch.
 type band struct {
 	like  Task
 	tiles []tile.Tile
-	left  atomic.Int64 // parcels that are not measured
-	parts []*parcel
+	left  atomic.Int64 // batches that are not measured
+	parts []*batch
 
 	ready  chan struct{} // closed when what follows is there
 	params Params
@@ -171,13 +171,13 @@ func (b *band) measuring(limit int64) (tasks []*Task) {
 			tasks = append(tasks, j.task)
 		}
 	}
-	b.parts = make([]*parcel, len(tasks))
+	b.parts = make([]*batch, len(tasks))
 	b.left.Store(int64(len(tasks)))
 	return tasks
 }
 
-// measured takes a parcel of ranges; the last one makes the scales.
-func (b *band) measured(p *parcel) {
+// measured takes a batch of ranges; the last one makes the scales.
+func (b *band) measured(p *batch) {
 	left := b.left.Add(-1)
 	b.parts[left] = p
 	if left > 0 {

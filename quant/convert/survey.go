@@ -20,14 +20,14 @@ func Survey(ctx context.Context, p *plan.Plan, o Options) (map[string]string, er
 		}
 	}
 	unfit, done, total := map[string]string{}, int64(0), Weights(p)
-	s := sequence{plan: p, step: Check, parcel: o.parcel()}
-	for parcel := range start(ctx, s.parcels(runs), o.hands()) {
-		if err := parcel.wait(ctx); err != nil {
+	s := sequence{plan: p, step: Check, batch: o.batch()}
+	for batch := range start(ctx, s.batches(runs), o.hands()) {
+		if err := batch.wait(ctx); err != nil {
 			return nil, err
 		}
-		for i, j := range parcel.jobs {
+		for i, j := range batch.jobs {
 			t := j.run.entry.Tensor
-			if what := parcel.results[i].Unfit; what != "" && unfit[t.Name] == "" {
+			if what := batch.results[i].Unfit; what != "" && unfit[t.Name] == "" {
 				unfit[t.Name] = what
 			}
 			if j.last {

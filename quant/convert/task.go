@@ -16,7 +16,7 @@ import (
 type Task struct {
 	Step   Step
 	Tensor *tensor.Tensor // what the tiles are cut from: kept dense tensors are flat
-	Tiles  []tile.Tile    // that fit into a parcel, or one
+	Tiles  []tile.Tile    // that fit into a batch, or one
 	Parts  []Part         // what is to be made, for Copy and Quantize
 
 	// for weights that are quantized
@@ -87,7 +87,7 @@ func (t *Task) bytes() (n int64) {
 	return n
 }
 
-// weight is how much of a parcel a task takes, in bytes.
+// weight is how much of a batch a task takes, in bytes.
 func (t *Task) weight() int64 {
 	n := t.bytes()
 	if len(t.Parts) == 0 || t.Tensor == nil {

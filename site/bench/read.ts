@@ -7,7 +7,7 @@ interface Job { file: File, worker: number, workers: number, tile: number, ahead
 
 const memory = new WebAssembly.Memory({ initial: 64 })
 
-/** This worker's share of the parcels; some are read ahead. */
+/** This worker's share of the batches; some are read ahead. */
 self.onmessage = ({ data }: MessageEvent<Job>) => {
   readAll(data).then(() => self.postMessage('done'), (err: unknown) => self.postMessage(String(err)))
 }
@@ -15,16 +15,16 @@ self.onmessage = ({ data }: MessageEvent<Job>) => {
 async function readAll({ file, worker, workers, tile, ahead }: Job) {
   const reading = await chooseReading([{ name: file.name, blob: file }])
   readBy(reading)
-  const { parcel } = reading
+  const { batch } = reading
   const source = sourceOf({ name: file.name, blob: file }, () => memory.buffer as ArrayBuffer)
-  const end = (at: number) => Math.min(at + parcel, file.size)
-  let next = worker * parcel
+  const end = (at: number) => Math.min(at + batch, file.size)
+  let next = worker * batch
   const queue: number[] = []
   for (;;) {
     while (queue.length < ahead && next < file.size) {
       source.ahead(next, end(next))
       queue.push(next)
-      next += workers * parcel
+      next += workers * batch
     }
     const at = queue.shift()
     if (at === undefined) break

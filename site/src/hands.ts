@@ -7,13 +7,13 @@ import type { Address, Failure, FromHand, Input, ToHand } from './protocol'
 import type { Memory, Reading } from './reader'
 import { text } from './text'
 
-/** What the core calls; wasm/hand.go is the other side. One parcel at a time goes through each. */
+/** What the core calls; wasm/hand.go is the other side. One batch at a time goes through each. */
 export interface Hand {
   do(tasks: string): Promise<string>
   take(at: number, n: number): void
 }
 
-/** How many parcels a worker has at a time: while it computes one, the next is read. */
+/** How many batches a worker has at a time: while it computes one, the next is read. */
 const ahead = 2
 
 interface Answer { text: string, bytes: Uint8Array[] }

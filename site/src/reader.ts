@@ -25,7 +25,7 @@ export interface Out { add(bytes: Uint8Array): void }
 export type Way = 'stream' | 'slice' | 'sync'
 
 /** How a browser likes to be read, and how much at a time. */
-export interface Reading { way: Way, parcel: number }
+export interface Reading { way: Way, batch: number }
 
 let way: Way = 'slice'
 
@@ -69,7 +69,7 @@ export function sourceOf({ name, blob }: Input, memory: Memory): Source {
 
 const fetchSpan = (blob: Blob, from: number, to: number) => way === 'stream' ? stream(blob, from, to) : slice(blob, from, to)
 
-/** Arrays that were read into and are free. Their size is that of a parcel, and a little. */
+/** Arrays that were read into and are free. Their size is that of a batch, and a little. */
 const spare: ArrayBuffer[] = []
 let usual = 0
 
@@ -145,8 +145,8 @@ const rounds = 3
 /** A model that is smaller is read before the measurement would pay. */
 const worthIt = 256e6
 
-/** Parcels where a slice costs little, and where it costs much whatever its size. */
-const parcels = [16 << 20, 32 << 20] as const
+/** Batches where a slice costs little, and where it costs much whatever its size. */
+const batches = [16 << 20, 32 << 20] as const
 /** What is much, in ms, and how many slices are timed. */
 const costly = 0.03
 const cuts = 64
@@ -156,13 +156,13 @@ export async function chooseReading(files: Input[]): Promise<Reading> {
   const largest = files.reduce<Blob>((a, { blob }) => a.size >= blob.size ? a : blob, new Blob())
   const began = performance.now()
   for (let n = 0; n < cuts; n++) largest.slice(n, n + 1)
-  const parcel = (performance.now() - began) / cuts > costly ? parcels[1] : parcels[0]
+  const batch = (performance.now() - began) / cuts > costly ? batches[1] : batches[0]
   way = 'stream'
   try {
     await stream(largest, 0, Math.min(largest.size, 1))
-    return { way, parcel } // the way is slice when it stood still
+    return { way, batch } // the way is slice when it stood still
   } catch {
-    return { way: files.reduce((n, f) => n + f.blob.size, 0) < worthIt ? 'slice' : await timed(largest), parcel }
+    return { way: files.reduce((n, f) => n + f.blob.size, 0) < worthIt ? 'slice' : await timed(largest), batch }
   }
 }
 
@@ -187,5 +187,5 @@ async function timed(blob: Blob): Promise<Way> {
 
 export function readBy(r: Reading) {
   way = r.way
-  usual = r.parcel + (1 << 20)
+  usual = r.batch + (1 << 20)
 }

@@ -18,7 +18,7 @@ interface Core {
   inspect(files: Source[]): Promise<string>
   plan(request: string): Promise<string>
   measure(names: string): Promise<string>
-  convert(name: string, hash: boolean, zip: boolean, sink: CoreSink, progress: (done: number, total: number) => void, hands: Hand[], parcel: number): Promise<string>
+  convert(name: string, hash: boolean, zip: boolean, sink: CoreSink, progress: (done: number, total: number) => void, hands: Hand[], batch: number): Promise<string>
   report(form: string): Promise<string>
   python(name: string): Promise<string>
   config(): Promise<string>
@@ -151,7 +151,7 @@ async function serve(m: Request) {
         readBy(reading)
         const into = { create: sink.create, close: sink.close, write: (at: number, n: number) => sink.write(new Uint8Array(memory.buffer, at, n)) }
         // A sharded result that goes to no folder is one zip.
-        const report = await core.convert(name, hash, target.kind === 'private', into, progress, hands.lend(workers, inputs, reading), reading.parcel)
+        const report = await core.convert(name, hash, target.kind === 'private', into, progress, hands.lend(workers, inputs, reading), reading.batch)
         answer = { report: JSON.parse(report), output: await sink.finish() }
       } catch (err) {
         await sink.discard()
