@@ -12,13 +12,12 @@ import (
 	"nibble/quant/recipe"
 	"nibble/quant/tensor"
 	"nibble/quant/testkit"
-	"nibble/quant/tile"
 )
 
 // Weights whose blocks, rows or scales are larger than a tile are quantized in bounded
 // memory, to the same bytes as all at once.
 func TestWeightsLargerThanTiles(t *testing.T) {
-	const long = tile.Bytes/4 + 320*1001 // columns of a row that is more than a tile
+	const long = (2<<20)/4 + 320*1001 // columns of a row that is more than a tile
 	for _, c := range []struct {
 		rows, cols int64
 		config     string

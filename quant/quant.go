@@ -28,6 +28,7 @@ import (
 	"nibble/quant/recipe"
 	"nibble/quant/report"
 	"nibble/quant/tensor"
+	"nibble/quant/tile"
 	"nibble/quant/verify"
 )
 
@@ -80,7 +81,7 @@ type Options struct {
 	Name     string // of the output, for the report
 	Workers  int
 	Hands    []convert.Hand // do the work instead of workers of this process
-	Batch    int64          // bytes of source that one of either is given at a time; 0 for the default
+	Limits   tile.Limits    // sizes at which work is cut; zero is the default
 	Hash     bool           // sha256 of inputs and outputs; costs more than quantizing
 	Progress convert.Progress
 }
@@ -212,7 +213,7 @@ func Measure(ctx context.Context, j *Job, names []string, workers int) (map[stri
 
 // survey finds what the arithmetic cannot take and plans again with it kept.
 func (j *Job) survey(ctx context.Context, o Options, steps *progress) (*Job, error) {
-	unfit, err := convert.Survey(ctx, j.Plan, convert.Options{Workers: o.Workers, Hands: o.Hands, Batch: o.Batch, Progress: steps.next()})
+	unfit, err := convert.Survey(ctx, j.Plan, convert.Options{Workers: o.Workers, Hands: o.Hands, Limits: o.Limits, Progress: steps.next()})
 	if err != nil || len(unfit) == 0 {
 		return j, err
 	}

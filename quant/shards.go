@@ -156,7 +156,7 @@ func (x *writing) all(r *report.Report) error {
 func (x *writing) file(name string, p *plan.Plan, l *container.Layout) ([]convert.Cost, report.File, error) {
 	var costs []convert.Cost
 	f, err := x.begin(name, l.Bytes, func(w io.Writer) (err error) {
-		costs, err = convert.Run(x.ctx, p, l, w, convert.Options{Workers: x.options.Workers, Hands: x.options.Hands, Batch: x.options.Batch, Progress: x.steps.next()})
+		costs, err = convert.Run(x.ctx, p, l, w, convert.Options{Workers: x.options.Workers, Hands: x.options.Hands, Limits: x.options.Limits, Progress: x.steps.next()})
 		return err
 	})
 	f.Format = l.Name

@@ -21,6 +21,7 @@ import (
 	"nibble/quant/recipe"
 	"nibble/quant/report"
 	"nibble/quant/tensor"
+	"nibble/quant/tile"
 )
 
 // session is what one worker works on.
@@ -184,7 +185,7 @@ func (s *session) convert(args []safejs.Value) (any, error) {
 	}
 	s.interrupt()
 	// Without hands, two goroutines share the one thread: one reads while the other computes.
-	o := quant.Options{Name: name, Workers: 2, Hands: hands, Batch: int64(batch), Hash: hash, Progress: progress(args[4])}
+	o := quant.Options{Name: name, Workers: 2, Hands: hands, Limits: tile.Limits{Batch: int64(batch)}, Hash: hash, Progress: progress(args[4])}
 	var r *report.Report
 	if zipped {
 		r, err = zipInto(s.job, out, o)

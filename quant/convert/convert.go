@@ -20,6 +20,7 @@ import (
 	"nibble/quant/kernel"
 	"nibble/quant/plan"
 	"nibble/quant/tensor"
+	"nibble/quant/tile"
 )
 
 // Progress is called from one goroutine with the bytes of source read and written out
@@ -30,7 +31,7 @@ type Progress func(done, total int64)
 type Options struct {
 	Workers  int    // goroutines of this process; at least 1
 	Hands    []Hand // instead of them
-	Batch    int64  // bytes of source that a hand is given at a time; 0 for the default
+	Limits   tile.Limits
 	Progress Progress
 }
 
@@ -41,23 +42,10 @@ func (o *Options) hands() []Hand {
 	}
 	hands := make([]Hand, max(o.Workers, 1))
 	for i := range hands {
-		hands[i] = &Worker{}
+		hands[i] = &Worker{Limits: o.Limits}
 	}
 	return hands
 }
-
-func (o *Options) batch() int64 {
-	if o.Batch > 0 {
-		return o.Batch
-	}
-	return defaultBatch
-}
-
-// maxHistograms bounds how many tensors have histograms, which take 1 kB each.
-const maxHistograms = 1 << 14
-
-// maxHeld bounds what the pieces of a run that wait for their turn may take, in bytes.
-const maxHeld = 16 << 20
 
 // Cost is what quantizing one entry of the plan cost; its Count is 0 when it was kept.
 type Cost struct {
@@ -89,8 +77,9 @@ func Run(ctx context.Context, p *plan.Plan, l *container.Layout, w io.Writer, o 
 	}
 	x := &executor{plan: p, out: out, costs: make([]Cost, len(p.Entries)), progress: o.Progress}
 	x.total = Work(p, l)
-	s := sequence{plan: p, step: Quantize, batch: o.batch(), histograms: len(p.Entries) <= maxHistograms}
-	for batch := range start(ctx, s.batches(apart(l.Runs)), o.hands()) {
+	limits := o.Limits.Filled()
+	s := sequence{plan: p, step: Quantize, limits: limits, histograms: len(p.Entries) <= limits.Histograms}
+	for batch := range start(ctx, s.batches(apart(l.Runs, limits.Held)), o.hands()) {
 		if err := batch.wait(ctx); err != nil {
 			return nil, err
 		}
@@ -116,14 +105,15 @@ func Work(p *plan.Plan, l *container.Layout) (n int64) {
 	return n
 }
 
-// apart gives each piece of a run a run of its own where the others could not wait.
-func apart(runs []container.Run) (out []container.Run) {
+// apart gives each piece of a run a run of its own where the others could not wait: they would take
+// more than limit bytes.
+func apart(runs []container.Run, limit int64) (out []container.Run) {
 	for _, r := range runs {
 		held := int64(0)
 		for i := range r.Pieces[1:] {
 			held += r.Pieces[1+i].Bytes()
 		}
-		if held <= maxHeld {
+		if held <= limit {
 			out = append(out, r)
 			continue
 		}

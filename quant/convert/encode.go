@@ -8,7 +8,7 @@ import (
 
 // encode makes the tile's share of a part.
 func (q *quantized[T]) encode(p Part) []byte {
-	own := !q.task.Banded || q.leads // the scales are told once
+	own := q.task.Split == nil || q.leads // the scales are written once
 	switch p.Content {
 	case container.Dequantized:
 		return store(q.out, p.DType)
@@ -29,7 +29,7 @@ func (q *quantized[T]) encode(p Part) []byte {
 			return q.zp
 		}
 	case container.RowScale:
-		if !q.task.Banded && q.task.Grid.BlockRows == 1 {
+		if q.task.Split == nil && q.task.Grid.BlockRows == 1 {
 			return store(q.scale, p.DType)
 		}
 		var out []T
@@ -39,7 +39,7 @@ func (q *quantized[T]) encode(p Part) []byte {
 		}
 		return store(out, p.DType)
 	case container.PackedZeroPoint: // packed by whoever writes it
-		if !q.task.Banded && q.task.Grid.BlockRows == 1 {
+		if q.task.Split == nil && q.task.Grid.BlockRows == 1 {
 			return q.zp
 		}
 		var out []byte
@@ -52,9 +52,9 @@ func (q *quantized[T]) encode(p Part) []byte {
 	return nil // literals
 }
 
-// rowsBegun is how many rows begin in the tile.
+// rowsBegun is how many rows begin in the tile; where the row is in parts, those of the part.
 func (q *quantized[T]) rowsBegun() int {
-	if q.tile.Col > 0 {
+	if q.tile.Col > int64(q.firstBlock())*q.task.Grid.Run() {
 		return 0
 	}
 	return int(q.tile.Rows)

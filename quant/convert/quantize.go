@@ -2,6 +2,7 @@ package convert
 
 import (
 	"context"
+	"fmt"
 	"iter"
 
 	"nibble/quant/container"
@@ -10,14 +11,10 @@ import (
 	"nibble/quant/tile"
 )
 
-// piece is about how many weights go through the kernels at a time: few enough that they
-// stay in the cache that is nearest to the processor.
-const piece = 16384
-
 // quantize does the steps Quantize, Measure and Check.
 func quantize[T kernel.Float](ctx context.Context, w *Worker, b *values[T], t *Task, r *Result) error {
 	a := arith(t)
-	if t.Banded && t.Params == nil {
+	if t.Split != nil && t.Split.Params == nil {
 		if err := measure(ctx, w, b, t); err != nil {
 			return err
 		}
@@ -26,7 +23,7 @@ func quantize[T kernel.Float](ctx context.Context, w *Worker, b *values[T], t *T
 			return nil
 		}
 		scales(t, w, b, len(b.low))
-		if r.Unfit = blockParams(t, a, b.low, b.high, b.scale, w.zeroPoints); r.Unfit != "" || t.Step == Check {
+		if r.Unfit = kernel.Fit(a, b.low, b.high, b.scale, w.zeroPoints); r.Unfit != "" || t.Step == Check {
 			return nil
 		}
 	}
@@ -34,11 +31,13 @@ func quantize[T kernel.Float](ctx context.Context, w *Worker, b *values[T], t *T
 		if err := w.read(ctx, t, x); err != nil {
 			return err
 		}
-		q := quantized[T]{task: t, arith: a, tile: x, leads: t.Leads && i == 0}
-		if t.Params != nil {
-			q.scale, q.zp = viewOf[T](t.Params.Scale), t.Params.ZeroPoint
-		} else if t.Banded {
+		q := quantized[T]{task: t, arith: a, tile: x}
+		if p := t.Split; p != nil {
+			q.leads = p.Leads && i == 0
 			q.scale, q.zp = b.scale, w.zeroPoints
+			if p.Params != nil {
+				q.scale, q.zp = viewOf[T](p.Params.Scale), p.Params.ZeroPoint
+			}
 		}
 		if r.Unfit = q.run(w, b, r); r.Unfit != "" {
 			return nil
@@ -58,26 +57,40 @@ func quantize[T kernel.Float](ctx context.Context, w *Worker, b *values[T], t *T
 	return nil
 }
 
-// measure finds the ranges of the row of blocks that the tiles are part of.
+// measure finds the ranges of the blocks that the tiles are part of.
 func measure[T kernel.Float](ctx context.Context, w *Worker, b *values[T], t *Task) error {
-	across := int(t.Grid.Across())
-	b.low, b.high = grow(b.low, across), grow(b.high, across)
+	if err := t.measurable(); err != nil {
+		return err
+	}
+	first, blocks := int(t.Split.Block), int(t.Split.Blocks)
+	b.low, b.high = grow(b.low, blocks), grow(b.high, blocks)
 	kernel.Reset(b.low, b.high)
 	for _, x := range t.Tiles {
 		if err := w.read(ctx, t, x); err != nil {
 			return err
 		}
-		if across == 1 {
-			for from, to := range pieces(x.Elements(t.Tensor), 1) {
+		if blocks == 1 {
+			for from, to := range chunks(x.Elements(t.Tensor), 1, w.chunk()) {
 				kernel.Range(valuesOf(w, b, t, from, to), to-from, b.low, b.high)
 			}
 			continue
 		}
 		for s := range segments(t.Grid, x, valuesOf(w, b, t, 0, x.Elements(t.Tensor))) {
 			s.blocks(t.Grid, func(part []T, block, count, length int) {
-				kernel.Range(part, length, b.low[block:block+count], b.high[block:block+count])
+				at := block - first
+				kernel.Range(part, length, b.low[at:at+count], b.high[at:at+count])
 			})
 		}
+	}
+	return nil
+}
+
+// measurable refuses scales that would be made of a part of their blocks: no such task is given, and
+// the wrong numbers would look like right ones.
+func (t *Task) measurable() error {
+	covered := t.bytes() / t.Tensor.DType.Size()
+	if all := t.Split.Blocks * t.Grid.Run() * t.Grid.BlockRows; t.Step != Measure && (!t.Split.Whole || covered != all) {
+		return fmt.Errorf("internal error: tensor %q would be measured over %d of %d weights; please report it", t.Tensor.Name, covered, all)
 	}
 	return nil
 }
@@ -91,10 +104,10 @@ func scales[T kernel.Float](t *Task, w *Worker, b *values[T], n int) {
 	}
 }
 
-// pieces cuts n values into parts of about piece, each a multiple of step. What is left of
-// a multiple of 8 comes last, for the kernels to be quick with all before it.
-func pieces(n, step int) iter.Seq2[int, int] {
-	size := max(piece/step, 1) * step
+// chunks cuts n values into parts of about size, each a multiple of step. What is left of a
+// multiple of 8 comes last, for the kernels to be quick with all before it.
+func chunks(n, step, size int) iter.Seq2[int, int] {
+	size = max(size/step, 1) * step
 	return func(yield func(from, to int) bool) {
 		for from := 0; from < n; {
 			to := min(from+size, n)
@@ -114,8 +127,8 @@ type quantized[T kernel.Float] struct {
 	task  *Task
 	arith kernel.Arith
 	tile  tile.Tile
-	leads bool // its row of blocks
-	scale []T  // of the blocks of the tile, or of the row of blocks that it is part of
+	leads bool // it is the first of its task's split blocks
+	scale []T  // of the blocks of the tile, or of the task's split blocks
 	zp    []byte
 	codes []byte
 	out   []T // dequantized, where that is a part
@@ -137,8 +150,8 @@ func (q *quantized[T]) run(w *Worker, b *values[T], r *Result) (unfit string) {
 			r.Histogram = kernel.NewHistogram(t.Histogram)
 		}
 	}
-	if !t.Banded {
-		count := n / int(t.Grid.Row()) / int(t.Grid.BlockRows) * int(t.Grid.Across())
+	if t.Split == nil {
+		count := n / int(t.Grid.Run()*t.Grid.BlockRows)
 		scales(t, w, b, count)
 		b.low, b.high = grow(b.low, count), grow(b.high, count)
 		kernel.Reset(b.low, b.high)
@@ -152,8 +165,8 @@ func (q *quantized[T]) run(w *Worker, b *values[T], r *Result) (unfit string) {
 	}
 	switch {
 	case !weights:
-	case t.Banded && t.Grid.Across() == 1:
-		for from, to := range pieces(n, 1) {
+	case t.Split != nil && t.Split.Blocks == 1:
+		for from, to := range chunks(n, 1, w.chunk()) {
 			q.part(b, r, valuesOf(w, b, t, from, to), from, to-from, q.scale, q.zp)
 		}
 	default:
@@ -162,15 +175,15 @@ func (q *quantized[T]) run(w *Worker, b *values[T], r *Result) (unfit string) {
 	return ""
 }
 
-// stream is for blocks of one row: a piece at a time is measured and quantized.
+// stream is for blocks of one row: a chunk at a time is measured and quantized.
 func (q *quantized[T]) stream(w *Worker, b *values[T], r *Result, weights bool) string {
 	t, run := q.task, int(q.task.Grid.Run())
-	for from, to := range pieces(q.tile.Elements(t.Tensor), run) {
+	for from, to := range chunks(q.tile.Elements(t.Tensor), run, w.chunk()) {
 		src := valuesOf(w, b, t, from, to)
 		i, k := from/run, to/run
 		zp := part(q.zp, i, k)
 		kernel.Range(src, run, b.low[i:k], b.high[i:k])
-		if unfit := blockParams(t, q.arith, b.low[i:k], b.high[i:k], q.scale[i:k], zp); unfit != "" {
+		if unfit := kernel.Fit(q.arith, b.low[i:k], b.high[i:k], q.scale[i:k], zp); unfit != "" {
 			return unfit
 		}
 		if weights {
@@ -188,7 +201,7 @@ func (q *quantized[T]) tall(src []T, b *values[T]) string {
 		at := r / int(g.BlockRows) * across
 		kernel.Range(src[r*row:(r+1)*row], int(g.Run()), b.low[at:at+across], b.high[at:at+across])
 	}
-	return blockParams(q.task, q.arith, b.low, b.high, q.scale, q.zp)
+	return kernel.Fit(q.arith, b.low, b.high, q.scale, q.zp)
 }
 
 // grid quantizes row by row.
@@ -196,8 +209,9 @@ func (q *quantized[T]) grid(b *values[T], r *Result, src []T) {
 	g := q.task.Grid
 	for s := range segments(g, q.tile, src) {
 		scale, zp := q.blocks(s.row)
-		at := s.at
+		at, first := s.at, q.firstBlock()
 		s.blocks(g, func(values []T, block, count, length int) {
+			block -= first
 			q.part(b, r, values, at, length, scale[block:block+count], part(zp, block, block+count))
 			at += len(values)
 		})
@@ -236,13 +250,22 @@ func (q *quantized[T]) preview(a kernel.Arith, src []T, run int, scale []T, zp, 
 	kernel.Measure(a, any(src).([]float32), rounded, run, any(scale).([]float32), e)
 }
 
-// blocks are the scales and zero points of row r of the tile.
+// blocks are the scales and zero points of row r of the tile, from firstBlock on.
 func (q *quantized[T]) blocks(r int) ([]T, []byte) {
-	across, at := int(q.task.Grid.Across()), 0
-	if !q.task.Banded {
-		at = r / int(q.task.Grid.BlockRows) * across
+	if q.task.Split != nil {
+		return q.scale, q.zp
 	}
+	across := int(q.task.Grid.Across())
+	at := r / int(q.task.Grid.BlockRows) * across
 	return q.scale[at : at+across], part(q.zp, at, at+across)
+}
+
+// firstBlock is which block of the row the scales begin with.
+func (q *quantized[T]) firstBlock() int {
+	if q.task.Split != nil {
+		return int(q.task.Split.Block)
+	}
+	return 0
 }
 
 // part is zp[from:to] where there are zero points.

@@ -5,20 +5,14 @@ import (
 	"iter"
 
 	"nibble/quant/container"
+	"nibble/quant/tile"
 )
-
-// defaultBatch is how many bytes of source a hand is given at a time when the options do not
-// say. What it makes of them is at most half as many.
-const defaultBatch = 32 << 20
-
-// batchTasks bounds how many small tensors are given at a time.
-const batchTasks = 128
 
 // batch is what a hand is given at a time.
 type batch struct {
 	jobs    []*job
 	bytes   int64 // by weight
-	band    *band // whose ranges it measures; nil for most
+	split   *splitGroup // whose ranges it measures; nil for most
 	results []*Result
 	err     error
 	done    chan struct{}
@@ -29,7 +23,7 @@ func (p *batch) add(j *job) {
 	p.bytes += j.task.weight()
 }
 
-func (p *batch) full(limit int64) bool { return p.bytes >= limit || len(p.jobs) >= batchTasks }
+func (p *batch) full(l tile.Limits) bool { return p.bytes >= l.Batch || len(p.jobs) >= l.Tasks }
 
 // wait waits until it is done.
 func (p *batch) wait(ctx context.Context) error {
@@ -41,14 +35,14 @@ func (p *batch) wait(ctx context.Context) error {
 	}
 }
 
-// batches are all tasks of some runs, in their order. The ranges of a band come before the
+// batches are all tasks of some runs, in their order. The ranges of a split group come before the
 // tasks of the unit ahead of it, so that its scales are there when its turn comes.
 func (s *sequence) batches(runs []container.Run) iter.Seq[*batch] {
 	return func(yield func(*batch) bool) {
 		p := &batch{}
 		pack := func(u *unit) bool {
 			for _, j := range u.jobs {
-				if p.add(j); p.full(s.batch) {
+				if p.add(j); p.full(s.limits) {
 					full := p
 					if p = (&batch{}); !yield(full) {
 						return false
@@ -59,8 +53,8 @@ func (s *sequence) batches(runs []container.Run) iter.Seq[*batch] {
 		}
 		ahead := &unit{}
 		for u := range s.units(runs) {
-			for _, t := range u.band.measuring(s.batch) {
-				m := &batch{band: u.band}
+			for _, t := range u.split.measuring(s.limits.Batch) {
+				m := &batch{split: u.split}
 				if m.add(&job{task: t}); !yield(m) {
 					return
 				}
@@ -95,7 +89,7 @@ func start(ctx context.Context, batches iter.Seq[*batch], hands []Hand) <-chan *
 			if !p.ready(ctx) || !send(ctx, todo, p) {
 				return
 			}
-			if p.band == nil && !send(ctx, order, p) {
+			if p.split == nil && !send(ctx, order, p) {
 				return
 			}
 		}
@@ -116,21 +110,21 @@ func send(ctx context.Context, to chan<- *batch, p *batch) bool {
 func (p *batch) ready(ctx context.Context) bool {
 	p.results = make([]*Result, len(p.jobs))
 	for i, j := range p.jobs {
-		if j.band == nil {
+		if j.split == nil {
 			continue
 		}
 		select {
-		case <-j.band.ready:
+		case <-j.split.ready:
 		case <-ctx.Done():
 			return false
 		}
 		switch {
-		case j.band.err != nil:
-			p.err = j.band.err
-		case j.band.unfit != "":
-			p.results[i] = &Result{Unfit: j.band.unfit}
+		case j.split.err != nil:
+			p.err = j.split.err
+		case j.split.unfit != "":
+			p.results[i] = &Result{Unfit: j.split.unfit}
 		default:
-			j.task.Params = &j.band.params
+			j.task.Split.Params = &j.split.params
 		}
 	}
 	return true
@@ -156,7 +150,7 @@ func (p *batch) run(ctx context.Context, h Hand) {
 			}
 		}
 	}
-	if p.band != nil {
-		p.band.measured(p)
+	if p.split != nil {
+		p.split.measured(p)
 	}
 }

@@ -2,11 +2,11 @@ package convert
 
 import (
 	"iter"
-	"sync/atomic"
 
 	"nibble/quant/container"
 	"nibble/quant/kernel"
 	"nibble/quant/plan"
+	"nibble/quant/scheme"
 	"nibble/quant/tensor"
 	"nibble/quant/tile"
 )
@@ -21,22 +21,31 @@ type run struct {
 type job struct {
 	run         *run
 	task        *Task
-	band        *band // whose scales the task waits for; nil for most
-	first, last bool  // of its run
+	split       *splitGroup // whose scales the task waits for; nil for most
+	first, last bool        // of its run
 }
 
-// unit is jobs that come together: those of a band, or all of a run that has none.
+// unit is jobs that come together: those of a split group, or all of a run that has none.
 type unit struct {
-	jobs []*job
-	band *band
+	jobs  []*job
+	split *splitGroup
+}
+
+// unitOf makes jobs of tasks, which wait for the scales of a split group where there is one.
+func unitOf(tasks []*Task, g *splitGroup) *unit {
+	u := &unit{split: g}
+	for _, t := range tasks {
+		u.jobs = append(u.jobs, &job{task: t, split: g})
+	}
+	return u
 }
 
 // sequence makes the jobs of a file, in its order.
 type sequence struct {
 	plan       *plan.Plan
-	step       Step  // Quantize, or Check
-	batch      int64 // bytes of source that a hand is given at a time
-	histograms bool  // are to be counted
+	step       Step // Quantize, or Check
+	limits     tile.Limits
+	histograms bool // are to be counted
 }
 
 // units cut runs into tasks. A run without values is one task without tiles.
@@ -44,33 +53,53 @@ func (s *sequence) units(runs []container.Run) iter.Seq[*unit] {
 	return func(yield func(*unit) bool) {
 		for i := range runs {
 			r := &run{Run: &runs[i]}
-			var units []*unit
-			switch {
-			case r.Entry < 0:
-				units = cut(&Task{Step: Copy, Parts: partsOf(r)}, nil, s.batch)
-			case s.plan.Entries[r.Entry].Quantize:
+			if r.Entry >= 0 {
 				r.entry = &s.plan.Entries[r.Entry]
-				units = s.quantize(r)
-			default:
-				r.entry = &s.plan.Entries[r.Entry]
-				t := r.entry.Tensor
-				if t.Contiguous() {
-					t = t.Flat()
-				}
-				units = cut(&Task{Step: Copy, Parts: partsOf(r), Tensor: t}, tile.Cut(t, 1), s.batch)
 			}
-			units[0].jobs[0].first = true
-			last := units[len(units)-1].jobs
-			last[len(last)-1].last = true
-			for _, u := range units {
-				for _, j := range u.jobs {
-					j.run = r
-				}
+			for u := range s.marked(r) {
 				if !yield(u) {
 					return
 				}
 			}
 		}
+	}
+}
+
+// marked tells the jobs of a run which run they are of, and which are its first and its last.
+func (s *sequence) marked(r *run) iter.Seq[*unit] {
+	return func(yield func(*unit) bool) {
+		var ahead *unit
+		for u := range s.ofRun(r) {
+			for _, j := range u.jobs {
+				j.run = r
+			}
+			if ahead == nil {
+				u.jobs[0].first = true
+			} else if !yield(ahead) {
+				return
+			}
+			ahead = u
+		}
+		ahead.jobs[len(ahead.jobs)-1].last = true
+		yield(ahead)
+	}
+}
+
+// ofRun is the units of one run, one at least.
+func (s *sequence) ofRun(r *run) iter.Seq[*unit] {
+	if r.entry != nil && r.entry.Quantize {
+		return s.quantized(r)
+	}
+	return func(yield func(*unit) bool) {
+		copied, tiles := &Task{Step: Copy, Parts: partsOf(r)}, []tile.Tile(nil)
+		if r.entry != nil {
+			copied.Tensor = r.entry.Tensor
+			if copied.Tensor.Contiguous() {
+				copied.Tensor = copied.Tensor.Flat()
+			}
+			tiles = tile.Cut(copied.Tensor, 1, s.limits.Tile)
+		}
+		yield(unitOf(cut(copied, tiles, s.limits.Batch), nil))
 	}
 }
 
@@ -86,12 +115,15 @@ func partsOf(r *run) (parts []Part) {
 	return parts
 }
 
-// cut gives each task so many tiles that they fit into a batch.
-func cut(like *Task, tiles []tile.Tile, limit int64) []*unit {
-	u := &unit{}
+// cut gives each task so many tiles that it fits into a batch; without tiles there is one task.
+func cut(like *Task, tiles []tile.Tile, limit int64) (tasks []*Task) {
 	for from := 0; from < len(tiles) || from == 0; {
 		t := *like
-		t.Leads = from == 0
+		if like.Split != nil {
+			part := *like.Split
+			part.Leads = part.Leads && from == 0
+			t.Split = &part
+		}
 		to := from
 		for to < len(tiles) {
 			if t.Tiles = tiles[from : to+1]; to > from && t.weight() > limit {
@@ -100,116 +132,50 @@ func cut(like *Task, tiles []tile.Tile, limit int64) []*unit {
 			to++
 		}
 		t.Tiles = tiles[from:to]
-		u.jobs = append(u.jobs, &job{task: &t})
+		tasks = append(tasks, &t)
 		if from = to; len(tiles) == 0 {
 			break
 		}
 	}
-	return []*unit{u}
+	return tasks
 }
 
-// quantize cuts a weight. Where a row of blocks fits no tile it is a band, which one hand
-// measures and quantizes when it fits a batch, and several do when not.
-func (s *sequence) quantize(r *run) (units []*unit) {
+// quantized is the units of a weight: one, or one for each split group.
+func (s *sequence) quantized(r *run) iter.Seq[*unit] {
 	e := r.entry
 	like := &Task{Step: s.step, Tensor: e.Tensor, Scheme: e.Scheme, Grid: e.Grid}
 	if s.step == Quantize {
 		like.Parts = partsOf(r)
 	}
 	if s.histograms {
-		like.Histogram = e.Tensor.Elements()
+		like.Histogram = kernel.HistogramStep(e.Tensor.Elements(), s.limits.Samples)
 	}
-	g, size := e.Grid, e.Tensor.DType.Size()
-	if g.BlockRows*g.Row()*size <= tile.Bytes {
-		return cut(like, tile.Cut(e.Tensor, g.BlockRows), s.batch)
+	tiles, ok := wholeBlocks(e.Tensor, e.Grid, s.limits.Tile)
+	if !ok {
+		return s.split(like)
 	}
-	like.Banded = true
-	for row := int64(0); row < g.Rows; row += g.BlockRows {
-		tiles := tile.Rows(e.Tensor, row, row+g.BlockRows, 1)
-		if g.BlockRows*g.Row()*size <= s.batch {
-			units = append(units, cut(like, tiles, s.batch)...)
-			continue
-		}
-		b := &band{like: *like, ready: make(chan struct{}), tiles: tiles}
-		cuts := cut(like, tiles, s.batch)
-		if s.step == Check {
-			cuts = []*unit{{jobs: []*job{{task: &Task{Step: Check, Tensor: e.Tensor, Banded: true}}}}}
-		}
-		for _, u := range cuts {
-			u.band = b
-			for _, j := range u.jobs {
-				j.band = b
-			}
-		}
-		units = append(units, cuts...)
-	}
-	return units
+	return func(yield func(*unit) bool) { yield(unitOf(cut(like, tiles, s.limits.Batch), nil)) }
 }
 
-// band is a row of blocks that is larger than a batch.
-type band struct {
-	like  Task
-	tiles []tile.Tile
-	left  atomic.Int64 // batches that are not measured
-	parts []*batch
-
-	ready  chan struct{} // closed when what follows is there
-	params Params
-	unfit  string
-	err    error
-}
-
-// measuring are the tasks that find its ranges; nil for no band.
-func (b *band) measuring(limit int64) (tasks []*Task) {
-	if b == nil {
-		return nil
+// wholeBlocks cuts a weight into tiles that each hold whole blocks, of rows or of columns of one
+// row; false where blocks fit no tile, or do not end where packed words do.
+func wholeBlocks(t *tensor.Tensor, g scheme.Grid, limit int64) (tiles []tile.Tile, ok bool) {
+	size := t.DType.Size()
+	if g.BlockRows*g.Row()*size <= limit {
+		return tile.Cut(t, g.BlockRows, limit), true
 	}
-	like := b.like
-	like.Step, like.Parts, like.Histogram = Measure, nil, 0
-	for _, u := range cut(&like, b.tiles, limit) {
-		for _, j := range u.jobs {
-			tasks = append(tasks, j.task)
-		}
+	if g.BlockRows > 1 || g.Run()*size > limit {
+		return nil, false
 	}
-	b.parts = make([]*batch, len(tasks))
-	b.left.Store(int64(len(tasks)))
-	return tasks
-}
-
-// measured takes a batch of ranges; the last one makes the scales.
-func (b *band) measured(p *batch) {
-	left := b.left.Add(-1)
-	b.parts[left] = p
-	if left > 0 {
-		return
+	step := g.Run()
+	for step%tile.Word != 0 {
+		step *= 2
 	}
-	defer close(b.ready)
-	for _, p := range b.parts {
-		if b.err = p.err; b.err != nil {
-			return
-		}
+	if step*size > limit {
+		return nil, false
 	}
-	if b.like.Tensor.DType == tensor.F64 {
-		b.unfit = scalesOf[float64](b)
-	} else {
-		b.unfit = scalesOf[float32](b)
+	for row := range g.Rows {
+		tiles = append(tiles, tile.Columns(t, row, 0, g.Row(), step, limit)...)
 	}
-}
-
-// scalesOf merges the ranges, in any order, and makes scales of them.
-func scalesOf[T kernel.Float](b *band) (unfit string) {
-	n := int(b.like.Grid.Across())
-	lo, hi, scale := make([]T, n), make([]T, n), make([]T, n)
-	kernel.Reset(lo, hi)
-	for _, p := range b.parts {
-		kernel.Range(viewOf[T](p.results[0].Low), 1, lo, hi)
-		kernel.Range(viewOf[T](p.results[0].High), 1, lo, hi)
-	}
-	var zp []byte
-	if b.like.Scheme.HasZeroPoint() {
-		zp = make([]byte, n)
-	}
-	unfit = blockParams(&b.like, arith(&b.like), lo, hi, scale, zp)
-	b.params = Params{clone(scale), zp}
-	return unfit
+	return tiles, true
 }

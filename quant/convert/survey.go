@@ -20,7 +20,7 @@ func Survey(ctx context.Context, p *plan.Plan, o Options) (map[string]string, er
 		}
 	}
 	unfit, done, total := map[string]string{}, int64(0), Weights(p)
-	s := sequence{plan: p, step: Check, batch: o.batch()}
+	s := sequence{plan: p, step: Check, limits: o.Limits.Filled()}
 	for batch := range start(ctx, s.batches(runs), o.hands()) {
 		if err := batch.wait(ctx); err != nil {
 			return nil, err

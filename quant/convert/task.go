@@ -22,10 +22,17 @@ type Task struct {
 	// for weights that are quantized
 	Scheme    scheme.Scheme
 	Grid      scheme.Grid
-	Banded    bool    // the tiles are part of one row of blocks, all of it when Params is nil
-	Params    *Params // scales of that row, where they are known
-	Leads     bool    // the first tile is the first of its row of blocks
-	Histogram int64   // of how many weights a histogram is counted; 0 for none
+	Split     *Split // the blocks that the tiles are part of; nil when the tiles hold whole blocks
+	Histogram int64  // every so many-th weight is counted in a histogram; 0 for none
+}
+
+// Split says which blocks of a row of blocks a task's tiles are part of, where the row fits no
+// tile.
+type Split struct {
+	Block, Blocks int64   // the first of these blocks in its row, and how many
+	Params        *Params // their scales; nil when the task is to measure the blocks itself
+	Whole         bool    // the tiles are all of these blocks: only then can the task measure them
+	Leads         bool    // the first tile is the first of these blocks, with which scales are written
 }
 
 // Step is what is done with the tiles of a task.
@@ -34,7 +41,7 @@ type Step uint8
 const (
 	Copy     Step = iota // their bytes
 	Quantize             // all parts, errors and histogram
-	Measure              // the ranges of the row of blocks that they are part of
+	Measure              // the ranges of the blocks that they are part of
 	Check                // whether they can be quantized
 )
 
@@ -45,7 +52,7 @@ type Part struct {
 	Width   int64 // bytes of a packed row
 }
 
-// Params are scales of a row of blocks: float32 or float64 values and zero points, as bytes.
+// Params are scales of some blocks of a row: float32 or float64 values and zero points, as bytes.
 type Params struct{ Scale, ZeroPoint []byte }
 
 // Result is what a task made.
@@ -87,7 +94,8 @@ func (t *Task) bytes() (n int64) {
 	return n
 }
 
-// weight is how much of a batch a task takes, in bytes.
+// weight is how much of a batch a task takes, in bytes: what it reads, or what it makes where that
+// is more than half as much.
 func (t *Task) weight() int64 {
 	n := t.bytes()
 	if len(t.Parts) == 0 || t.Tensor == nil {

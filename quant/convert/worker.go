@@ -13,6 +13,8 @@ import (
 // Worker is the Hand of this process. Its buffers are reused from tile to tile; a worker
 // belongs to one goroutine.
 type Worker struct {
+	Limits tile.Limits // of reading and computing
+
 	source     []byte
 	single     values[float32]
 	double     values[float64]
@@ -74,7 +76,7 @@ func (w *Worker) copy(ctx context.Context, t *Task, r *Result) error {
 			return err
 		}
 		n := x.Size(t.Tensor)
-		if err := x.Read(t.Tensor, all[:n]); err != nil {
+		if err := x.Read(t.Tensor, all[:n], w.window()); err != nil {
 			return err
 		}
 		all = all[n:]
@@ -88,8 +90,11 @@ func (w *Worker) read(ctx context.Context, t *Task, x tile.Tile) error {
 		return err
 	}
 	w.source = tensor.Buffer(w.source, int(x.Size(t.Tensor)))
-	return x.Read(t.Tensor, w.source)
+	return x.Read(t.Tensor, w.source, w.window())
 }
+
+func (w *Worker) window() int64 { return w.Limits.Filled().Window }
+func (w *Worker) chunk() int    { return w.Limits.Filled().Chunk }
 
 func grow[T any](s []T, n int) []T {
 	if cap(s) < n {

@@ -20,13 +20,13 @@ const (
 	least   = -900  // the smallest exponent of a span: what is smaller falls into the middle
 )
 
-// samples is about how many weights of a tensor are counted.
-const samples = 1 << 14
+// HistogramStep is the Every with which about so many samples of a tensor's weights are counted. It
+// is odd, so that it does not fall into step with rows, whose lengths seldom are.
+func HistogramStep(weights, samples int64) int64 { return (weights+samples-1)/samples | 1 }
 
-// NewHistogram is empty, for a tensor of so many weights. The step is odd, so that it
-// does not fall into step with rows, whose lengths seldom are.
-func NewHistogram(weights int64) *Histogram {
-	return &Histogram{Every: (weights+samples-1)/samples | 1, Exponent: noValue}
+// NewHistogram is empty; it counts every so many-th weight.
+func NewHistogram(every int64) *Histogram {
+	return &Histogram{Every: every, Exponent: noValue}
 }
 
 // Count adds weights and what their codes stand for; first is the index of the first weight
@@ -56,8 +56,7 @@ func (b *bins) of(v float64) int {
 	}
 	x := v * b.factor
 	if b.h.Exponent == noValue || x >= Bins/2 || x < -Bins/2 {
-		_, exponent := math.Frexp(v)
-		b.h.widen(exponent)
+		b.h.widen(exponentOf(v))
 		*b = b.h.bins()
 		x = v * b.factor
 	}
@@ -71,7 +70,17 @@ func (b *bins) of(v float64) int {
 	return min(max(i, -Bins/2), Bins/2-1) + Bins/2
 }
 
-// widen makes room for values below 2^exponent.
+// exponentOf is that of the smallest span that holds a value: -1 is in [-1, 1), 1 is not. Were it
+// not the smallest, the span would depend on which value came first.
+func exponentOf(v float64) int {
+	fraction, exponent := math.Frexp(v)
+	if fraction == -0.5 {
+		exponent--
+	}
+	return exponent
+}
+
+// widen makes room for values from -2^exponent to below 2^exponent.
 func (h *Histogram) widen(exponent int) {
 	exponent = max(exponent, least)
 	if h.Exponent == noValue {

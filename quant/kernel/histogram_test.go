@@ -22,14 +22,14 @@ func TestHistogram(t *testing.T) {
 		codes[i] = byte(i)
 		after[i] = float32(int8(codes[i])) / 2
 	}
-	one := NewHistogram(n)
+	one := NewHistogram(HistogramStep(n, 1<<14))
 	count(one, 0, before, codes)
 	if one.Every != 5 || one.Exponent != 7 || one.Span() != 128 {
 		t.Fatalf("every %d, exponent %d", one.Every, one.Exponent)
 	}
-	parts := NewHistogram(n)
+	parts := NewHistogram(HistogramStep(n, 1<<14))
 	for _, cut := range [][2]int{{60_001, n}, {0, 7}, {50_000, 60_001}, {7, 50_000}} {
-		part := NewHistogram(n)
+		part := NewHistogram(HistogramStep(n, 1<<14))
 		count(part, cut[0], before[cut[0]:cut[1]], codes[cut[0]:cut[1]])
 		parts.Add(part)
 	}
@@ -57,8 +57,23 @@ func TestHistogram(t *testing.T) {
 	}
 }
 
+// The first value does not decide: negative powers of two, which end a span, once widened one that
+// had room for them.
+func TestHistogramOfAnyOrder(t *testing.T) {
+	for _, order := range [][]float64{{0.75, -1, 3, -4}, {-1, 0.75, -4, 3}, {-4, 3, -1, 0.75}} {
+		h := NewHistogram(1)
+		bins := h.bins()
+		for _, v := range order {
+			h.Before[bins.of(v)]++
+		}
+		if h.Exponent != 2 || h.Before[0] != 1 || h.Before[64-16] != 1 || h.Before[64+12] != 1 || h.Before[64+48] != 1 {
+			t.Errorf("%v: %+v", order, h)
+		}
+	}
+}
+
 func TestHistogramOfEdges(t *testing.T) {
-	h := NewHistogram(4)
+	h := NewHistogram(1)
 	bins := h.bins()
 	for _, zero := range []float64{0, math.Copysign(0, -1)} {
 		h.Before[bins.of(zero)]++

@@ -82,9 +82,9 @@ func Rows(t testing.TB, tensors []tensor.Tensor) []Row {
 	for i := range tensors {
 		x := &tensors[i]
 		h := sha256.New()
-		for _, part := range tile.Cut(x, 1) {
+		for _, part := range tile.Cut(x, 1, 1<<20) {
 			b := make([]byte, part.Size(x))
-			if err := part.Read(x, b); err != nil {
+			if err := part.Read(x, b, 1<<20); err != nil {
 				t.Fatal(err)
 			}
 			h.Write(b)

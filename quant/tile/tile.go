@@ -1,9 +1,9 @@
-// Package tile cuts a tensor into row bands and reads them.
+// Package tile cuts a tensor into tiles and reads them.
 //
-// A tile names rows of a tensor; it holds no bytes. Whoever runs a tile calls Read,
-// so peak memory is the size of a tile times the number of workers, whatever the
-// size of the model. Where tiles are cut depends on the tensor and its blocks alone,
-// never on the machine, so that sums over tiles are the same everywhere.
+// A tile names rows of a tensor, or columns of one row; it holds no bytes. Whoever runs a
+// tile calls Read, so peak memory is the size of a tile times the number of workers,
+// whatever the size of the model. Where tiles are cut depends on the tensor, its blocks and
+// the Limits alone, never on the machine, so that sums over tiles are the same everywhere.
 package tile
 
 import (
@@ -15,12 +15,9 @@ import (
 	"nibble/quant/tensor"
 )
 
-// Bytes is the size a tile aims at and, but for blocks of several rows, never exceeds: large
-// enough to be read in one go, small enough to stay in a cache while it is worked on.
-const Bytes = 2 << 20
-
-// step is what columns are cut at a multiple of, so that packed codes begin at a word.
-const step = 64
+// Word is what the columns of a tile are cut at a multiple of: eight codes of 4 bits fill the 32-bit
+// word that packed codes lie in, so that each tile begins at one.
+const Word = 8
 
 // Tile is the rows [Row, Row+Rows) of axis 0; where a single row is larger than a tile, it
 // is the columns [Col, Col+Cols) of one row, the other axes seen as one. Cols is 0 for
@@ -39,33 +36,41 @@ func rowsOf(t *tensor.Tensor) (rows, row int64) {
 	return rows, t.Elements() / rows
 }
 
-// Cut divides a tensor into tiles of whole blocks of blockRows rows. An empty tensor has
-// no tiles.
-func Cut(t *tensor.Tensor, blockRows int64) []Tile {
+// Cut divides a tensor into tiles of whole blocks of blockRows rows, of at most limit bytes. An
+// empty tensor has no tiles.
+func Cut(t *tensor.Tensor, blockRows, limit int64) []Tile {
 	rows, _ := rowsOf(t)
-	return Rows(t, 0, rows, blockRows)
+	return Rows(t, 0, rows, blockRows, limit)
 }
 
-// Rows is Cut for the rows [from, to).
-func Rows(t *tensor.Tensor, from, to, blockRows int64) []Tile {
+// Rows is Cut for the rows [from, to). A block that is larger than the limit is a tile all the
+// same; where blocks have one row, which is larger, it is cut into columns.
+func Rows(t *tensor.Tensor, from, to, blockRows, limit int64) []Tile {
 	_, row := rowsOf(t)
 	if row == 0 {
 		return nil
 	}
 	var tiles []Tile
-	if row*t.DType.Size() > Bytes && blockRows == 1 {
-		cols := Bytes / t.DType.Size() / step * step
+	size := t.DType.Size()
+	if row*size > limit && blockRows == 1 {
 		for r := from; r < to; r++ {
-			for c := int64(0); c < row; c += cols {
-				tiles = append(tiles, Tile{r, 1, c, min(cols, row-c)})
-			}
+			tiles = append(tiles, Columns(t, r, 0, row, Word, limit)...)
 		}
 		return tiles
 	}
-	per := Bytes / (row * t.DType.Size())
-	per = max(per/blockRows, 1) * blockRows
+	per := max(limit/(row*size)/blockRows, 1) * blockRows
 	for r := from; r < to; r += per {
 		tiles = append(tiles, Tile{Row: r, Rows: min(per, to-r)})
+	}
+	return tiles
+}
+
+// Columns divides the columns [from, to) of one row into tiles that begin at multiples of step
+// from the first one, of at most limit bytes or of one step. The other axes are seen as one.
+func Columns(t *tensor.Tensor, row, from, to, step, limit int64) (tiles []Tile) {
+	cols := max(limit/t.DType.Size()/step, 1) * step
+	for c := from; c < to; c += cols {
+		tiles = append(tiles, Tile{Row: row, Rows: 1, Col: c, Cols: min(cols, to-c)})
 	}
 	return tiles
 }
@@ -96,17 +101,18 @@ func (x Tile) Span(t *tensor.Tensor) (from, to int64) {
 	return from, from + extent*size
 }
 
-// Read fills dst, of Size bytes, with the tile's values in row-major order.
-func (x Tile) Read(t *tensor.Tensor, dst []byte) error {
+// Read fills dst, of Size bytes, with the tile's values in row-major order. A strided view is read
+// through a window of so many bytes of its storage.
+func (x Tile) Read(t *tensor.Tensor, dst []byte, window int64) error {
 	base := t.Storage.Start + t.Offset
 	if t.Contiguous() {
 		_, row := rowsOf(t)
 		return readAt(t, dst, base+(x.Row*row+x.Col)*t.DType.Size())
 	}
 	if x.Cols > 0 {
-		return x.pick(t, dst, base)
+		return x.pick(t, dst, base, window)
 	}
-	return x.gather(t, dst, base)
+	return x.gather(t, dst, base, window)
 }
 
 func readAt(t *tensor.Tensor, dst []byte, at int64) error {
@@ -121,12 +127,12 @@ func readAt(t *tensor.Tensor, dst []byte, at int64) error {
 	return fmt.Errorf("%s: reading tensor %q: %w", t.Storage.File.Name, t.Name, err)
 }
 
-// window is how much of a storage gather holds at a time.
-const window = 1 << 20
+// pickSize is how much pick reads at a time, within the window.
+const pickSize = 4 << 10
 
 // pick reads a part of one long row of a strided view, value by value in the order of the
 // output, through a small window. It is slow, and rows of megabytes in views are rare.
-func (x Tile) pick(t *tensor.Tensor, dst []byte, base int64) error {
+func (x Tile) pick(t *tensor.Tensor, dst []byte, base, window int64) error {
 	size := t.DType.Size()
 	inner := t.Shape[1:]
 	index, rest := make([]int64, len(inner)), x.Col
@@ -136,7 +142,7 @@ func (x Tile) pick(t *tensor.Tensor, dst []byte, base int64) error {
 		rest /= inner[k]
 		src += index[k] * t.Strides[k+1] * size
 	}
-	buf := make([]byte, 0, 4<<10)
+	buf := make([]byte, 0, max(min(window, pickSize), size))
 	from := int64(0)
 	for out := int64(0); out < int64(len(dst)); out += size {
 		if src < from || src+size > from+int64(len(buf)) {
@@ -164,7 +170,7 @@ func (x Tile) pick(t *tensor.Tensor, dst []byte, base int64) error {
 // the smallest, so that the storage is passed over almost in order, through a sliding
 // window. The window is as wide as the innermost axes that lie close together: where
 // an outer axis jumps far, only what is wanted is read.
-func (x Tile) gather(t *tensor.Tensor, dst []byte, base int64) error {
+func (x Tile) gather(t *tensor.Tensor, dst []byte, base, window int64) error {
 	size := t.DType.Size()
 	shape := append([]int64{x.Rows}, t.Shape[1:]...)
 	dense := tensor.DenseStrides(shape)
@@ -176,6 +182,7 @@ func (x Tile) gather(t *tensor.Tensor, dst []byte, base int64) error {
 	first := base + x.Row*t.Strides[0]*size
 	extent, _ := tensor.Extent(shape, t.Strides)
 	end := first + extent*size
+	window = max(window, size)
 	reach := size
 	inner, strides := []int64{}, []int64{}
 	for k := len(axes) - 1; k >= 0; k-- {

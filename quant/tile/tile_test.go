@@ -65,6 +65,7 @@ func TestReadEqualsNaive(t *testing.T) {
 			strided++
 		}
 		var got []byte
+		window := []int64{1, 8, 40, 1 << 20}[random.IntN(4)]
 		rows := int64(1)
 		if len(x.Shape) > 0 {
 			rows = x.Shape[0]
@@ -73,7 +74,7 @@ func TestReadEqualsNaive(t *testing.T) {
 			part := Tile{Row: r, Rows: min(1+random.Int64N(3), rows-r)}
 			b := make([]byte, part.Size(&x))
 			if x.Elements() > 0 {
-				if err := part.Read(&x, b); err != nil {
+				if err := part.Read(&x, b, window); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -100,7 +101,7 @@ func TestCutCovers(t *testing.T) {
 		{[]int64{1 << 20, 4}, 1, 8}, {[]int64{1 << 20, 4}, 1 << 19, 2}, {[]int64{2, 1 << 22}, 1, 16}, {[]int64{7, 1 << 18}, 1, 4},
 	} {
 		x := tensor.Tensor{DType: tensor.F32, Shape: c.shape, Strides: tensor.DenseStrides(c.shape)}
-		tiles := Cut(&x, c.block)
+		tiles := Cut(&x, c.block, 2<<20)
 		at, col := int64(0), int64(0)
 		for _, part := range tiles {
 			if part.Row != at || part.Rows <= 0 || part.Row%c.block != 0 || part.Col != col {
@@ -122,7 +123,8 @@ func TestCutCovers(t *testing.T) {
 
 // Rows longer than a tile are read in parts, dense ones and views.
 func TestLongRows(t *testing.T) {
-	storage := make([]byte, 2*3*(Bytes/2+5*step)*2)
+	const limit = 10_000 // a tile of 5,000 values, no multiple of what rows are cut at
+	storage := make([]byte, 2*3*(limit/2+5*Word)*2)
 	for i := range storage {
 		storage[i] = byte(i * 7 >> 3)
 	}
@@ -134,17 +136,17 @@ func TestLongRows(t *testing.T) {
 		{DType: tensor.F16, Shape: []int64{3, n, 2}, Strides: []int64{1, 3, 3 * n}},
 	} {
 		x.Storage = tensor.Storage{File: file, End: file.Size}
-		tiles := Cut(&x, 1)
+		tiles := Cut(&x, 1, limit)
 		if len(tiles) < 6 {
 			t.Errorf("%v is %d tiles", x.Shape, len(tiles))
 		}
 		var got []byte
 		for _, part := range tiles {
 			b := make([]byte, part.Size(&x))
-			if int64(len(b)) > Bytes {
+			if len(b) > limit {
 				t.Errorf("a tile of %d bytes", len(b))
 			}
-			if err := part.Read(&x, b); err != nil {
+			if err := part.Read(&x, b, 64); err != nil {
 				t.Fatal(err)
 			}
 			got = append(got, b...)
@@ -164,7 +166,7 @@ func TestReadPastTheEnd(t *testing.T) {
 	file := &tensor.File{Name: "short", Size: 100, R: bytes.NewReader(make([]byte, 10))}
 	for _, strides := range [][]int64{{5, 1}, {1, 5}} {
 		x := tensor.Tensor{Name: "w", DType: tensor.F32, Shape: []int64{5, 5}, Strides: strides, Storage: tensor.Storage{File: file, End: 100}}
-		if err := (Tile{Rows: 5}).Read(&x, make([]byte, 100)); err == nil {
+		if err := (Tile{Rows: 5}).Read(&x, make([]byte, 100), 1<<20); err == nil {
 			t.Error("it was read without an error")
 		}
 	}

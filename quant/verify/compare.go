@@ -14,13 +14,13 @@ func (q *quantized) compare(src *tensor.Tensor, row *Row, step func(bytes int64)
 	x.low, x.high = q.scheme.Range()
 	x.largest, x.filled = make([]float64, q.across), make([]bool, q.across)
 	var a, b []byte
-	for _, t := range tile.Cut(src, 1) {
+	for _, t := range tile.Cut(src, 1, limit) {
 		stored := q.stores(t)
 		a, b = tensor.Buffer(a, int(t.Size(src))), tensor.Buffer(b, int(stored.Size(q.weights)))
-		if err := t.Read(src, a); err != nil {
+		if err := t.Read(src, a, window); err != nil {
 			return err
 		}
-		if err := stored.Read(q.weights, b); err != nil {
+		if err := stored.Read(q.weights, b, window); err != nil {
 			return err
 		}
 		step(int64(len(a)))

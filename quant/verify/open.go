@@ -32,6 +32,9 @@ type quantized struct {
 	scale, zp      []float64      // of a few rows
 }
 
+const window = 1 << 20
+const limit = 2 << 20
+
 func broken(format string, args ...any) *quantized {
 	return &quantized{problem: fmt.Sprintf(format, args...)}
 }
@@ -111,7 +114,7 @@ func (q *quantized) loadPacked(from, to int64) error {
 	per := 32 / bits
 	part := tile.Tile{Row: from / per, Rows: (to+per-1)/per - from/per}
 	raw := tensor.Buffer(nil, int(part.Size(q.points)))
-	if err := part.Read(q.points, raw); err != nil {
+	if err := part.Read(q.points, raw, window); err != nil {
 		return err
 	}
 	words := tensor.View[int32](raw)
@@ -137,7 +140,7 @@ func codeType(s scheme.Scheme, nibble bool) tensor.DType {
 func floats(t *tensor.Tensor, from, to int64) ([]float64, error) {
 	x := tile.Tile{Row: from, Rows: to - from}
 	b := tensor.Buffer(nil, int(x.Size(t)))
-	if err := x.Read(t, b); err != nil {
+	if err := x.Read(t, b, window); err != nil {
 		return nil, err
 	}
 	return widen(t.DType, b), nil
@@ -227,7 +230,7 @@ func (v *verifier) packed(src *tensor.Tensor, notes map[string]container.SchemeN
 	}
 	q := &quantized{scheme: note.Parse(), weights: words}
 	raw := tensor.Buffer(nil, int(shape.Bytes()))
-	if err := (tile.Tile{Rows: shape.Elements()}).Read(shape, raw); err != nil {
+	if err := (tile.Tile{Rows: shape.Elements()}).Read(shape, raw, window); err != nil {
 		return nil, err
 	}
 	if fmt.Sprint(tensor.View[int64](raw)) != fmt.Sprint(src.Shape) {
@@ -286,13 +289,13 @@ func (v *verifier) coreml(src *tensor.Tensor) (*quantized, error) {
 		return broken("it is %s %v in the output, %s %v in the source", weights.DType, weights.Shape, src.DType, src.Shape), nil
 	}
 	raw := tensor.Buffer(nil, 8)
-	if err := (tile.Tile{Rows: 1}).Read(kind, raw); err != nil {
+	if err := (tile.Tile{Rows: 1}).Read(kind, raw, window); err != nil {
 		return nil, err
 	}
 	if n := tensor.View[int64](raw)[0]; n != container.TypeQuantized {
 		return broken("its compression type is %d, not %d", n, container.TypeQuantized), nil
 	}
-	if err := (tile.Tile{Rows: 1}).Read(bits, raw); err != nil {
+	if err := (tile.Tile{Rows: 1}).Read(bits, raw, window); err != nil {
 		return nil, err
 	}
 	// The buffers do not tell symmetric from affine; the wider range of affine codes holds.

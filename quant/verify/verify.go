@@ -144,12 +144,12 @@ func (v *verifier) kept(src *tensor.Tensor) (Row, error) {
 		if src.Contiguous() && got.Contiguous() {
 			src, got = src.Flat(), got.Flat()
 		}
-		for _, t := range tile.Cut(src, 1) {
+		for _, t := range tile.Cut(src, 1, limit) {
 			a, b = tensor.Buffer(a, int(t.Size(src))), tensor.Buffer(b, int(t.Size(src)))
-			if err := t.Read(src, a); err != nil {
+			if err := t.Read(src, a, window); err != nil {
 				return row, err
 			}
-			if err := t.Read(got, b); err != nil {
+			if err := t.Read(got, b, window); err != nil {
 				return row, err
 			}
 			v.step(int64(len(a)))

@@ -1,0 +1,162 @@
+package convert
+
+import (
+	"iter"
+	"sync"
+
+	"nibble/quant/kernel"
+	"nibble/quant/tensor"
+	"nibble/quant/tile"
+)
+
+// splitGroup is blocks whose tiles are in several tasks, or that no single task holds whole: they
+// are measured first, by as many workers as there are, and then quantized.
+type splitGroup struct {
+	like  Task
+	tiles []tile.Tile // of all its blocks
+
+	mu     sync.Mutex
+	left   int // tasks that are not measured
+	ranges ranges
+	ready  chan struct{} // closed when what follows is there
+	params Params
+	unfit  string
+	err    error
+}
+
+// split is the split groups of a weight: each row of blocks, in parts where its scales are too many
+// to be held at a time. A part is measured over all rows of the blocks again for each row that is
+// written, since the file has row after row.
+func (s *sequence) split(like *Task) iter.Seq[*unit] {
+	t, g := like.Tensor, like.Grid
+	most := max(s.limits.Scales/tile.Word, 1) * tile.Word // blocks, so that parts begin where words do
+	return func(yield func(*unit) bool) {
+		for row := int64(0); row < g.Rows; row += g.BlockRows {
+			if g.Across() <= most {
+				all := tile.Rows(t, row, row+g.BlockRows, 1, s.limits.Tile)
+				if !yield(s.group(like, Split{Blocks: g.Across(), Leads: true}, all, nil)) {
+					return
+				}
+				continue
+			}
+			for r := row; r < row+g.BlockRows; r++ {
+				if s.step == Check && r > row {
+					break
+				}
+				for block := int64(0); block < g.Across(); block += most {
+					part := Split{Block: block, Blocks: min(most, g.Across()-block), Leads: r == row}
+					own := s.columns(like, part, r)
+					var all []tile.Tile
+					for k := row; g.BlockRows > 1 && k < row+g.BlockRows; k++ {
+						all = append(all, s.columns(like, part, k)...)
+					}
+					if !yield(s.group(like, part, own, all)) {
+						return
+					}
+				}
+			}
+		}
+	}
+}
+
+// columns are the tiles of some blocks in one row.
+func (s *sequence) columns(like *Task, p Split, row int64) []tile.Tile {
+	run := like.Grid.Run()
+	return tile.Columns(like.Tensor, row, p.Block*run, (p.Block+p.Blocks)*run, tile.Word, s.limits.Tile)
+}
+
+// group is a unit of blocks. Its own tiles are to be quantized; all are those of its blocks, nil
+// when these are the same. One task that has them all measures them itself, and whether it does is
+// seen by the number of tasks alone: no size of theirs is compared with another.
+func (s *sequence) group(like *Task, part Split, own, all []tile.Tile) *unit {
+	t := *like
+	t.Split = &part
+	tasks := cut(&t, own, s.limits.Batch)
+	if len(tasks) == 1 && all == nil {
+		tasks[0].Split.Whole = true
+		return unitOf(tasks, nil)
+	}
+	if all == nil {
+		all = own
+	}
+	if s.step == Check {
+		tasks = []*Task{{Step: Check, Tensor: t.Tensor, Split: &part}} // it waits for the ranges and looks at nothing else
+	}
+	return unitOf(tasks, &splitGroup{like: t, tiles: all, ready: make(chan struct{})})
+}
+
+// measuring are the tasks that find its ranges; none for no split group.
+func (g *splitGroup) measuring(limit int64) []*Task {
+	if g == nil {
+		return nil
+	}
+	like := g.like
+	like.Step, like.Parts, like.Histogram = Measure, nil, 0
+	tasks := cut(&like, g.tiles, limit)
+	g.left, g.ranges = len(tasks), newRanges(&g.like)
+	return tasks
+}
+
+// measured takes the ranges of a batch, in any order; with the last one come the scales. Workers call
+// it, several at once.
+func (g *splitGroup) measured(b *batch) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if b.err != nil {
+		g.err = b.err
+	}
+	for _, r := range b.results {
+		if r != nil {
+			g.ranges.merge(r)
+		}
+	}
+	b.results = nil
+	if g.left--; g.left > 0 {
+		return
+	}
+	if g.err == nil {
+		g.params, g.unfit = g.ranges.params()
+	}
+	g.ranges = nil
+	close(g.ready)
+}
+
+// ranges are those of the blocks of a split group, in the making.
+type ranges interface {
+	merge(r *Result)
+	params() (Params, string)
+}
+
+func newRanges(t *Task) ranges {
+	if t.Tensor.DType == tensor.F64 {
+		return newRangesOf[float64](t)
+	}
+	return newRangesOf[float32](t)
+}
+
+// rangesOf are ranges in the type of the arithmetic.
+type rangesOf[T kernel.Float] struct {
+	task      *Task
+	low, high []T
+}
+
+func newRangesOf[T kernel.Float](t *Task) *rangesOf[T] {
+	r := &rangesOf[T]{t, make([]T, t.Split.Blocks), make([]T, t.Split.Blocks)}
+	kernel.Reset(r.low, r.high)
+	return r
+}
+
+func (r *rangesOf[T]) merge(part *Result) {
+	kernel.Range(viewOf[T](part.Low), 1, r.low, r.high)
+	kernel.Range(viewOf[T](part.High), 1, r.low, r.high)
+}
+
+func (r *rangesOf[T]) params() (Params, string) {
+	scale := make([]T, len(r.low))
+	var zp []byte
+	if r.task.Scheme.HasZeroPoint() {
+		zp = make([]byte, len(r.low))
+	}
+	unfit := kernel.Fit(arith(r.task), r.low, r.high, scale, zp)
+	return Params{clone(scale), zp}, unfit
+}
