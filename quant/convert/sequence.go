@@ -125,11 +125,10 @@ func cut(like *Task, tiles []tile.Tile, limit int64) (tasks []*Task) {
 			t.Split = &part
 		}
 		to := from
-		for to < len(tiles) {
-			if t.Tiles = tiles[from : to+1]; to > from && t.weight() > limit {
+		for bytes := int64(0); to < len(tiles); to++ {
+			if bytes += tiles[to].Size(t.Tensor); to > from && t.weigh(bytes) > limit {
 				break
 			}
-			to++
 		}
 		t.Tiles = tiles[from:to]
 		tasks = append(tasks, &t)

@@ -94,10 +94,12 @@ func (t *Task) bytes() (n int64) {
 	return n
 }
 
-// weight is how much of a batch a task takes, in bytes: what it reads, or what it makes where that
-// is more than half as much.
-func (t *Task) weight() int64 {
-	n := t.bytes()
+// weight is how much of a batch a task takes.
+func (t *Task) weight() int64 { return t.weigh(t.bytes()) }
+
+// weigh is how much of a batch such a task takes with n bytes of source: what it reads, or what it
+// makes where that is more than half as much.
+func (t *Task) weigh(n int64) int64 {
 	if len(t.Parts) == 0 || t.Tensor == nil {
 		return n
 	}
