@@ -61,7 +61,7 @@ func TestTinyLimitsMakeTheSame(t *testing.T) {
 		for _, problem := range differences(t, c, j, files, r) {
 			t.Errorf("%v: %s", c, problem)
 		}
-		v, err := quant.Verify(files, c.Files, nil)
+		v, err := quant.VerifyWithin(c.Limits, files, c.Files, nil)
 		if err != nil || !v.OK {
 			t.Errorf("%v: verify says %+v, %v", c, v, err)
 		}

@@ -279,6 +279,11 @@ func (c *counter) Write(b []byte) (int, error) {
 
 // Verify holds an output against the source it was made from. progress may be nil.
 func Verify(out, source []*tensor.File, progress func(done, total int64)) (*verify.Report, error) {
+	return VerifyWithin(tile.Limits{}, out, source, progress)
+}
+
+// VerifyWithin is Verify by limits that are not the default.
+func VerifyWithin(l tile.Limits, out, source []*tensor.File, progress func(done, total int64)) (*verify.Report, error) {
 	if len(out) == 1 {
 		out = checkpoint.Unzipped(out[0])
 	}
@@ -290,5 +295,5 @@ func Verify(out, source []*tensor.File, progress func(done, total int64)) (*veri
 	if err != nil {
 		return nil, err
 	}
-	return verify.Run(o, s, progress)
+	return verify.Run(o, s, l, progress)
 }

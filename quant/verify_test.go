@@ -13,32 +13,66 @@ import (
 	"nibble/quant/testkit"
 )
 
-// Verify must see a single wrong code, scale or kept byte.
+// Verify must see a single wrong bit, of whatever weight, in any byte of any tensor.
 func TestVerifySeesDamage(t *testing.T) {
 	in := testkit.Fixture(t, ".", "ptq-in.pt")
 	for _, o := range outputs {
-		good, _, err := convert(t, in, `{"global_config":{"weight_dtype":"int4","granularity":"per_channel"}}`, o, 1)
+		for _, config := range recipes {
+			good, _, err := convert(t, in, config, o, 1)
+			if err != nil {
+				t.Fatal(err)
+			}
+			tensors, err := open("out", good)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, x := range tensors {
+				for i := range x.Bytes() {
+					if i > 24 && i < x.Bytes()-24 && i%101 != 0 {
+						continue
+					}
+					bad := bytes.Clone(good)
+					bad[x.Storage.Start+x.Offset+i] ^= 1 << (i % 8)
+					v, err := quant.Verify([]*tensor.File{testkit.File("out", bad)}, []*tensor.File{testkit.File("in", in)}, nil)
+					if err == nil && v.OK {
+						t.Fatalf("%s %+v: verify does not see that byte %d of %s was changed", config, o, i, x.Name)
+					}
+				}
+			}
+		}
+	}
+}
+
+// A coremltools .pt does not name its schemes. Each weight must be explained by one of them: not half by
+// one and half by another, each of which is a right scheme for its half.
+func TestVerifyExplainsAWeightByOneScheme(t *testing.T) {
+	in := testkit.Safetensors(testkit.F32("a.weight", []int64{4, 64}, 0.1, -0.2, 0.3, 0.25, 0.28))
+	source := []*tensor.File{testkit.File("in", in)}
+	made := map[string][]byte{}
+	for _, mode := range []string{"symmetric", "affine"} {
+		out, _, err := convert(t, in, `{"global_config":{"weight_dtype":"uint4","quantization_scheme":"`+mode+`"}}`, container.Options{To: "coremltools"}, 1)
 		if err != nil {
 			t.Fatal(err)
 		}
-		tensors, err := open("out", good)
-		if err != nil {
-			t.Fatal(err)
+		made[mode] = out
+		if v, err := quant.Verify([]*tensor.File{testkit.File("out", out)}, source, nil); err != nil || !v.OK {
+			t.Errorf("%s: %+v, %v", mode, v, err)
 		}
-		for _, x := range tensors {
-			if strings.HasSuffix(x.Name, "n_bits") || strings.HasSuffix(x.Name, "compression_type") {
-				continue
-			}
-			bad := bytes.Clone(good)
-			// The highest byte of the first value: always a large change. For packed
-			// nibbles and codes any byte is.
-			at := x.Storage.Start + x.Offset + x.DType.Size() - 1
-			bad[at] ^= 0x34
-			v, err := quant.Verify([]*tensor.File{testkit.File("out", bad)}, []*tensor.File{testkit.File("in", in)}, nil)
-			if err == nil && v.OK {
-				t.Errorf("%+v: verify does not see that %s was changed", o, x.Name)
-			}
+	}
+	mixed := bytes.Clone(made["symmetric"])
+	tensors, err := open("out", mixed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, x := range tensors {
+		if half := x.Bytes() / 2; x.Elements() > 1 {
+			at := x.Storage.Start + x.Offset
+			copy(mixed[at:at+half], made["affine"][at:at+half])
 		}
+	}
+	v, err := quant.Verify([]*tensor.File{testkit.File("out", mixed)}, source, nil)
+	if err != nil || v.OK || !strings.Contains(v.Tensors[0].Problem, "no scheme explains all of it") {
+		t.Errorf("%+v, %v", v, err)
 	}
 }
 

@@ -75,9 +75,9 @@ func Run(ctx context.Context, p *plan.Plan, l *container.Layout, w io.Writer, o 
 	if err != nil {
 		return nil, err
 	}
-	x := &executor{plan: p, out: out, costs: make([]Cost, len(p.Entries)), progress: o.Progress}
-	x.total = Work(p, l)
 	limits := o.Limits.Filled()
+	x := &executor{plan: p, out: out, costs: make([]Cost, len(p.Entries)), limits: limits, progress: o.Progress}
+	x.total = Work(p, l)
 	s := sequence{plan: p, step: Quantize, limits: limits, histograms: len(p.Entries) <= limits.Histograms}
 	for batch := range start(ctx, s.batches(apart(l.Runs, limits.Held)), o.hands()) {
 		if err := batch.wait(ctx); err != nil {
@@ -129,6 +129,7 @@ type executor struct {
 	plan     *plan.Plan
 	out      container.Writer
 	costs    []Cost
+	limits   tile.Limits
 	progress Progress
 	done     int64
 	total    int64
@@ -166,14 +167,14 @@ func (x *executor) write(j *job, r *Result) error {
 		}
 	}
 	for i, part := range r.Parts {
-		switch {
-		case i > 0:
+		if i > 0 || pieces[0].Content == container.PackedZeroPoint {
 			x.held[i] = append(x.held[i], part...)
-			continue
-		case pieces[0].Content == container.PackedZeroPoint:
-			part = x.fillWords(j.run.entry, part)
+		} else if _, err := x.sink.Write(part); err != nil {
+			return err
 		}
-		if _, err := x.sink.Write(part); err != nil {
+	}
+	if pieces[0].Content == container.PackedZeroPoint {
+		if err := x.fillWords(j.run.entry, j.last); err != nil {
 			return err
 		}
 	}
@@ -191,27 +192,26 @@ func (x *executor) write(j *job, r *Result) error {
 }
 
 // finish writes the pieces that were held.
-func (x *executor) finish(r *run) error {
+func (x *executor) finish(r *run) (err error) {
 	for i := range r.Pieces {
 		p := &r.Pieces[i]
-		if i == 0 && p.Content != container.Literal && p.Content != container.PackedZeroPoint {
-			continue // it was written tile by tile
-		}
-		data := x.held[i]
-		switch p.Content {
-		case container.Literal:
-			data = p.Literal
-		case container.PackedZeroPoint:
-			data = packZeroPoints(r.entry, data)
+		if i == 0 && p.Content != container.Literal {
+			continue // it was written task by task
 		}
 		if i > 0 {
-			sink, err := x.out.Next(p)
-			if err != nil {
+			if x.sink, err = x.out.Next(p); err != nil {
 				return err
 			}
-			x.sink = sink
 		}
-		if _, err := x.sink.Write(data); err != nil {
+		switch p.Content {
+		case container.Literal:
+			_, err = x.sink.Write(p.Literal)
+		case container.PackedZeroPoint:
+			err = writeWords(x.sink, r.entry, x.held[i], x.limits.Chunk)
+		default:
+			_, err = x.sink.Write(x.held[i])
+		}
+		if err != nil {
 			return err
 		}
 	}
@@ -219,28 +219,47 @@ func (x *executor) finish(r *run) error {
 	return nil
 }
 
-// fillWords takes zero points and returns the words that they fill; the rest waits.
-func (x *executor) fillWords(e *plan.Entry, zp []byte) []byte {
-	all := append(x.held[0], zp...)
+// fillWords writes the words that the zero points so far fill, or with the last ones all of them; the
+// rest waits, which is those of less than 8 rows.
+func (x *executor) fillWords(e *plan.Entry, last bool) error {
 	group := int64(32/e.Scheme.Bits()) * e.Grid.Across()
-	whole := int64(len(all)) / group * group
-	x.held[0] = append([]byte(nil), all[whole:]...)
-	return packZeroPoints(e, all[:whole])
+	whole := int64(len(x.held[0])) / group * group
+	if last {
+		whole = int64(len(x.held[0]))
+	}
+	if whole == 0 {
+		return nil
+	}
+	err := writeWords(x.sink, e, x.held[0][:whole], x.limits.Chunk)
+	x.held[0] = append(x.held[0][:0], x.held[0][whole:]...)
+	return err
 }
 
-// packZeroPoints packs one zero point per row and column of blocks, as raw bytes in
-// row order, into int32 words along axis 0: row 0 in the lowest bits.
-func packZeroPoints(e *plan.Entry, zp []byte) []byte {
-	per := int64(32 / e.Scheme.Bits())
-	across := e.Grid.Across()
-	words := make([]int32, (int64(len(zp))/across+per-1)/per*across)
-	flip, mask := uint32(0), uint32(1)<<e.Scheme.Bits()-1
+// writeWords packs one zero point per row and column of blocks, as raw bytes in row order, into int32
+// words along axis 0, so many at a time: row 0 in the lowest bits.
+func writeWords(w io.Writer, e *plan.Entry, zp []byte, chunk int) error {
+	bits, across := e.Scheme.Bits(), int(e.Grid.Across())
+	per := 32 / bits
+	flip, mask := uint32(0), uint32(1)<<bits-1
 	if e.Scheme.Signed() {
 		flip = (mask + 1) / 2
 	}
-	for i, z := range zp {
-		row, col := int64(i)/across, int64(i)%across
-		words[row/per*across+col] |= int32((uint32(z)&mask ^ flip) << (row % per * int64(e.Scheme.Bits())))
+	words := make([]int32, min(across, chunk))
+	for ; len(zp) > 0; zp = zp[min(per*across, len(zp)):] {
+		rows := min(per, len(zp)/across)
+		for from := 0; from < across; from += len(words) {
+			words = words[:min(len(words), across-from)]
+			clear(words)
+			for row := range rows {
+				for i, z := range zp[row*across+from:][:len(words)] {
+					words[i] |= int32((uint32(z)&mask ^ flip) << (row * bits))
+				}
+			}
+			if _, err := w.Write(tensor.Bytes(words)); err != nil {
+				return err
+			}
+		}
+		words = words[:min(across, chunk)]
 	}
-	return tensor.Bytes(words)
+	return nil
 }

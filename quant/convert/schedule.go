@@ -11,7 +11,7 @@ import (
 // batch is what a hand is given at a time.
 type batch struct {
 	jobs    []*job
-	bytes   int64 // by weight
+	bytes   int64       // by weight
 	split   *splitGroup // whose ranges it measures; nil for most
 	results []*Result
 	err     error

@@ -1,10 +1,13 @@
-// Package verify re-opens an output with its own reader, dequantizes it, and holds it
-// against the source, tensor by tensor: what was kept must be the same bytes, what was
-// quantized must lie within the error that its scheme allows.
+// Package verify re-opens an output and holds it against the source, tensor by tensor: what was kept
+// must be the same bytes, and what was quantized is derived once more. The method that the output
+// names is run on the source's blocks, whole, and every scale, zero point and code must be equal, so
+// that a wrong number is found however small its error is. A coremltools .pt names no method: its
+// floats must be explained by one scheme for each whole tensor.
 //
-// It uses nothing of the plan: what the output says of itself (names, shapes, scales,
-// __metadata__) is all it goes by, as any other reader would. Both inputs are opened
-// checkpoints; quant.Verify opens them.
+// It uses nothing of the plan, and of the executor only what reads a tensor and the kernels: what the
+// output says of itself (names, shapes, __metadata__) is all it goes by, as any other reader would.
+// Both inputs are opened checkpoints; quant.Verify opens them. Memory is bounded by the limits,
+// whatever the rows, blocks and scales.
 package verify
 
 import (
@@ -31,16 +34,15 @@ type Row struct {
 	Name        string   `json:"name"`
 	Verdict     string   `json:"verdict"` // "quantize" or "keep"
 	OK          bool     `json:"ok"`
-	MaxAbsError *float64 `json:"max_abs_error"` // null when kept
-	Allowed     *float64 `json:"allowed"`       // at the worst weight, null when kept
+	MaxAbsError *float64 `json:"max_abs_error"` // of a weight; null when kept, or wrong
 	Problem     string   `json:"problem"`       // "" when OK
 }
 
 // Run compares. It fails only when a file cannot be read or is no output of Nibble's;
 // differences are in the report.
-// progress counts bytes of the source and may be nil.
-func Run(out, source *checkpoint.Checkpoint, progress func(done, total int64)) (*Report, error) {
-	v := &verifier{byName: map[string]*tensor.Tensor{}, used: map[string]bool{}}
+// progress counts bytes of the source and may be nil. Of the limits, Tile, Window and Scales are used.
+func Run(out, source *checkpoint.Checkpoint, limits tile.Limits, progress func(done, total int64)) (*Report, error) {
+	v := &verifier{byName: map[string]*tensor.Tensor{}, used: map[string]bool{}, limits: limits.Filled()}
 	for i := range out.State.Tensors {
 		v.byName[out.State.Tensors[i].Name] = &out.State.Tensors[i]
 	}
@@ -84,6 +86,7 @@ type verifier struct {
 	used      map[string]bool // names of the output that belong to a tensor of the source
 	open      func(src *tensor.Tensor) (*quantized, error)
 	step      func(bytes int64) // of the source, compared
+	limits    tile.Limits
 }
 
 // Container is which container a file is, by what it says of itself.
@@ -124,7 +127,7 @@ func (v *verifier) tensor(src *tensor.Tensor) (Row, error) {
 	}
 	row := Row{Name: src.Name, Verdict: "quantize", OK: true, Problem: q.problem}
 	if row.Problem == "" {
-		err = q.compare(src, &row, v.step)
+		err = q.derive(src, &row, v.limits, v.step)
 	}
 	row.OK = row.Problem == ""
 	return row, err
@@ -144,12 +147,12 @@ func (v *verifier) kept(src *tensor.Tensor) (Row, error) {
 		if src.Contiguous() && got.Contiguous() {
 			src, got = src.Flat(), got.Flat()
 		}
-		for _, t := range tile.Cut(src, 1, limit) {
+		for _, t := range tile.Cut(src, 1, v.limits.Tile) {
 			a, b = tensor.Buffer(a, int(t.Size(src))), tensor.Buffer(b, int(t.Size(src)))
-			if err := t.Read(src, a, window); err != nil {
+			if err := t.Read(src, a, v.limits.Window); err != nil {
 				return row, err
 			}
-			if err := t.Read(got, b, window); err != nil {
+			if err := t.Read(got, b, v.limits.Window); err != nil {
 				return row, err
 			}
 			v.step(int64(len(a)))

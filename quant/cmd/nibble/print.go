@@ -116,6 +116,6 @@ func (c *call) printVerify(r *verify.Report) {
 			}
 		}
 	})
-	fmt.Fprintf(c.stdout, "%s: %d quantized tensors within their allowed error, %d kept byte for byte, %d wrong\n",
+	fmt.Fprintf(c.stdout, "%s: %d quantized tensors recomputed with the same numbers, %d kept byte for byte, %d wrong\n",
 		r.Container, quantized, kept, len(r.Tensors)-kept-quantized)
 }

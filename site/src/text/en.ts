@@ -108,7 +108,7 @@ export const en = {
   reason: (words: string) => words,
   verify: 'Verify',
   verifying: (percent: number) => `Verifying… ${percent} %`,
-  verified: (q: number, k: number) => `Verified: ${q} quantized within their allowed error, ${k} kept byte for byte.`,
+  verified: (q: number, k: number) => `Verified: ${q} quantized weights recomputed, every number the same; ${k} kept byte for byte.`,
   notVerified: (name: string, problem: string) => `Verification failed: ${name} ${problem}.`,
   signal: 'SQNR',
   signalHint: 'SQNR in decibels: how far the weights stand out from the rounding. 6 dB is one bit.',

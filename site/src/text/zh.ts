@@ -141,7 +141,7 @@ export const zh: Text = {
   reason,
   verify: '校验',
   verifying: percent => `正在校验… ${percent} %`,
-  verified: (q, k) => `校验通过：${q} 个量化张量误差在允许范围内，${k} 个逐字节保留。`,
+  verified: (q, k) => `校验通过：${q} 个量化张量重新计算，数值全部一致；${k} 个逐字节保留。`,
   notVerified: (name, problem) => `校验失败：${name} ${problem}。`,
   signal: 'SQNR',
   signalHint: 'SQNR，单位分贝：权重比舍入误差高出多少。6 dB 约为 1 位。',

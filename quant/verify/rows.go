@@ -1,0 +1,57 @@
+package verify
+
+import (
+	"nibble/quant/tensor"
+	"nibble/quant/tile"
+)
+
+// rows reads parts of the rows of a tensor, most of them one after the other or twice. Short rows are
+// read many at a time, a part of a long one alone.
+type rows struct {
+	tensor *tensor.Tensor
+	limits tile.Limits
+	row    int64     // bytes of one row
+	held   tile.Tile // what bytes holds; no rows at first
+	bytes  []byte
+}
+
+// newRows sees a tensor as n rows. A tensor whose shape does not say so is dense.
+func newRows(t *tensor.Tensor, n int64, l tile.Limits) *rows {
+	if len(t.Shape) == 0 || t.Shape[0] != n {
+		dense := *t
+		dense.Shape = []int64{n, t.Elements() / n}
+		dense.Strides = tensor.DenseStrides(dense.Shape)
+		t = &dense
+	}
+	return &rows{tensor: t, limits: l, row: t.Bytes() / n}
+}
+
+// part is count values of a row from a column on. It is aligned, and valid until the next call.
+func (r *rows) part(row, col, count int64) ([]byte, error) {
+	if r.row > r.limits.Tile {
+		err := r.hold(tile.Tile{Row: row, Rows: 1, Col: col, Cols: count})
+		return r.bytes, err
+	}
+	if row < r.held.Row || row >= r.held.Row+r.held.Rows {
+		many := max(r.limits.Tile/max(r.row, 1), 1)
+		if err := r.hold(tile.Tile{Row: row, Rows: min(many, r.tensor.Shape[0]-row)}); err != nil {
+			return nil, err
+		}
+	}
+	size := r.tensor.DType.Size()
+	from := (row-r.held.Row)*r.row + col*size
+	return r.bytes[from : from+count*size], nil
+}
+
+// hold reads a tile, unless it is the one that is held.
+func (r *rows) hold(x tile.Tile) error {
+	if x == r.held {
+		return nil
+	}
+	r.held, r.bytes = tile.Tile{}, tensor.Buffer(r.bytes, int(x.Size(r.tensor)))
+	if err := x.Read(r.tensor, r.bytes, r.limits.Window); err != nil {
+		return err
+	}
+	r.held = x
+	return nil
+}
