@@ -21,6 +21,7 @@ import (
 	"nibble/quant/recipe"
 	"nibble/quant/tensor"
 	"nibble/quant/testkit"
+	"nibble/quant/tile"
 )
 
 // distant is a hand that gets its tasks as text, as another process would, and takes its time.
@@ -78,11 +79,14 @@ func distants(n int, files []*tensor.File) ([]executor.Hand, *atomic.Int64) {
 	return hands, did
 }
 
-// large has a weight of more than a batch, whose blocks reach over all of it in recipes
-// that say so, and small tensors around it.
+// small are limits by which the weight of large is many tiles and several batches.
+var small = tile.Limits{Tile: 16 << 10, Batch: 256 << 10}
+
+// large has a weight of more than a batch, by the small limits, whose blocks reach over all of it in
+// recipes that say so, and small tensors around it.
 func large(t testing.TB, d tensor.DType, spoil func(values []float32)) []byte {
 	random := rand.New(rand.NewPCG(5, 6))
-	values := make([]float32, 3000*4096)
+	values := make([]float32, 300*1024)
 	for i := range values {
 		values[i] = float32(random.NormFloat64()) / 8
 	}
@@ -100,8 +104,8 @@ func large(t testing.TB, d tensor.DType, spoil func(values []float32)) []byte {
 		raw = tensor.Bytes(half)
 	}
 	return testkit.Safetensors(
-		testkit.F32("embed.weight", []int64{64, 64}, 1, 2, 3), testkit.Weight{Name: "big.weight", DType: d, Shape: []int64{3000, 4096}, Values: raw},
-		testkit.F32("big.bias", []int64{3000}, 1), testkit.F32("small.weight", []int64{64, 64}, 0.5, -0.25, 0.125), testkit.F32("norm.weight", []int64{64}, 1))
+		testkit.F32("embed.weight", []int64{64, 64}, 1, 2, 3), testkit.Weight{Name: "big.weight", DType: d, Shape: []int64{300, 1024}, Values: raw},
+		testkit.F32("big.bias", []int64{300}, 1), testkit.F32("small.weight", []int64{64, 64}, 0.5, -0.25, 0.125), testkit.F32("norm.weight", []int64{64}, 1))
 }
 
 // Tasks that are done elsewhere, by any number of hands, in whatever time, make the same file
@@ -111,13 +115,13 @@ func TestHandsMakeTheSame(t *testing.T) {
 		in := large(t, d, nil)
 		for _, config := range []string{
 			recipe.Default,
-			`{"global_config":{"weight_dtype":"uint4","granularity":"per_block","block_size":24,"quantization_scheme":"affine"}}`,
+			`{"global_config":{"weight_dtype":"uint4","granularity":"per_block","block_size":16,"quantization_scheme":"affine"}}`,
 			`{"global_config":{"weight_dtype":"int4","granularity":"per_channel"}}`,
 			`{"global_config":{"weight_dtype":"uint8","granularity":"per_tensor","quantization_scheme":"affine"}}`,
-			`{"global_config":{"weight_dtype":"int4","granularity":"per_block","block_size":[1500,1024]}}`,
+			`{"global_config":{"weight_dtype":"int4","granularity":"per_block","block_size":[150,256]}}`,
 		} {
 			for _, o := range []container.Options{{To: "packed"}, {To: "coremltools"}} {
-				want, report, err := convertIn(t, in, config, o, quant.Options{Workers: 1})
+				want, report, err := convertIn(t, in, config, o, quant.Options{Workers: 1, Limits: small})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -144,7 +148,7 @@ func convertIn(t testing.TB, in []byte, config string, c container.Options, o qu
 }
 
 func convertBy(t testing.TB, in []byte, config string, c container.Options, hands func([]*tensor.File) []executor.Hand) ([]byte, any, error) {
-	return convertAll(t, in, config, plan.Options{}, c, func(f []*tensor.File) quant.Options { return quant.Options{Hands: hands(f)} })
+	return convertAll(t, in, config, plan.Options{}, c, func(f []*tensor.File) quant.Options { return quant.Options{Hands: hands(f), Limits: small} })
 }
 
 func convertAll(t testing.TB, in []byte, config string, asked plan.Options, c container.Options, options func([]*tensor.File) quant.Options) ([]byte, any, error) {
@@ -169,7 +173,7 @@ func TestHandsFindWhatDoesNotFit(t *testing.T) {
 	for _, config := range []string{recipe.Default, `{"global_config":{"weight_dtype":"int8","granularity":"per_tensor"}}`} {
 		options := func(files []*tensor.File) quant.Options {
 			hands, _ := distants(3, files)
-			return quant.Options{Hands: hands}
+			return quant.Options{Hands: hands, Limits: small}
 		}
 		_, _, err := convertAll(t, in, config, plan.Options{}, container.Options{}, options)
 		if err == nil || !strings.Contains(err.Error(), `in: tensor "big.weight": its weights hold a value that is not a number (NaN)`) {

@@ -72,8 +72,10 @@ func (s *sequence) group(like *Task, part Split, own, all []tile.Tile) *unit {
 	t := *like
 	t.Split = &part
 	tasks := cut(&t, own, s.limits.Batch)
-	if len(tasks) == 1 && all == nil {
-		tasks[0].Split.Whole = true
+	if whole := len(tasks) == 1 && all == nil; whole {
+		for _, task := range tasks {
+			task.Split.Whole = true
+		}
 		return unitOf(tasks, nil)
 	}
 	if all == nil {

@@ -79,8 +79,8 @@ func (t *Tensor) Flat() *Tensor {
 	return &f
 }
 
-// Elements multiplies a shape; false when a size is negative or the product
-// does not fit in 62 bits.
+// Elements multiplies a shape; false when a size is negative, or when the product of the sizes
+// that are not 0 does not fit in 62 bits: strides are made of these, with and without a 0.
 func Elements(shape []int64) (int64, bool) {
 	n, zero, fits := uint64(1), false, true
 	for _, d := range shape {
@@ -99,7 +99,7 @@ func Elements(shape []int64) (int64, bool) {
 		n = lo
 	}
 	if zero {
-		return 0, true
+		n = 0
 	}
 	return int64(n), fits
 }

@@ -90,11 +90,16 @@ func (r *reader) view(s *storage, d tensor.DType, offset int64, shape, strides [
 	count, fits := tensor.Elements(shape)
 	extent, fits2 := tensor.Extent(shape, strides)
 	have := s.size / d.Size()
-	if !fits || !fits2 || offset > have || extent > have-offset {
-		e := fault.Bad(r.file.Name, "a tensor of shape %v, strides %v, offset %d reaches beyond storage %q of %d values", shape, strides, offset, s.key, have)
-		if s.placed {
-			e.At(s.Start)
-		}
+	var e *fault.Error
+	if !fits {
+		e = fault.Bad(r.file.Name, "a tensor's shape %v overflows", shape)
+	} else if !fits2 || offset > have || extent > have-offset {
+		e = fault.Bad(r.file.Name, "a tensor of shape %v, strides %v, offset %d reaches beyond storage %q of %d values", shape, strides, offset, s.key, have)
+	}
+	if e != nil && s.placed {
+		e.At(s.Start)
+	}
+	if e != nil {
 		return nil, e
 	}
 	if r.dense += float64(count) * float64(d.Size()); r.dense > 16*float64(r.file.Size)+256<<20 {

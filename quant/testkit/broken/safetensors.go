@@ -90,6 +90,8 @@ var safetensorsCases = []Case{
 	{Name: "InvalidOffset: the same bytes twice", Kind: fault.Format, Tensor: "b", At: 113, Says: "overlaps", Make: header(`{"a":`+entry("U8", "[2]", "[0,2]")+`,"b":`+entry("U8", "[2]", "[0,2]")+`}`, 2)},
 	{Name: "InvalidOffset: ends before it begins", Kind: fault.Format, Tensor: "a", At: 60, Says: "data_offsets", Make: header(a("U8", "[0]", "[4,0]"), 4)},
 	{Name: "ValidationOverflow: product of the shape", Kind: fault.Format, Tensor: "a", At: 87, Says: "overflows", Make: header(a("F32", "[1000000000000,1000000000000]", "[0,1]"), 1)},
+	{Name: "a size of 0 after sizes that overflow", Kind: fault.Format, Tensor: "a", At: 95, Says: "overflows", Make: header(a("F32", "[2147483647,2147483647,2147483647,0]", "[0,0]"), 0)},
+	{Name: "a size of 0 before sizes that overflow", Kind: fault.Format, Tensor: "a", At: 95, Says: "overflows", Make: header(a("F32", "[0,2147483647,2147483647,2147483647]", "[0,0]"), 0)},
 	{Name: "ValidationOverflow: bytes", Kind: fault.Format, Tensor: "a", At: 79, Says: "overflows", Make: header(a("F64", "[1152921504606846975]", "[0,8]"), 8)},
 	{Name: "MisalignedSlice: half a byte", Kind: fault.Unsupported, Tensor: "a", At: -1, Says: "F4 cannot be carried", Make: header(a("F4", "[1]", "[0,1]"), 1)},
 	{Name: "MisalignedSlice: six bits", Kind: fault.Unsupported, Tensor: "a", At: -1, Says: "F6_E2M3 cannot be carried", Make: header(a("F6_E2M3", "[1]", "[0,1]"), 1)},

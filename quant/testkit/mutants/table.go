@@ -1,0 +1,49 @@
+package main
+
+// mutant is one fault, as it could be made by hand.
+type mutant struct {
+	what  string
+	file  string // under quant/
+	edits []edit
+	tests string // that find it; "" is defaultTests
+	race  bool   // only the race detector is sure to see it
+}
+
+// edit replaces a text that stands in the file once.
+type edit struct{ from, to string }
+
+// defaultTests are the property test and those of verify.
+const defaultTests = "^(TestTinyLimitsMakeTheSame|TestVerify.*|TestWeightsLargerThanTiles)$"
+
+// mutants is the literal table. The first is what the executor once did.
+var mutants = []mutant{
+	{what: "a row of blocks is cut by the bytes it makes and measured by those it reads, each task its own", file: "convert/split.go", edits: []edit{
+		{"whole := len(tasks) == 1 && all == nil; whole", "whole := all == nil && (&Task{Tensor: t.Tensor, Tiles: own}).bytes() <= s.limits.Batch; whole"},
+	}},
+	{what: "the same without the guard that refuses such tasks", file: "convert/quantize.go", edits: []edit{
+		{"t.Step != Measure && (!t.Split.Whole || covered != all)", "false && covered != all"},
+		{"	if t.Split != nil && t.Split.Params == nil {\n", "	if t.Split != nil && (t.Split.Params == nil || t.bytes() <= 300 && t.Step != Measure) {\n		whole := *t.Split\n		whole.Params, t.Split = nil, &whole\n"},
+	}},
+	{what: "a split group is ready before its last ranges are in", file: "convert/split.go", edits: []edit{{"	if g.left--; g.left > 0 {\n", "	if g.left--; g.left > 1 {\n"}}},
+	{what: "ranges are counted before they are written, without the lock", file: "convert/split.go", race: true, edits: []edit{{"	defer g.mu.Unlock()\n", "	g.mu.Unlock()\n"}}},
+	{what: "the largest weights of a part are not merged", file: "convert/split.go", edits: []edit{{"	kernel.Range(viewOf[T](part.High), 1, r.low, r.high)\n", ""}}},
+	{what: "blocks are measured from the row that is written on", file: "convert/split.go", edits: []edit{{"for k := row; g.BlockRows > 1", "for k := r; g.BlockRows > 1"}}},
+	{what: "the scales of a split part are written with each of its rows", file: "convert/split.go", edits: []edit{{"Leads: r == row}", "Leads: true}"}}},
+	{what: "the blocks of another part of the row", file: "convert/quantize.go", edits: []edit{{"		block -= first\n", "		block -= first\n			block = min(block, first)\n"}}},
+	{what: "the scale of the row above", file: "convert/quantize.go", edits: []edit{{"	at := r / int(q.task.Grid.BlockRows) * across\n	return q.scale", "	at := max(r-1, 0) / int(q.task.Grid.BlockRows) * across\n	return q.scale"}}},
+	{what: "the scale of the neighbour, in rows cut at blocks", file: "convert/quantize.go", edits: []edit{{"q.part(b, r, src, from, run, q.scale[i:k], zp)", "q.part(b, r, src, from, run, q.scale[max(i-1, 0):k], zp)"}}},
+	{what: "scales of rows that begin in another tile", file: "convert/encode.go", edits: []edit{{"if q.tile.Col > int64(q.firstBlock())*q.task.Grid.Run() {", "if q.tile.Col > 0 {"}}},
+	{what: "words of zero points are written when half full", file: "convert/convert.go", edits: []edit{{"group := int64(32/e.Scheme.Bits()) * e.Grid.Across()", "group := int64(16/e.Scheme.Bits()) * e.Grid.Across()"}}},
+	{what: "zero points of words cut into chunks", file: "convert/convert.go", edits: []edit{{"range zp[row*across+from:][:len(words)] {", "range zp[row*across:][:len(words)] {"}}},
+	{what: "a window off by one value", file: "tile/tile.go", edits: []edit{{"if off < from || off+size > until {", "if off < from || off > until {"}}},
+	{what: "the window of a long row off by one value", file: "tile/tile.go", edits: []edit{{"			from = src\n		}\n		copy(dst[out:out+size], buf[src-from:])", "			from = src + size\n		}\n		copy(dst[out:out+size], buf[max(src-from, 0):])"}}},
+	{what: "columns of a row that is cut begin at the first one", file: "tile/tile.go", edits: []edit{{"tiles = append(tiles, Tile{Row: row, Rows: 1, Col: c, Cols: min(cols, to-c)})", "tiles = append(tiles, Tile{Row: row, Rows: 1, Col: c - from, Cols: min(cols, to-c)})"}}},
+	{what: "a histogram forgets which column a tile begins with", file: "convert/quantize.go", edits: []edit{{"q.tile.Row*q.task.Grid.Row()+q.tile.Col+int64(at)", "q.tile.Row*q.task.Grid.Row()+int64(at)"}}},
+	{what: "a histogram whose span the first value decides", file: "kernel/histogram.go", edits: []edit{{"	if fraction == -0.5 {\n", "	if fraction == -2 {\n"}}},
+	{what: "the errors of later tiles are not added", file: "convert/convert.go", edits: []edit{{"	for _, e := range r.Errors {\n", "	for _, e := range r.Errors[:min(1, len(r.Errors))] {\n"}}},
+	{what: "verify believes the codes", file: "verify/derive.go", edits: []edit{{"	if err != nil || bytes.Equal(got, want) {\n", "	if err != nil || len(got) == len(want) {\n"}}},
+	{what: "verify believes the scales", file: "verify/derive.go", edits: []edit{{"want := stored(d.scale, d.scales.tensor.DType); !bytes.Equal(raw, want)", "want := stored(d.scale, d.scales.tensor.DType); len(raw) != len(want)"}}},
+	{what: "verify believes the zero points of later rows of a word", file: "verify/derive.go", edits: []edit{{"rest := uint32(word) >> (row % per * bits)\n		if rest&mask", "rest := uint32(word) >> (row % per * bits)\n		if row%per == 0 && rest&mask"}}},
+	{what: "verify takes the scheme that explains the end of a weight", file: "verify/derive.go", edits: []edit{{"			if problem != \"\" || err != nil {\n				return row,", "			if problem != \"\" && row == 0 && len(d.schemes) == 1 || err != nil {\n				return row,"}}},
+	{what: "verify holds the first part of a long row for all of it", file: "verify/rows.go", edits: []edit{{"	if x == r.held {\n", "	if x.Row == r.held.Row && x.Rows == r.held.Rows && x.Cols == r.held.Cols {\n"}}},
+}
