@@ -35,6 +35,10 @@ import (
 // Version of Nibble, in reports and outputs.
 const Version = "0.1.0"
 
+// MemoryPerTensor is what a tensor of a model takes at most, in bytes, from its header to its row of the
+// report. A program that bounds Go's memory adds it for each, lest the collector run without pause.
+const MemoryPerTensor = 4 << 10
+
 // Inspect opens the one checkpoint among files and reads no weights.
 func Inspect(files []*tensor.File) (*checkpoint.Checkpoint, error) {
 	return checkpoint.OpenOne(files)
@@ -277,23 +281,28 @@ func (c *counter) Write(b []byte) (int, error) {
 	return n, err
 }
 
-// Verify holds an output against the source it was made from. progress may be nil.
-func Verify(out, source []*tensor.File, progress func(done, total int64)) (*verify.Report, error) {
-	return VerifyWithin(tile.Limits{}, out, source, progress)
+// InspectOutput is Inspect of what a conversion made, which may be one zip of a sharded output.
+func InspectOutput(files []*tensor.File) (*checkpoint.Checkpoint, error) {
+	if len(files) == 1 {
+		files = checkpoint.Unzipped(files[0])
+	}
+	return checkpoint.OpenOne(files)
 }
 
-// VerifyWithin is Verify by limits that are not the default.
-func VerifyWithin(l tile.Limits, out, source []*tensor.File, progress func(done, total int64)) (*verify.Report, error) {
-	if len(out) == 1 {
-		out = checkpoint.Unzipped(out[0])
-	}
-	o, err := checkpoint.OpenOne(out)
+// Verify holds an output against the source it was made from. progress may be nil.
+func Verify(out, source []*tensor.File, progress func(done, total int64)) (*verify.Report, error) {
+	o, err := InspectOutput(out)
 	if err != nil {
 		return nil, err
 	}
-	s, err := checkpoint.OpenOne(source)
+	s, err := Inspect(source)
 	if err != nil {
 		return nil, err
 	}
-	return verify.Run(o, s, l, progress)
+	return VerifyOpened(o, s, tile.Limits{}, progress)
+}
+
+// VerifyOpened is Verify of what InspectOutput and Inspect opened.
+func VerifyOpened(out, source *checkpoint.Checkpoint, l tile.Limits, progress func(done, total int64)) (*verify.Report, error) {
+	return verify.Run(out, source, l, progress)
 }

@@ -8,11 +8,13 @@ import (
 	"io"
 	"path"
 
+	"nibble/quant/checkpoint"
 	"nibble/quant/container"
 	"nibble/quant/convert"
 	"nibble/quant/fault"
 	"nibble/quant/plan"
 	"nibble/quant/report"
+	"nibble/quant/tensor"
 )
 
 // shard is one file of a sharded output.
@@ -27,7 +29,7 @@ type shard struct {
 // does, and sums them up in Layout.
 func (j *Job) layShards() error {
 	sum := &container.Layout{EntryOut: make([]int64, len(j.Plan.Entries))}
-	where := map[string]int{}
+	where, tally, index := map[string]int{}, tensor.Tally{}, 0
 	for i, f := range j.Checkpoint.Files {
 		s := shard{}
 		for k := range j.Plan.Entries {
@@ -51,6 +53,11 @@ func (j *Job) layShards() error {
 					Hint("rename it in the source or choose another container")
 			}
 			where[name] = i
+			index += len(name) + len(s.name) + len(`    "": "",`+"\n")
+			if !tally.Add(name) || index > checkpoint.MaxIndex {
+				return fault.Not(f.Name, "the output could not be opened again: its shards would hold more tensors than any model has").
+					Hint("choose int8, which has fewer tensors for each weight")
+			}
 		}
 		sum.Name = s.layout.Name
 		sum.Bytes += s.layout.Bytes

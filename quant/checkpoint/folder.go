@@ -23,9 +23,6 @@ import (
 // maxBeside bounds a small file that is copied beside shards, in bytes.
 const maxBeside = 64 << 20
 
-// maxTensors bounds a model, in all its files; the largest known have 150,000.
-const maxTensors = 1 << 18
-
 // shardName parts a name of transformers: stem, number, count, extension.
 var shardName = regexp.MustCompile(`^(.*)-(\d{5})-of-(\d{5})(\.[a-z]+)$`)
 

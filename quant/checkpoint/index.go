@@ -3,12 +3,12 @@ package checkpoint
 import (
 	"bytes"
 	"encoding/json/jsontext"
+	"errors"
 	"fmt"
 	"io"
 	"path"
 	"slices"
 	"strings"
-	"unicode/utf8"
 
 	"nibble/quant/fault"
 	"nibble/quant/format/safetensors"
@@ -23,38 +23,37 @@ const indexEnding = ".index.json"
 // maxShards bounds a model's files.
 const maxShards = 10_000
 
-// maxIndex bounds an index, in bytes.
-const maxIndex = 64 << 20
+// MaxIndex bounds an index, in bytes; what is longer is written for no model.
+const MaxIndex = 160 << 20
 
 // index is a weight_map: tensor -> file, and the files in order of name.
 type index struct {
 	file   *tensor.File
 	where  map[string]string
 	shards []string
+	tally  tensor.Tally
 }
 
 // readIndex reads a weight_map. Doubled names, and files that lie elsewhere, are refused.
 func readIndex(f *tensor.File) (*index, error) {
-	if f.Size > maxIndex {
+	if f.Size > MaxIndex {
 		return nil, fault.Bad(f.Name, "an index of %d bytes is longer than that of any model", f.Size)
 	}
-	text := make([]byte, f.Size)
-	if _, err := io.ReadFull(io.NewSectionReader(f.R, 0, f.Size), text); err != nil {
+	head, err := headOf(f)
+	if err != nil {
 		return nil, err
 	}
-	if !bytes.HasPrefix(bytes.TrimLeft(text, " \t\r\n"), []byte("{")) {
-		if err := refuse(f, text[:min(len(text), 512)]); !isUnknown(err) {
+	if !bytes.HasPrefix(bytes.TrimLeft(head, " \t\r\n"), []byte("{")) {
+		if err := refuse(f, head); !isUnknown(err) {
 			return nil, err
 		}
 	}
-	if !utf8.Valid(text) {
-		return nil, fault.Bad(f.Name, "the index is not UTF-8 text").At(0)
-	}
 	x := &index{file: f, where: map[string]string{}}
-	dec := jsontext.NewDecoder(bytes.NewReader(text))
+	dec := jsontext.NewDecoder(safetensors.Texts(f, "index"))
 	if err := x.read(dec); err != nil {
-		if e, ok := err.(*fault.Error); ok {
-			return nil, e
+		var known *fault.Error
+		if errors.As(err, &known) {
+			return nil, known
 		}
 		return nil, fault.Bad(f.Name, "the index is not valid JSON: %s", strings.TrimPrefix(err.Error(), "jsontext: ")).At(dec.InputOffset()).
 			Hint("copy or download it again")
@@ -94,6 +93,7 @@ func (x *index) read(dec *jsontext.Decoder) error {
 		if tok, err := dec.ReadToken(); err != nil || tok.Kind() != '{' {
 			return fault.Bad(x.file.Name, "its weight_map is no object").At(dec.InputOffset())
 		}
+		names := map[string]string{} // of the files, each held once
 		for dec.PeekKind() == '"' {
 			name, err := dec.ReadToken()
 			if err != nil {
@@ -108,8 +108,8 @@ func (x *index) read(dec *jsontext.Decoder) error {
 			if shard.Kind() != '"' || text == "" || text != path.Base(text) || strings.ContainsAny(text, `/\`) || text == ".." || text == "." {
 				return fault.Bad(x.file.Name, "the index says that it lies in %q, which is no file beside it", text).In(key).At(dec.InputOffset())
 			}
-			if x.where[key] = text; len(x.where) > maxTensors {
-				return fault.Not(x.file.Name, "the index names more than %d tensors", maxTensors)
+			if x.where[key] = one(names, text); !x.tally.Add(key) {
+				return fault.Not(x.file.Name, "the index names more than %d tensors", tensor.MaxWeights)
 			}
 		}
 		if _, err := dec.ReadToken(); err != nil {
@@ -175,7 +175,7 @@ func (f *folder) merge(shards []*tensor.File, x *index) (*Checkpoint, error) {
 	if out.Name == "." || out.Name == "" {
 		out.Name = "model"
 	}
-	lies := map[string]*tensor.File{}
+	lies, tally := map[string]*tensor.File{}, tensor.Tally{}
 	unnamed := 0
 	for n, shard := range shards {
 		c, err := Open(shard)
@@ -193,6 +193,9 @@ func (f *folder) merge(shards []*tensor.File, x *index) (*Checkpoint, error) {
 				return nil, fault.Bad(shard.Name, "it is in %s, too", path.Base(other.Name)).In(name).Hint("one of the two shards is of another version of the model: download both again")
 			}
 			lies[name] = shard
+			if !tally.Add(name) {
+				return nil, fault.Not(shard.Name, "the model has more than %d tensors", tensor.MaxWeights)
+			}
 			out.From = append(out.From, n)
 			if x == nil {
 				continue
@@ -203,9 +206,6 @@ func (f *folder) merge(shards []*tensor.File, x *index) (*Checkpoint, error) {
 			case says != path.Base(shard.Name):
 				return nil, fault.Bad(shard.Name, "the index says that it lies in %s", says).In(name).Hint("index and shards are of different versions of the model: download them again")
 			}
-		}
-		if len(lies) > maxTensors {
-			return nil, fault.Not(shard.Name, "the model has more than %d tensors", maxTensors)
 		}
 		out.State.Tensors = append(out.State.Tensors, c.State.Tensors...)
 		out.State.Versions = append(out.State.Versions, c.State.Versions...)
@@ -226,6 +226,15 @@ func (f *folder) merge(shards []*tensor.File, x *index) (*Checkpoint, error) {
 	out.Beside, notes = f.beside()
 	out.State.Notes = append(append(out.State.Notes, f.others(shards)...), notes...)
 	return out, nil
+}
+
+// one is the text that was held first of those that are equal.
+func one(held map[string]string, text string) string {
+	if first, ok := held[text]; ok {
+		return first
+	}
+	held[text] = text
+	return text
 }
 
 func sortedKeys(m map[string]string) []string {

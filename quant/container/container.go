@@ -180,6 +180,19 @@ func unique(file string, runs []Run, noReserved bool) error {
 	return nil
 }
 
+// wayOut completes the error for a file that could not be opened again, with what to do instead.
+func wayOut(err *fault.Error, p *plan.Plan, to string) error {
+	do := "save the model in shards, or in smaller ones"
+	switch to {
+	case "packed":
+		do += ", or choose int8, which has fewer tensors for each weight"
+	case "coremltools":
+		do += ", or choose packed or int8"
+	}
+	err.File = inputName(p)
+	return err.Hint("%s", do)
+}
+
 // inputName is the file a plan was made of, for errors.
 func inputName(p *plan.Plan) string {
 	if len(p.Entries) == 0 || p.Entries[0].Tensor.Storage.File == nil {

@@ -19,6 +19,7 @@ import (
 	"nibble/quant/python"
 	"nibble/quant/report"
 	"nibble/quant/tensor"
+	"nibble/quant/tile"
 	"nibble/quant/verify"
 )
 
@@ -44,7 +45,11 @@ func (c *call) checkpoint() (*checkpoint.Checkpoint, error) {
 	if err != nil {
 		return nil, err
 	}
-	return quant.Inspect(files)
+	m, err := quant.Inspect(files)
+	if err == nil {
+		roomFor(len(m.State.Tensors))
+	}
+	return m, err
 }
 
 func inspect(ctx context.Context, c *call) error {
@@ -217,7 +222,16 @@ func verifyCommand(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
-	r, err := quant.Verify(out, source, c.progress())
+	made, err := quant.InspectOutput(out)
+	if err != nil {
+		return err
+	}
+	from, err := quant.Inspect(source)
+	if err != nil {
+		return err
+	}
+	roomFor(len(made.State.Tensors) + len(from.State.Tensors))
+	r, err := quant.VerifyOpened(made, from, tile.Limits{}, c.progress())
 	if err != nil {
 		return err
 	}

@@ -25,15 +25,22 @@ import (
 	"runtime/debug"
 	"strings"
 
+	"nibble/quant"
 	"nibble/quant/plan"
 )
 
 func main() {
 	// Tiles live shortly: collect them early, so that memory stays what is in use.
 	debug.SetGCPercent(50)
-	debug.SetMemoryLimit(160 << 20)
+	debug.SetMemoryLimit(memory)
 	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
 }
+
+// memory is what Go may take before its collector hurries, in bytes, beside that of each tensor.
+const memory = 160 << 20
+
+// roomFor lets Go take the memory of so many tensors, too.
+func roomFor(tensors int) { debug.SetMemoryLimit(memory + int64(tensors)*quant.MemoryPerTensor) }
 
 const usage = `nibble turns a model checkpoint into a 4-bit one.
 

@@ -14,6 +14,7 @@
 package safetensors
 
 import (
+	"bytes"
 	"encoding/binary"
 	"encoding/json/jsontext"
 	"errors"
@@ -29,14 +30,13 @@ import (
 // maxHeader is the reference reader's limit, inclusive.
 const maxHeader = 100_000_000
 
-// maxTensors bounds what one file may hold; the largest known models have 150,000 in all
-// their files. maxString bounds a name or a value of __metadata__, in bytes.
+// Bounds on a header, beside tensor.MaxWeights. The header's own limit leaves no room for more of the
+// rest. A text is the recipe of the whole model at its longest.
 const (
-	maxTensors = 1 << 18
-	maxString  = 16 << 20
+	maxString  = 40 << 20 // bytes of a name or a value of __metadata__, as they are written
 	maxMembers = 100_000  // of __metadata__, or of a value that is skipped
 	maxSizes   = 4 << 20  // sizes in all shapes
-	maxNames   = 32 << 20 // bytes of all names
+	maxNames   = 64 << 20 // bytes of all names
 )
 
 // maxRank is torch's limit, too.
@@ -77,12 +77,41 @@ func Read(f *tensor.File) (*Contents, error) {
 		return nil, fault.Bad(f.Name, "the header claims %d bytes, the file has %d", n, f.Size).At(0).
 			Hint("the file is cut short: copy or download it again")
 	}
-	text := &texts{file: f, r: io.NewSectionReader(f.R, 8, int64(n)), at: 8}
+	many, err := count(io.NewSectionReader(f.R, 8, int64(n)), int64(n))
+	if err != nil {
+		return nil, err
+	}
+	text := &texts{file: f, what: "header", r: io.NewSectionReader(f.R, 8, int64(n)), at: 8}
 	h := &header{file: f, data: 8 + int64(n), dec: jsontext.NewDecoder(text)}
+	h.out.Tensors = make([]tensor.Tensor, 0, many)
 	if err := h.read(); err != nil {
 		return nil, err
 	}
 	return &h.out, h.layout()
+}
+
+// long is a header, in bytes, whose tensors are counted before it is read: a list that grows holds
+// half of them twice.
+const long = 4 << 20
+
+// count is how many tensors a long header holds, or a few more; 0 for other headers.
+func count(r io.Reader, n int64) (tensors int, err error) {
+	if n < long {
+		return 0, nil
+	}
+	const key = `"data_offsets"`
+	b, kept := make([]byte, 1<<20), 0
+	for err == nil {
+		var got int
+		got, err = r.Read(b[kept:])
+		text := b[:kept+got]
+		tensors += bytes.Count(text, []byte(key))
+		kept = copy(b, text[max(0, len(text)-len(key)+1):])
+	}
+	if err != io.EOF {
+		return 0, err
+	}
+	return min(tensors, tensor.MostTensors), nil
 }
 
 type header struct {
@@ -91,6 +120,9 @@ type header struct {
 	dec  *jsontext.Decoder
 	out  Contents
 
+	offsets      [2]int64
+	room         []int64 // for shapes and strides, which are small and many
+	tally        tensor.Tally
 	sizes, names int // of all tensors
 }
 
@@ -164,10 +196,13 @@ func (h *header) tensor(name string) error {
 			dtype = v.String()
 		case "shape":
 			seen[1] = true
-			t.Shape, err = h.ints(name)
+			if len(h.room) < 2*maxRank {
+				h.room = make([]int64, 64*maxRank)
+			}
+			t.Shape, err = h.ints(name, h.room[:0:maxRank])
 		case "data_offsets":
 			seen[2] = true
-			offsets, err = h.ints(name)
+			offsets, err = h.ints(name, h.offsets[:0])
 		default:
 			if err = Skip(h.dec); err != nil {
 				err = h.syntax(err)
@@ -195,14 +230,18 @@ func (h *header) tensor(name string) error {
 	if offsets[1] < offsets[0] || n*t.DType.Size() != offsets[1]-offsets[0] {
 		return h.bad("shape %v of %s takes %d bytes, data_offsets %v hold %d", t.Shape, dtype, n*t.DType.Size(), offsets, offsets[1]-offsets[0]).In(name)
 	}
-	t.Strides = tensor.DenseStrides(t.Shape)
+	// Shape and strides lie side by side, each with no room to grow into the other.
+	rank := len(t.Shape)
+	t.Shape, t.Strides = h.room[:rank:rank], h.room[rank:2*rank:2*rank]
+	copy(t.Strides, tensor.DenseStrides(t.Shape))
+	h.room = h.room[2*rank:]
 	t.Storage = tensor.Storage{File: h.file, Start: h.data + offsets[0], End: h.data + offsets[1]}
 	h.out.Tensors = append(h.out.Tensors, t)
 	h.sizes += len(t.Shape)
 	h.names += len(name)
 	switch {
-	case len(h.out.Tensors) > maxTensors:
-		return fault.Not(h.file.Name, "the file holds more than %d tensors", maxTensors)
+	case !h.tally.Add(name):
+		return fault.Not(h.file.Name, "the file holds more than %d tensors", tensor.MaxWeights)
 	case h.sizes > maxSizes || h.names > maxNames:
 		return fault.Not(h.file.Name, "the names or shapes of its tensors take more room than those of any model")
 	}
@@ -212,8 +251,8 @@ func (h *header) tensor(name string) error {
 // known are safetensors' dtypes that Nibble does not carry.
 var known = map[string]bool{"F4": true, "F6_E2M3": true, "F6_E3M2": true, "F8_E8M0": true, "F8_E4M3FNUZ": true, "F8_E5M2FNUZ": true}
 
-// ints reads a list of non-negative integers below 2^60, in plain digits.
-func (h *header) ints(name string) ([]int64, error) {
+// ints appends a list of non-negative integers below 2^60, in plain digits.
+func (h *header) ints(name string, list []int64) ([]int64, error) {
 	tok, err := h.dec.ReadToken()
 	if err != nil {
 		return nil, h.syntax(err)
@@ -221,7 +260,6 @@ func (h *header) ints(name string) ([]int64, error) {
 	if tok.Kind() != '[' {
 		return nil, h.bad("shape or data_offsets is not a list").In(name)
 	}
-	list := []int64{}
 	for h.dec.PeekKind() != ']' {
 		v, err := h.dec.ReadValue()
 		if err != nil {

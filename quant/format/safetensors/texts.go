@@ -8,16 +8,22 @@ import (
 	"nibble/quant/tensor"
 )
 
-// texts passes a header on, piece by piece, and refuses what its reader would have to hold
+// texts passes JSON on, piece by piece, and refuses what its reader would have to hold
 // whole or replace: strings without end, and bytes that are no UTF-8.
 type texts struct {
 	file    *tensor.File
+	what    string // for errors: header or index
 	r       io.Reader
 	at      int64  // of the next byte, in the file
 	rest    []byte // the beginning of a rune that a piece cut
 	quoted  bool   // inside a string
 	escaped bool   // after a backslash in it
 	length  int    // of the string so far
+}
+
+// Texts passes on the JSON of a file that is no header, such as an index.
+func Texts(f *tensor.File, what string) io.Reader {
+	return &texts{file: f, what: what, r: io.NewSectionReader(f.R, 0, f.Size)}
 }
 
 // Read implements io.Reader.
@@ -33,7 +39,7 @@ func (t *texts) Read(p []byte) (int, error) {
 }
 
 func (t *texts) notText(at int64) error {
-	return fault.Bad(t.file.Name, "the header is not UTF-8 text").At(at)
+	return fault.Bad(t.file.Name, "the %s is not UTF-8 text", t.what).At(at)
 }
 
 func (t *texts) check(p []byte) error {
@@ -67,7 +73,7 @@ func (t *texts) check(p []byte) error {
 			t.quoted = false
 		}
 		if t.length++; t.quoted && t.length > maxString {
-			return fault.Not(t.file.Name, "the header holds a text longer than %d bytes", maxString).At(t.at)
+			return fault.Not(t.file.Name, "the %s holds a text longer than %d bytes", t.what, maxString).At(t.at)
 		}
 	}
 	return nil

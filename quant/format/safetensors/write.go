@@ -3,8 +3,10 @@ package safetensors
 import (
 	"encoding/binary"
 	"encoding/json/jsontext"
+	"fmt"
 	"sort"
 
+	"nibble/quant/fault"
 	"nibble/quant/tensor"
 )
 
@@ -54,6 +56,35 @@ func Header(items []Item, metadata map[string]string) []byte {
 	}
 	binary.LittleEndian.PutUint64(b, uint64(len(b)-8))
 	return b
+}
+
+// Unreadable says why no reader would take a header that Header made, nil when they do: the reference
+// reader for its length, or ours for what is in it.
+func Unreadable(header []byte, items []Item, metadata map[string]string) *fault.Error {
+	var tally tensor.Tally
+	names, sizes, many := 0, 0, false
+	for _, it := range items {
+		many = many || !tally.Add(it.Name)
+		names, sizes = names+len(it.Name), sizes+len(it.Shape)
+	}
+	longest := 0
+	for _, text := range metadata {
+		if len(text) > maxString/8 { // what is far shorter need not be written to be measured
+			longest = max(longest, len(quote(nil, text)))
+		}
+	}
+	what := ""
+	switch {
+	case len(header)-8 > maxHeader:
+		what = fmt.Sprintf("its header would take %d bytes, more than the %d that safetensors allows", len(header)-8, maxHeader)
+	case many:
+		what = fmt.Sprintf("it would hold more than %d tensors", tensor.MaxWeights)
+	case longest > maxString || names > maxNames || sizes > maxSizes:
+		what = "what its header says of the tensors would take more room than readers give it"
+	default:
+		return nil
+	}
+	return fault.Not("", "the output could not be opened again: %s", what)
 }
 
 // quote appends a JSON string. Names were valid UTF-8 when they were read.

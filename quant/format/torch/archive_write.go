@@ -2,17 +2,21 @@ package torch
 
 import (
 	"archive/zip"
+	"bytes"
 	"io"
 	"strconv"
+
+	"nibble/quant/fault"
 )
 
 // Archive is the layout of a zip to be written: every offset and the total size are
 // known before the first byte, so that it can be written forward only. Entries are
 // stored, with data descriptors (checksums follow the data), as torch's own are.
 type Archive struct {
-	Bytes    int64 // size of the whole file
-	fixed    []zipEntry
-	storages []zipEntry
+	Bytes     int64 // size of the whole file
+	directory int64 // bytes of it
+	fixed     []zipEntry
+	storages  []zipEntry
 }
 
 // zipEntry is one entry with its place.
@@ -35,8 +39,26 @@ func LayArchive(pickle []byte, sizes []int64) *Archive {
 		e.extra = s.place(e.name, size)
 		a.storages = append(a.storages, e)
 	}
-	a.Bytes = s.total()
+	a.Bytes, a.directory = s.total(), s.directory
 	return a
+}
+
+// aroundDirectory is what is read beside a directory, at most: the end records are searched in the last
+// 64 kB, twice.
+const aroundDirectory = 256 << 10
+
+// Unreadable says why Read would not open a file with this pickle and this layout, nil when it does:
+// the limits against hostile files hold for ours.
+func (a *Archive) Unreadable(pickle []byte) *fault.Error {
+	what := ""
+	if _, err := scan("", bytes.Clone(pickle), 0); len(pickle) > maxPickle || err != nil {
+		what = "its pickle would be larger, or take more memory, than a reader of unknown files allows"
+	} else if a.directory > maxDirectory-aroundDirectory {
+		what = "the zip's directory would be longer than a reader of unknown files allows"
+	} else {
+		return nil
+	}
+	return fault.Not("", "the output could not be opened again: %s", what)
 }
 
 // zipSize adds up what archive/zip writes (APPNOTE 6.3: 4.3.7 local header, 4.3.9 data

@@ -80,7 +80,7 @@ var folderCases = []Case{
 	{Name: "index with an absolute path", Kind: fault.Format, Tensor: "a", At: 60, Says: "no file beside it", Make: mapped("a", "/etc/passwd"), Also: both},
 	{Name: "index with a backslash", Kind: fault.Format, Tensor: "a", At: 54, Says: "no file beside it", Make: mapped("a", `..\\x`), Also: both},
 	{Name: "index with a doubled name", Kind: fault.Format, At: 81, Says: "duplicate", Make: mapped("a", first, "a", second), Also: both},
-	{Name: "index in bad UTF-8", Kind: fault.Format, At: 0, Says: "UTF-8", Make: mapped("\xff", first), Also: both},
+	{Name: "index in bad UTF-8", Kind: fault.Format, At: 44, Says: "UTF-8", Make: mapped("\xff", first), Also: both},
 	{Name: "index that goes on", Kind: fault.Format, At: 57, Says: "goes on", Make: always(`{"weight_map":{"a":"` + first + `"}} {}`), Also: both},
 	{Name: "index of 20,000 shards", Kind: fault.Unsupported, At: -1, Says: "names 20000 shards", Make: func() []byte {
 		var pairs []string

@@ -127,7 +127,7 @@ var pickleCases = []Case{
 	{Name: "3,000,000 dicts", Kind: fault.Format, At: 1048625, Says: "allocates", Make: code(times("}", 3000000) + ".")},
 	{Name: "2,000,000 values", Kind: fault.Format, At: pickleAt + 2 + 1048577, Says: "allocates", Make: code(times("N", 2000000) + ".")},
 	{Name: "3,000,000 copies of one value", Kind: fault.Format, At: pickleAt + 2 + 1048577, Says: "allocates", Make: code("N" + times("2", 3000000) + ".")},
-	{Name: "a size of 0 after sizes that overflow", Kind: fault.Format, At: 329, Says: "overflows", Make: weight(rebuild(storage4, "K\x00("+number(1<<31-1)+number(1<<31-1)+number(1<<31-1)+"K\x00t(K\x00K\x00K\x00K\x01t"))},
+	{Name: "pickle: a size of 0 after sizes that overflow", Kind: fault.Format, At: 329, Says: "overflows", Make: weight(rebuild(storage4, "K\x00("+number(1<<31-1)+number(1<<31-1)+number(1<<31-1)+"K\x00t(K\x00K\x00K\x00K\x01t"))},
 	{Name: "a text printed many times", Kind: fault.Format, At: 1049272, Says: "allocates", Make: code("X\x00\x00\x10\x00" + times("x", 1<<20) + "q\x000](" + times("h\x00", 1000) + "e)R.")},
 	{Name: "600,000 pairs", Kind: fault.Format, At: 1572914, Says: "allocates", Make: code("}(" + times("K\x00N", 600000) + "u.")},
 	{Name: "100,000 frames in each other", Kind: fault.Unsupported, At: -1, Says: "the file holds None", Make: code(times("\x95\x00\x10\x00\x00\x00\x00\x00\x00", 100000) + times("N", 4096) + ".")},

@@ -30,15 +30,15 @@ func entry(dtype, shape, offsets string) string {
 // a is a header of one tensor.
 func a(dtype, shape, offsets string) string { return `{"a":` + entry(dtype, shape, offsets) + `}` }
 
-// many is a header of n empty tensors.
-func many(n int) func() []byte {
+// many is a header of n empty tensors, whose names end alike.
+func many(n int, ending string) func() []byte {
 	var b bytes.Buffer
 	b.WriteString("{")
 	for i := range n {
 		if i > 0 {
 			b.WriteByte(',')
 		}
-		fmt.Fprintf(&b, `"%d":{"dtype":"U8","shape":[0],"data_offsets":[0,0]}`, i)
+		fmt.Fprintf(&b, `"%d%s":{"dtype":"U8","shape":[0],"data_offsets":[0,0]}`, i, ending)
 	}
 	b.WriteString("}")
 	return header(b.String(), 0)
@@ -90,8 +90,8 @@ var safetensorsCases = []Case{
 	{Name: "InvalidOffset: the same bytes twice", Kind: fault.Format, Tensor: "b", At: 113, Says: "overlaps", Make: header(`{"a":`+entry("U8", "[2]", "[0,2]")+`,"b":`+entry("U8", "[2]", "[0,2]")+`}`, 2)},
 	{Name: "InvalidOffset: ends before it begins", Kind: fault.Format, Tensor: "a", At: 60, Says: "data_offsets", Make: header(a("U8", "[0]", "[4,0]"), 4)},
 	{Name: "ValidationOverflow: product of the shape", Kind: fault.Format, Tensor: "a", At: 87, Says: "overflows", Make: header(a("F32", "[1000000000000,1000000000000]", "[0,1]"), 1)},
-	{Name: "a size of 0 after sizes that overflow", Kind: fault.Format, Tensor: "a", At: 95, Says: "overflows", Make: header(a("F32", "[2147483647,2147483647,2147483647,0]", "[0,0]"), 0)},
-	{Name: "a size of 0 before sizes that overflow", Kind: fault.Format, Tensor: "a", At: 95, Says: "overflows", Make: header(a("F32", "[0,2147483647,2147483647,2147483647]", "[0,0]"), 0)},
+	{Name: "a size of 0 after sizes that overflow", Kind: fault.Format, Tensor: "a", At: 94, Says: "overflows", Make: header(a("F32", "[2147483647,2147483647,2147483647,0]", "[0,0]"), 0)},
+	{Name: "a size of 0 before sizes that overflow", Kind: fault.Format, Tensor: "a", At: 94, Says: "overflows", Make: header(a("F32", "[0,2147483647,2147483647,2147483647]", "[0,0]"), 0)},
 	{Name: "ValidationOverflow: bytes", Kind: fault.Format, Tensor: "a", At: 79, Says: "overflows", Make: header(a("F64", "[1152921504606846975]", "[0,8]"), 8)},
 	{Name: "MisalignedSlice: half a byte", Kind: fault.Unsupported, Tensor: "a", At: -1, Says: "F4 cannot be carried", Make: header(a("F4", "[1]", "[0,1]"), 1)},
 	{Name: "MisalignedSlice: six bits", Kind: fault.Unsupported, Tensor: "a", At: -1, Says: "F6_E2M3 cannot be carried", Make: header(a("F6_E2M3", "[1]", "[0,1]"), 1)},
@@ -126,6 +126,7 @@ var safetensorsCases = []Case{
 		}
 		return header(`{`+b.String()[1:]+`}`, 0)()
 	}},
-	{Name: "300,000 tensors", Kind: fault.Unsupported, At: -1, Says: "more than 262144 tensors", Make: func() []byte { return many(300_000)() }},
-	{Name: "a string of 20 MB", Kind: fault.Unsupported, At: 16777226, Says: "longer than", Make: func() []byte { return header(`{"`+strings.Repeat("x", 20<<20)+`":1}`, 0)() }},
+	{Name: "300,000 tensors", Kind: fault.Unsupported, At: -1, Says: "more than 262144 tensors", Make: func() []byte { return many(300_000, "")() }},
+	{Name: "1,200,000 scales", Kind: fault.Unsupported, At: -1, Says: "more than 262144 tensors", Make: func() []byte { return many(1_200_000, "_scale")() }},
+	{Name: "a string of 44 MB", Kind: fault.Unsupported, At: 41943050, Says: "longer than", Make: func() []byte { return header(`{"`+strings.Repeat("x", 42<<20)+`":1}`, 0)() }},
 }
