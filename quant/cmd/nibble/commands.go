@@ -149,6 +149,9 @@ func convertCommand(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
+	if err := c.unchanged(j.Checkpoint); err != nil {
+		return err
+	}
 	for _, path := range c.reports {
 		if err := c.writeReport(path, r); err != nil {
 			return err
@@ -189,6 +192,9 @@ func (c *call) replace(path string, write func(w io.Writer) error) error {
 
 // progress shows how far the conversion is, on a terminal only.
 func (c *call) progress() func(done, total int64) {
+	if c.watch != nil {
+		return c.watch
+	}
 	f, ok := c.stderr.(*os.File)
 	if !ok {
 		return nil

@@ -4,7 +4,9 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 
+	"nibble/quant/checkpoint"
 	"nibble/quant/fault"
 	"nibble/quant/recipe"
 	"nibble/quant/tensor"
@@ -36,11 +38,12 @@ func (c *call) files(paths []string) ([]*tensor.File, error) {
 			if err != nil {
 				return nil, err
 			}
-			c.opened = append(c.opened, f)
+			c.opened = append(c.opened, input{File: f})
 			info, err := f.Stat()
 			if err != nil {
 				return nil, err
 			}
+			c.opened[len(c.opened)-1].was = info
 			out = append(out, &tensor.File{Name: filepath.ToSlash(n), Size: info.Size(), R: f})
 		}
 	}
@@ -65,6 +68,32 @@ func inFolder(dir string) ([]string, error) {
 		}
 	}
 	return names, nil
+}
+
+// input is a file that was opened, and what it was before it was read.
+type input struct {
+	*os.File
+	was os.FileInfo
+}
+
+// unchanged refuses what was made of a model's files when somebody wrote to them meanwhile, or put others
+// in their place: a part of it would be of the old ones and a part of the new. What else lies in the
+// folder may change.
+func (c *call) unchanged(m *checkpoint.Checkpoint) error {
+	read := map[string]bool{}
+	for _, f := range slices.Concat(m.Files, m.Beside) {
+		read[f.Name] = true
+	}
+	for _, in := range c.opened {
+		if !read[filepath.ToSlash(in.Name())] {
+			continue
+		}
+		now, err := os.Stat(in.Name())
+		if err != nil || !os.SameFile(now, in.was) || now.Size() != in.was.Size() || !now.ModTime().Equal(in.was.ModTime()) {
+			return fmt.Errorf("%s changed while it was read, so what was made of it is discarded; try again when nothing writes to it", in.Name())
+		}
+	}
+	return nil
 }
 
 func (c *call) close() {

@@ -133,7 +133,8 @@ type call struct {
 	out, export    string
 	reports        []string
 	json, hash     bool
-	opened         []*os.File
+	opened         []input
+	watch          func(done, total int64) // is told of the progress beside the terminal; for tests
 }
 
 // parse takes options before, between and after the paths. Each command knows only
