@@ -5,9 +5,12 @@
 #   ./build.sh                  build the site into dist/ and the command into build/
 #   ./build.sh serve [--port N] build, then serve dist/ on http://localhost:8080
 #   ./build.sh check            formatting, vet, types
-#   ./build.sh test [core|wasm|page|firefox]
-#                               every test (core, wasm and page), or one part; firefox is
-#                               the page's tests in Firefox
+#   ./build.sh test [core|wasm|race|page|firefox]
+#                               every test (core, wasm, page, and a few of the core's under
+#                               the race detector), or one part; race is all of the core's
+#                               conversions under it, firefox the page's tests in Firefox
+#   ./build.sh mutants [TEXT]   put faults into the executor and into verify, one at a time
+#                               (those that TEXT is part of): each must be found
 #   ./build.sh bench [kernels|page|peers|memory]
 #                               every bench, or one: kernels [--quick] [native|node|chromium|
 #                               firefox], page [GB...] [NAME...], peers [GB], memory [GB...];
@@ -83,6 +86,17 @@ check() {
 }
 
 test_core() { need_go; go test ./quant/...; }
+
+# The core's conversions under Go's race detector, which needs a C compiler: all of them, or
+# those of a pattern with so many random cases.
+test_race() {
+  need_go
+  if ! command -v gcc >/dev/null && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+    { apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends gcc libc6-dev; } >&2 || die "gcc could not be installed"
+  fi
+  command -v gcc >/dev/null || die "gcc is missing, which Go's race detector needs (Debian: apt-get install gcc libc6-dev)"
+  CGO_ENABLED=1 NIBBLE_CASES=$1 go test -race -run "$2" ./quant
+}
 
 # The core's tests once more as wasm, in Go's own Node runner. The command has no place
 # there: scripts start processes.
@@ -185,12 +199,13 @@ case ${1:-build} in
   check) check ;;
   test)
     case ${2:-all} in
-      all) check; test_core; test_wasm; build_command; build_site; test_page chromium ;;
+      all) check; test_core; test_race 150 '^(TestHands|TestTinyLimits|TestManySmall)'; test_wasm; build_command; build_site; test_page chromium ;;
       core) test_core ;;
       wasm) test_wasm ;;
+      race) test_race 2000 '^(TestHands|TestTinyLimits|TestMany|TestSame|TestCancel|TestKeepUnfit|TestMeasure|TestShard|TestTied|TestWeightsLarger)' ;;
       page) build_command; build_site; test_page chromium ;;
       firefox) build_command; build_site; test_page firefox-esr ;;
-      *) die "test takes core, wasm, page or firefox" ;;
+      *) die "test takes core, wasm, race, page or firefox" ;;
     esac ;;
   bench)
     case ${2:-all} in
@@ -201,6 +216,7 @@ case ${1:-build} in
       memory) bench_with memory "${@:3}" ;;
       *) die "bench takes kernels, page, peers or memory" ;;
     esac ;;
+  mutants) need_go; go run ./quant/testkit/mutants "${@:2}" ;;
   fuzz) fuzz "${2:-60s}" ;;
   oracle) build_command; oracle ;;
   *) sed -n '2,/^set/{/^set/d;s/^# \{0,1\}//;p}' "$0" >&2; exit 2 ;;

@@ -19,6 +19,7 @@ import "encoding/json"
 //	nibble.verify(output: File[], progress)                -> Promise<verify.Report as JSON>
 //	nibble.files(files: File[])                            -> Promise<null>
 //	nibble.work(tasks as JSON, out)                        -> Promise<results as JSON>
+//	nibble.memory()                                        -> Promise<memory as JSON>, which tests count
 //	nibble.stop()
 //
 // Bytes cross as places in this instance's memory: at, n. A File is {name, size, read(from,
@@ -39,13 +40,20 @@ import "encoding/json"
 // instance does the work itself. batch is how many bytes of source one is given at a time.
 //
 // A Promise is rejected with {kind: "format" | "unsupported" | "machine" | "internal", message}.
-const Protocol = 4
+const Protocol = 5
 
 // Kinds of error beside those of package fault.
 const (
 	kindMachine  = "machine"  // disk full, permission lost
 	kindInternal = "internal" // a bug of Nibble's
 )
+
+// memory is the answer to memory.
+type memory struct {
+	Tensors     int    `json:"tensors"`     // of what is open
+	Collections int64  `json:"collections"` // by Go's collector, since the instance started
+	Heap        uint64 `json:"heap"`        // bytes in use
+}
 
 // inspection is the answer to inspect.
 type inspection struct {

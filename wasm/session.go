@@ -7,6 +7,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"runtime"
 	"sort"
 	"time"
 
@@ -53,6 +54,7 @@ func (s *session) inspect(args []safejs.Value) (any, error) {
 		return nil, errOrder
 	}
 	s.files, s.checkpoint = files, c
+	roomFor(len(c.State.Tensors))
 	return describe(c), nil
 }
 
@@ -253,12 +255,30 @@ func progress(f safejs.Value) func(done, total int64) {
 
 // verify(output, progress) holds a result's files against the source that inspect opened.
 func (s *session) verify(args []safejs.Value) (any, error) {
-	if s.checkpoint == nil {
+	source := s.checkpoint
+	if source == nil {
 		return nil, errOrder
 	}
 	out, err := newFiles(args[0])
 	if err != nil {
 		return nil, err
 	}
-	return quant.Verify(out, s.files, progress(args[1]))
+	made, err := quant.InspectOutput(out)
+	if err != nil {
+		return nil, err
+	}
+	roomFor(len(source.State.Tensors) + len(made.State.Tensors))
+	defer roomFor(len(source.State.Tensors))
+	return quant.VerifyOpened(made, source, tile.Limits{}, progress(args[1]))
+}
+
+// memory() tells how busy Go's collector was.
+func (s *session) memory([]safejs.Value) (any, error) {
+	var now runtime.MemStats
+	runtime.ReadMemStats(&now)
+	m := memory{Collections: int64(now.NumGC), Heap: now.HeapInuse}
+	if s.checkpoint != nil {
+		m.Tensors = len(s.checkpoint.State.Tensors)
+	}
+	return m, nil
 }

@@ -5,7 +5,7 @@
 import type { Reading } from './reader'
 import type { Target } from './target'
 
-export const PROTOCOL = 4
+export const PROTOCOL = 5
 
 /** A file as the page got it; name may hold a folder path. */
 export interface Input { name: string, blob: Blob }

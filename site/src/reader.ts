@@ -1,8 +1,8 @@
 // How a worker reads files for the core. README.md has the figures behind it.
 //
 // What is read next is known ahead, so it is streamed into arrays of this worker's own while
-// the core computes. Where a browser's streams cannot do that, slices are read in one of two
-// ways, whichever is faster.
+// the core computes: small ones, each filled by one read. Where a browser's streams cannot do
+// that, slices are read in one of two ways, whichever is faster.
 
 import type { Input } from './protocol'
 
@@ -32,8 +32,8 @@ let way: Way = 'slice'
 /** What TypeScript's types of the page do not have. */
 declare const FileReaderSync: new () => { readAsArrayBuffer(b: Blob): ArrayBuffer }
 
-/** Bytes that are on their way, or here. */
-interface Span { from: number, to: number, bytes: Uint8Array | undefined, coming: Promise<Uint8Array> }
+/** Bytes that are on their way, or here: in a row of arrays. */
+interface Span { from: number, to: number, bytes: Uint8Array[] | undefined, coming: Promise<Uint8Array[]> }
 
 /** Where the core's memory is: it moves when it grows. */
 export type Memory = () => ArrayBuffer
@@ -42,15 +42,17 @@ export function sourceOf({ name, blob }: Input, memory: Memory): Source {
   const spans: Span[] = []
   const get = (from: number, to: number, use: (b: Uint8Array) => void) => {
     const span = spans.find(s => from >= s.from && to <= s.to)
-    const part = (b: Uint8Array) => b.subarray(from - span!.from, to - span!.from)
-    if (span?.bytes) return use(part(span.bytes)), undefined
-    if (span) return span.coming.then(b => use(part(b)))
+    if (span?.bytes) return useParts(span.bytes, from - span.from, to - span.from, use), undefined
+    if (span) return span.coming.then(b => useParts(b, from - span.from, to - span.from, use))
     if (way === 'sync') return use(now(blob, from, to)), undefined
     return slice(blob, from, to).then(use)
   }
   return {
     name, size: blob.size,
-    read: (from, at, n) => get(from, from + n, b => { new Uint8Array(memory(), at, n).set(b) }),
+    read: (from, at, n) => get(from, from + n, b => {
+      new Uint8Array(memory(), at, b.length).set(b)
+      at += b.length
+    }),
     pass: (from, to, out) => get(from, to, b => out.add(b)),
     ahead(from, to) {
       if (way === 'sync') return
@@ -67,15 +69,35 @@ export function sourceOf({ name, blob }: Input, memory: Memory): Source {
   }
 }
 
-const fetchSpan = (blob: Blob, from: number, to: number) => way === 'stream' ? stream(blob, from, to) : slice(blob, from, to)
-
-/** Arrays that were read into and are free. Their size is that of a batch, and a little. */
-const spare: ArrayBuffer[] = []
-let usual = 0
-
-function keep(b: Uint8Array) {
-  if (b.buffer.byteLength === usual && spare.length < 3) spare.push(b.buffer as ArrayBuffer)
+/** Gives out the bytes from a to z of a row of arrays, array by array. */
+function useParts(row: Uint8Array[], a: number, z: number, use: (b: Uint8Array) => void) {
+  let at = 0
+  for (const b of row) {
+    const from = Math.max(a - at, 0), to = Math.min(z - at, b.length)
+    if (from < to) use(b.subarray(from, to))
+    at += b.length
+  }
 }
+
+const fetchSpan = async (blob: Blob, from: number, to: number) => way === 'stream' ? stream(blob, from, to) : [await slice(blob, from, to)]
+
+/**
+ * The size of the arrays that are read into. Each read hands its array to the browser and gets a new
+ * one over the same bytes, which Chromium counts as so much memory made: with arrays of a batch it
+ * collected 258 times a GB. Smaller ones cost more reads.
+ */
+const arraySize = 2 << 20
+
+/** Arrays that were read into and are free, at most those of two batches. */
+const spare: ArrayBuffer[] = []
+let mostSpare = 0
+
+function keep(row: Uint8Array[]) {
+  for (const b of row) if (b.buffer.byteLength === arraySize && spare.length < mostSpare) spare.push(b.buffer as ArrayBuffer)
+}
+
+/** TypeScript does not know min yet. Where a browser does not either, a read gives less, and is asked again. */
+interface Reader { read(view: Uint8Array, o: { min: number }): Promise<{ value?: Uint8Array, done: boolean }> }
 
 /** Chromium's collector takes a reader that only waits, and the read with it: here they are held. */
 const reading = new Set<ReadableStreamBYOBReader>()
@@ -83,9 +105,9 @@ const reading = new Set<ReadableStreamBYOBReader>()
 /** When nothing came for so long, in ms, a stream is given up, and the worker reads in slices from then on. */
 const patience = 5_000
 
-/** Streams a part of a file into one array, which goes to the browser and comes back with each read. */
-async function stream(blob: Blob, from: number, to: number): Promise<Uint8Array> {
-  let buffer = to - from <= usual ? spare.pop() ?? new ArrayBuffer(usual) : new ArrayBuffer(to - from)
+/** Streams a part of a file into arrays, each of which goes to the browser and comes back full. */
+async function stream(blob: Blob, from: number, to: number): Promise<Uint8Array[]> {
+  const row: Uint8Array[] = []
   const reader = blob.slice(from, to).stream().getReader({ mode: 'byob' })
   reading.add(reader)
   let got = 0
@@ -99,21 +121,27 @@ async function stream(blob: Blob, from: number, to: number): Promise<Uint8Array>
   })
   try {
     while (got < to - from) {
-      const read = await Promise.race([reader.read(new Uint8Array(buffer, got, to - from - got)), still])
-      if (!read?.value) {
-        way = 'slice'
-        return await slice(blob, from, to)
+      const n = Math.min(arraySize, to - from - got)
+      let buffer = spare.pop() ?? new ArrayBuffer(arraySize)
+      for (let filled = 0; filled < n;) {
+        const read = await Promise.race([(reader as unknown as Reader).read(new Uint8Array(buffer, filled, n - filled), { min: n - filled }), still])
+        if (!read?.value) {
+          way = 'slice'
+          return [await slice(blob, from, to)]
+        }
+        buffer = read.value.buffer as ArrayBuffer
+        filled += read.value.length
+        got += read.value.length
+        if (read.done && filled < n) throw new Error('the file ended')
       }
-      buffer = read.value.buffer as ArrayBuffer
-      got += read.value.length
-      if (read.done && got < to - from) throw new Error('the file ended')
+      row.push(new Uint8Array(buffer, 0, n))
     }
   } finally {
     clearInterval(watch)
     reading.delete(reader)
     if (got < to - from) void reader.cancel().catch(() => undefined)
   }
-  return new Uint8Array(buffer, 0, to - from)
+  return row
 }
 
 async function slice(blob: Blob, from: number, to: number) {
@@ -187,5 +215,5 @@ async function timed(blob: Blob): Promise<Way> {
 
 export function readBy(r: Reading) {
   way = r.way
-  usual = r.batch + (1 << 20)
+  mostSpare = 2 * Math.ceil(r.batch / arraySize)
 }

@@ -14,8 +14,8 @@ import { serve } from '../serve.mjs'
 export const root = fileURLToPath(new URL('../../', import.meta.url))
 export const fixture = name => join(root, 'quant/testkit/fixtures', name)
 export const kind = process.env.NIBBLE_BROWSER_KIND
-const executablePath = process.env.NIBBLE_BROWSER
-if (!kind || !executablePath) throw new Error('run these tests with ./build.sh test page')
+const browserPath = process.env.NIBBLE_BROWSER
+if (!kind || !browserPath) throw new Error('run these tests with ./build.sh test page')
 
 /** Runs the native command; resolves to its standard output. */
 export async function nibble(...args) {
@@ -32,8 +32,8 @@ export async function nibbleError(...args) {
   throw new Error(`nibble ${args.join(' ')} did not fail`)
 }
 
-/** One browser, one site, one scratch folder. */
-export async function start() {
+/** One browser, one site, one scratch folder. The browser can be another one, and Chromium given more arguments. */
+export async function start({ executablePath = browserPath, more = [] } = {}) {
   const folder = mkdtempSync(join(tmpdir(), 'nibble-test-'))
   const downloads = mkdtempSync(join(folder, 'downloads-'))
   // From a sub-path, as on many static hosts.
@@ -46,7 +46,7 @@ export async function start() {
       }
     : {
         executablePath, headless: true,
-        args: ['--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage', '--disable-background-networking', '--disable-component-update', '--disable-sync', '--no-first-run'],
+        args: ['--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage', '--disable-background-networking', '--disable-component-update', '--disable-sync', '--no-first-run', ...more],
       })
   if (kind !== 'firefox') {
     const session = await browser.target().createCDPSession()
