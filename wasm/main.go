@@ -14,6 +14,7 @@ package main
 
 import (
 	"fmt"
+	"math"
 	"os"
 	"runtime/debug"
 
@@ -40,6 +41,10 @@ const memoryLimit = 64 << 20
 // roomFor lets Go take the memory of so many tensors, too. By a limit below what is in use its collector
 // would run without pause: 20,000 tensors took three times as long.
 func roomFor(tensors int) { debug.SetMemoryLimit(memoryLimit + int64(tensors)*quant.MemoryPerTensor) }
+
+// roomForAny lets Go take what it needs while a file is opened, of which nobody knows yet what is in it:
+// what a reader may hold is bounded where it reads.
+func roomForAny() { debug.SetMemoryLimit(math.MaxInt64) }
 
 // export publishes the calls and waits until stop is called.
 func export() error {

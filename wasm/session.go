@@ -46,6 +46,7 @@ func (s *session) inspect(args []safejs.Value) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	roomForAny()
 	c, err := quant.Inspect(files)
 	if err != nil {
 		return nil, err
@@ -263,12 +264,13 @@ func (s *session) verify(args []safejs.Value) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	roomForAny()
+	defer roomFor(len(source.State.Tensors))
 	made, err := quant.InspectOutput(out)
 	if err != nil {
 		return nil, err
 	}
 	roomFor(len(source.State.Tensors) + len(made.State.Tensors))
-	defer roomFor(len(source.State.Tensors))
 	return quant.VerifyOpened(made, source, tile.Limits{}, progress(args[1]))
 }
 

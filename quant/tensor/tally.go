@@ -7,11 +7,8 @@ import "strings"
 // converted can be opened again.
 const MaxWeights = 1 << 18
 
-// maxBeside is how many tensors there can be beside each weight.
-const maxBeside = 4
-
-// MostTensors is how many a Tally counts at most.
-const MostTensors = (1 + maxBeside) * MaxWeights
+// MostTensors is how many a Tally counts at most: each weight, and four tensors beside it.
+const MostTensors = 5 * MaxWeights
 
 // besides are the endings of the names of these tensors in packed and int8, which are also those of
 // compressed-tensors.
@@ -20,7 +17,9 @@ var besides = []string{"_scale", "_zero_point", "_shape"}
 // Tally counts the tensors of a model.
 type Tally struct{ weights, beside int }
 
-// Add counts a tensor by its name and reports whether there are not too many yet.
+// Add counts a tensor by its name and reports whether there are not too many yet. Files may hold two
+// tensors beside each weight, of all weights, before the first weight comes; a file that has no weights
+// is found out there.
 func (t *Tally) Add(name string) bool {
 	beside := strings.Contains(name, "_COREML_/")
 	for _, ending := range besides {
@@ -31,5 +30,5 @@ func (t *Tally) Add(name string) bool {
 	} else {
 		t.weights++
 	}
-	return t.weights <= MaxWeights && t.beside <= maxBeside*MaxWeights
+	return t.weights <= MaxWeights && t.beside <= 2*MaxWeights+2*t.weights
 }
