@@ -95,6 +95,19 @@ class Tied(nn.Module):
         return torch.zeros(1, 3, dtype=torch.int32)
 
 
+class Large(nn.Module):
+    """Weights whose blocks are larger than a tile, and one of 16 to 32 MiB, which was once measured in two
+    halves; the second half of each is quiet."""
+
+    def __init__(self, u):
+        super().__init__()
+        self.wide = nn.Linear(128 * u, 36 * u, bias=False)
+        self.deconv = nn.ConvTranspose1d(36 * u, 4, 32 * u, bias=False)
+        with torch.no_grad():
+            for p in self.parameters():
+                p[p.shape[0] // 2 :] *= 0.01
+
+
 class Root(nn.Linear):
     """A module without children: its keys have no dots."""
 
@@ -105,7 +118,7 @@ class Root(nn.Linear):
         return torch.rand(1, self.in_features)
 
 
-CLASSES = {"mlp": MLP, "conv": ConvNet, "attention": Attention, "tied": Tied, "root": Root}
+CLASSES = {"mlp": MLP, "conv": ConvNet, "attention": Attention, "tied": Tied, "root": Root, "large": Large}
 TYPES = {"conv": ["grouped_up=ConvTranspose2d"]}
 
 

@@ -8,6 +8,7 @@ Run by `./build.sh oracle`, which makes the Python environment. In parts:
                --coremltools-skips key for key and bit for bit, without it but for the
                deviations that quant/README.md lists; int8 and packed hold the codes that
                coremltools computed; the report has the numbers of .report()
+  large        the same of weights that are read in many tiles, some of them twice
   exports      a recipe written by --export makes coremltools do what Nibble does
   configs      what coremltools refuses, Nibble refuses (configs.py)
   tied         verdicts that conflict are an error
@@ -81,6 +82,13 @@ def recipes(name):
     for dtype, scheme, grain in itertools.product(DTYPES, SCHEMES, GRAINS):
         yield {"global_config": {"weight_dtype": dtype, "quantization_scheme": scheme, **grain}}
     yield from MIXED[-1:] if name == "tied" else MIXED
+
+
+LARGE = [
+    {"global_config": {"weight_dtype": "int4", "granularity": "per_tensor"}},
+    {"global_config": {"weight_dtype": "uint4", "quantization_scheme": "affine", "granularity": "per_channel"}},
+    {"global_config": {"weight_dtype": "int8", "granularity": "per_block", "block_size": [576, 64]}},
+]
 
 
 def nibble(exe, *args, cwd=None):
@@ -216,6 +224,7 @@ def main():
     run = functools.partial(nibble, sys.argv[1])
     parts = {
         "state dicts": [(check_states, name, dtype, c) for name in MODELS for dtype in WEIGHTS for c in recipes(name)],
+        "large": [(check_states, "large", dtype, c) for dtype in WEIGHTS for c in LARGE],
         "exports": [(check_export, name, c) for name, c in EXPORTS],
         "configs": [(check_configs,)],
         "tied": [(check_tied, *row) for row in TIED_CONFLICTS],
@@ -223,7 +232,7 @@ def main():
         "zero blocks": [(lambda run, folder, *row: (conversion.zero_blocks(run, *row, folder), 0), d, s) for d in ("uint4", "uint8") for s in SCHEMES],
         "layouts": [(lambda run, folder, name: (layouts.check(run, name, folder), 0), name) for name in layouts.LAYOUTS],
     }
-    want = {"state dicts": 4 * (4 * 37 + 33), "exports": 21, "configs": 1, "tied": 3, "conversion": 35, "zero blocks": 4, "layouts": 63}
+    want = {"state dicts": 4 * (4 * 37 + 33), "large": 12, "exports": 21, "configs": 1, "tied": 3, "conversion": 35, "zero blocks": 4, "layouts": 63}
     failed = 0
     for part, rows in parts.items():
         ran = things = deviations = wrong = 0
