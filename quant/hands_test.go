@@ -197,7 +197,7 @@ func TestHandsFindWhatDoesNotFit(t *testing.T) {
 	}
 }
 
-// An error of a hand ends the conversion with that error, in a band's first pass too.
+// An error of a hand ends the conversion with that error, in a split group's first pass too.
 func TestHandsThatFail(t *testing.T) {
 	in := large(t, tensor.F32, nil)
 	lost := errors.New("the worker is gone")
@@ -210,6 +210,37 @@ func TestHandsThatFail(t *testing.T) {
 			if healthy == 0 && !errors.Is(err, lost) || err != nil && !errors.Is(err, lost) {
 				t.Errorf("%s, %d other hands: %v", config, healthy, err)
 			}
+		}
+	}
+}
+
+// failing is a hand that cannot measure, once, and is well before and after.
+type failing struct {
+	executor.Worker
+	failed *atomic.Bool
+	err    error
+}
+
+func (f *failing) Do(ctx context.Context, tasks []*executor.Task) ([]*executor.Result, error) {
+	if tasks[0].Step == executor.Measure && f.failed.CompareAndSwap(false, true) {
+		return nil, f.err
+	}
+	return f.Worker.Do(ctx, tasks)
+}
+
+// One part of a row of blocks that could not be measured: the ranges of the others make a scale that looks
+// like a right one.
+func TestMeasuringThatFailsOnce(t *testing.T) {
+	in := large(t, tensor.F32, nil)
+	lost := errors.New("the file is gone")
+	for _, asked := range []plan.Options{{}, {KeepUnfit: true}} {
+		failed := &atomic.Bool{}
+		_, _, err := convertAll(t, in, `{"global_config":{"weight_dtype":"int8","granularity":"per_tensor"}}`, asked, container.Options{To: "coremltools"}, func([]*tensor.File) quant.Options {
+			hands := []executor.Hand{&failing{failed: failed, err: lost}, &failing{failed: failed, err: lost}}
+			return quant.Options{Hands: hands, Limits: small}
+		})
+		if !errors.Is(err, lost) || !failed.Load() {
+			t.Errorf("%+v: %v", asked, err)
 		}
 	}
 }

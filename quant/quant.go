@@ -35,7 +35,7 @@ import (
 // Version of Nibble, in reports and outputs.
 const Version = "0.1.0"
 
-// MemoryPerTensor is what a tensor of a model takes at most, in bytes, from its header to its row of the
+// MemoryPerTensor is about what a tensor of a model takes, in bytes, from its header to its row of the
 // report. A program that bounds Go's memory adds it for each, lest the collector run without pause.
 const MemoryPerTensor = 4 << 10
 

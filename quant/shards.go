@@ -1,9 +1,11 @@
 package quant
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/json"
+	"encoding/json/jsontext"
 	"fmt"
 	"io"
 	"path"
@@ -53,10 +55,10 @@ func (j *Job) layShards() error {
 					Hint("rename it in the source or choose another container")
 			}
 			where[name] = i
-			index += len(name) + len(s.name) + len(`    "": "",`+"\n")
+			quoted, _ := jsontext.AppendQuote(nil, name)
+			index += len(quoted) + len(s.name) + len(`    : "",`+"\n")
 			if !tally.Add(name) || index > checkpoint.MaxIndex {
-				return fault.Not(f.Name, "the output could not be opened again: its shards would hold more tensors than any model has").
-					Hint("choose int8, which has fewer tensors for each weight")
+				return container.WayOut(fault.Not(f.Name, "the output could not be opened again: its shards would hold more tensors than any model has"), s.plan, s.layout.Name)
 			}
 		}
 		sum.Name = s.layout.Name
@@ -95,8 +97,12 @@ func (j *Job) index() (name string, text []byte, err error) {
 			x.WeightMap[name] = s.name
 		}
 	}
-	text, err = json.MarshalIndent(x, "", "  ")
-	return stem + ending + ".index.json", append(text, '\n'), err
+	var b bytes.Buffer
+	e := json.NewEncoder(&b) // names as they are, where Marshal would escape some for web pages
+	e.SetEscapeHTML(false)
+	e.SetIndent("", "  ")
+	err = e.Encode(x)
+	return stem + ending + ".index.json", b.Bytes(), err
 }
 
 // Files is how many files a conversion writes, and their bytes in all.

@@ -49,6 +49,7 @@ func (s *session) inspect(args []safejs.Value) (any, error) {
 	roomForAny()
 	c, err := quant.Inspect(files)
 	if err != nil {
+		roomFor(0)
 		return nil, err
 	}
 	if s.turn != turn {

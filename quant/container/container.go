@@ -180,16 +180,22 @@ func unique(file string, runs []Run, noReserved bool) error {
 	return nil
 }
 
-// wayOut completes the error for a file that could not be opened again, with what to do instead.
-func wayOut(err *fault.Error, p *plan.Plan, to string) error {
-	do := "save the model in shards, or in smaller ones"
+// WayOut completes the error for an output that could not be opened again, with what to do instead; a
+// plan that is a part of another is one shard of several.
+func WayOut(err *fault.Error, p *plan.Plan, to string) error {
+	do := "save the model in shards"
+	if p.IsPart() {
+		do = "save the model in more shards"
+	}
 	switch to {
 	case "packed":
 		do += ", or choose int8, which has fewer tensors for each weight"
 	case "coremltools":
 		do += ", or choose packed or int8"
 	}
-	err.File = inputName(p)
+	if err.File == "" {
+		err.File = inputName(p)
+	}
 	return err.Hint("%s", do)
 }
 

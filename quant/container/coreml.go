@@ -82,8 +82,8 @@ func layoutCoreml(p *plan.Plan, o Options) (*Layout, error) {
 		names[i] = items[i].Name
 	}
 	a := torch.LayArchive(pickle, sizes)
-	if err := a.Unreadable(pickle); err != nil {
-		return nil, wayOut(err, p, "coremltools")
+	if err := a.Unreadable(pickle, items); err != nil {
+		return nil, WayOut(err, p, "coremltools")
 	}
 	return &Layout{Runs: runs, Bytes: a.Bytes, Names: names, start: func(w io.Writer) (Writer, error) {
 		z, err := a.Start(w)

@@ -131,7 +131,7 @@ func layoutSafetensors(p *plan.Plan, o Options, groups [][]Piece) (*Layout, erro
 	}
 	header := safetensors.Header(items, meta)
 	if err := safetensors.Unreadable(header, items, meta); err != nil {
-		return nil, wayOut(err, p, o.To)
+		return nil, WayOut(err, p, o.To)
 	}
 	l.Bytes += int64(len(header))
 	l.start = func(w io.Writer) (Writer, error) {

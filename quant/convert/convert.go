@@ -79,7 +79,7 @@ func Run(ctx context.Context, p *plan.Plan, l *container.Layout, w io.Writer, o 
 	x := &executor{plan: p, out: out, costs: make([]Cost, len(p.Entries)), limits: limits, progress: o.Progress}
 	x.total = Work(p, l)
 	s := sequence{plan: p, step: Quantize, limits: limits, histograms: len(p.Entries) <= limits.Histograms}
-	for batch := range start(ctx, s.batches(apart(l.Runs, limits.Held)), o.hands()) {
+	for batch := range start(ctx, s.batches(apart(p, l.Runs, limits.Held)), o.hands()) {
 		if err := batch.wait(ctx); err != nil {
 			return nil, err
 		}
@@ -107,11 +107,16 @@ func Work(p *plan.Plan, l *container.Layout) (n int64) {
 
 // apart gives each piece of a run a run of its own where the others could not wait: they would take
 // more than limit bytes.
-func apart(runs []container.Run, limit int64) (out []container.Run) {
+func apart(p *plan.Plan, runs []container.Run, limit int64) (out []container.Run) {
 	for _, r := range runs {
 		held := int64(0)
-		for i := range r.Pieces[1:] {
-			held += r.Pieces[1+i].Bytes()
+		for _, piece := range r.Pieces[1:] {
+			if piece.Content == container.PackedZeroPoint { // one a byte while it waits
+				g := p.Entries[r.Entry].Grid
+				held += g.Rows * g.Across()
+			} else {
+				held += piece.Bytes()
+			}
 		}
 		if held <= limit {
 			out = append(out, r)

@@ -27,18 +27,18 @@ func quantize[T kernel.Float](ctx context.Context, w *Worker, b *values[T], t *T
 			return nil
 		}
 	}
+	q := quantized[T]{task: t, arith: a}
+	if p := t.Split; p != nil {
+		q.scale, q.zp = b.scale, w.zeroPoints
+		if p.Params != nil {
+			q.scale, q.zp = viewOf[T](p.Params.Scale), p.Params.ZeroPoint
+		}
+	}
 	for i, x := range t.Tiles {
 		if err := w.read(ctx, t, x); err != nil {
 			return err
 		}
-		q := quantized[T]{task: t, arith: a, tile: x}
-		if p := t.Split; p != nil {
-			q.leads = p.Leads && i == 0
-			q.scale, q.zp = b.scale, w.zeroPoints
-			if p.Params != nil {
-				q.scale, q.zp = viewOf[T](p.Params.Scale), p.Params.ZeroPoint
-			}
-		}
+		q.tile, q.leads = x, t.Split != nil && t.Split.Leads && i == 0
 		if r.Unfit = q.run(w, b, r); r.Unfit != "" {
 			return nil
 		}

@@ -76,7 +76,7 @@ func (w *Worker) copy(ctx context.Context, t *Task, r *Result) error {
 			return err
 		}
 		n := x.Size(t.Tensor)
-		if err := x.Read(t.Tensor, all[:n], w.window()); err != nil {
+		if err := x.Read(t.Tensor, all[:n], w.Limits); err != nil {
 			return err
 		}
 		all = all[n:]
@@ -90,11 +90,10 @@ func (w *Worker) read(ctx context.Context, t *Task, x tile.Tile) error {
 		return err
 	}
 	w.source = tensor.Buffer(w.source, int(x.Size(t.Tensor)))
-	return x.Read(t.Tensor, w.source, w.window())
+	return x.Read(t.Tensor, w.source, w.Limits)
 }
 
-func (w *Worker) window() int64 { return w.Limits.Filled().Window }
-func (w *Worker) chunk() int    { return w.Limits.Filled().Chunk }
+func (w *Worker) chunk() int { return w.Limits.Filled().Chunk }
 
 func grow[T any](s []T, n int) []T {
 	if cap(s) < n {

@@ -20,13 +20,19 @@ func (p *Plan) Export() (*recipe.Recipe, []string) {
 	var notes []string
 	var rules []recipe.NameRule
 	said := map[string]bool{} // modules that a rule speaks for
+	reached := map[string][]*Entry{}
+	for i := range p.Entries {
+		if e := &p.Entries[i]; e.Rule != "" {
+			reached[e.Module] = append(reached[e.Module], e)
+		}
+	}
 	for i := range p.Entries {
 		e := &p.Entries[i]
 		unfit := strings.HasPrefix(e.Reason, Unfit)
 		if e.Beyond == "" && !unfit || said[e.Module] {
 			continue
 		}
-		entry, ok := p.equivalent(e.Module)
+		entry, ok := equivalent(reached[e.Module])
 		switch {
 		case ok:
 			said[e.Module] = true
@@ -65,16 +71,10 @@ func (p *Plan) beyondConfigs(r *recipe.Recipe) (notes []string) {
 }
 
 // equivalent finds one entry that coremltools follows to the same verdicts and blocks
-// for every weight of a module that the recipe reaches.
-func (p *Plan) equivalent(module string) (recipe.Entry, bool) {
-	var reached []*Entry
+// for every weight of a module that the recipe reaches, which these are.
+func equivalent(reached []*Entry) (recipe.Entry, bool) {
 	var first *Entry
-	for i := range p.Entries {
-		e := &p.Entries[i]
-		if e.Module != module || e.Rule == "" {
-			continue
-		}
-		reached = append(reached, e)
+	for _, e := range reached {
 		if first == nil && e.Quantize {
 			first = e
 		}

@@ -59,6 +59,9 @@ type Plan struct {
 	whole    *Plan // of which this is a part; nil for a plan of its own
 }
 
+// IsPart reports whether it is the plan of one file of several.
+func (p *Plan) IsPart() bool { return p.whole != nil }
+
 // Part is the plan of some entries, which go to a file of their own. Its recipe is still
 // that of the whole.
 func (p *Plan) Part(entries []int) *Plan {

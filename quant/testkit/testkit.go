@@ -84,7 +84,7 @@ func Rows(t testing.TB, tensors []tensor.Tensor) []Row {
 		h := sha256.New()
 		for _, part := range tile.Cut(x, 1, 1<<20) {
 			b := make([]byte, part.Size(x))
-			if err := part.Read(x, b, 1<<20); err != nil {
+			if err := part.Read(x, b, tile.Limits{}); err != nil {
 				t.Fatal(err)
 			}
 			h.Write(b)

@@ -102,17 +102,18 @@ func (x Tile) Span(t *tensor.Tensor) (from, to int64) {
 }
 
 // Read fills dst, of Size bytes, with the tile's values in row-major order. A strided view is read
-// through a window of so many bytes of its storage.
-func (x Tile) Read(t *tensor.Tensor, dst []byte, window int64) error {
+// through the limits' window of its storage.
+func (x Tile) Read(t *tensor.Tensor, dst []byte, l Limits) error {
+	l = l.Filled()
 	base := t.Storage.Start + t.Offset
 	if t.Contiguous() {
 		_, row := rowsOf(t)
 		return readAt(t, dst, base+(x.Row*row+x.Col)*t.DType.Size())
 	}
 	if x.Cols > 0 {
-		return x.pick(t, dst, base, window)
+		return x.pick(t, dst, base, l.Page)
 	}
-	return x.gather(t, dst, base, window)
+	return x.gather(t, dst, base, l.Window)
 }
 
 func readAt(t *tensor.Tensor, dst []byte, at int64) error {
@@ -127,12 +128,9 @@ func readAt(t *tensor.Tensor, dst []byte, at int64) error {
 	return fmt.Errorf("%s: reading tensor %q: %w", t.Storage.File.Name, t.Name, err)
 }
 
-// pickSize is how much pick reads at a time, within the window.
-const pickSize = 4 << 10
-
 // pick reads a part of one long row of a strided view, value by value in the order of the
-// output, through a small window. It is slow, and rows of megabytes in views are rare.
-func (x Tile) pick(t *tensor.Tensor, dst []byte, base, window int64) error {
+// output, a page at a time. It is slow, and rows of megabytes in views are rare.
+func (x Tile) pick(t *tensor.Tensor, dst []byte, base, page int64) error {
 	size := t.DType.Size()
 	inner := t.Shape[1:]
 	index, rest := make([]int64, len(inner)), x.Col
@@ -142,7 +140,7 @@ func (x Tile) pick(t *tensor.Tensor, dst []byte, base, window int64) error {
 		rest /= inner[k]
 		src += index[k] * t.Strides[k+1] * size
 	}
-	buf := make([]byte, 0, max(min(window, pickSize), size))
+	buf := make([]byte, 0, max(page, size))
 	from := int64(0)
 	for out := int64(0); out < int64(len(dst)); out += size {
 		if src < from || src+size > from+int64(len(buf)) {

@@ -74,7 +74,7 @@ func TestReadEqualsNaive(t *testing.T) {
 			part := Tile{Row: r, Rows: min(1+random.Int64N(3), rows-r)}
 			b := make([]byte, part.Size(&x))
 			if x.Elements() > 0 {
-				if err := part.Read(&x, b, window); err != nil {
+				if err := part.Read(&x, b, Limits{Window: window, Page: window}); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -146,7 +146,7 @@ func TestLongRows(t *testing.T) {
 			if len(b) > limit {
 				t.Errorf("a tile of %d bytes", len(b))
 			}
-			if err := part.Read(&x, b, 64); err != nil {
+			if err := part.Read(&x, b, Limits{Window: 64, Page: 64}); err != nil {
 				t.Fatal(err)
 			}
 			got = append(got, b...)
@@ -166,7 +166,7 @@ func TestReadPastTheEnd(t *testing.T) {
 	file := &tensor.File{Name: "short", Size: 100, R: bytes.NewReader(make([]byte, 10))}
 	for _, strides := range [][]int64{{5, 1}, {1, 5}} {
 		x := tensor.Tensor{Name: "w", DType: tensor.F32, Shape: []int64{5, 5}, Strides: strides, Storage: tensor.Storage{File: file, End: 100}}
-		if err := (Tile{Rows: 5}).Read(&x, make([]byte, 100), 1<<20); err == nil {
+		if err := (Tile{Rows: 5}).Read(&x, make([]byte, 100), Limits{}); err == nil {
 			t.Error("it was read without an error")
 		}
 	}

@@ -15,9 +15,15 @@ import (
 // and compares every scale, zero point and code with what the output stores. Where the output names
 // none, one scheme must explain the whole weight.
 func (q *quantized) derive(src *tensor.Tensor, row *Row, l tile.Limits, step func(bytes int64)) error {
-	best := int64(-1)
+	best, counted := int64(-1), int64(0)
 	for _, s := range q.schemes {
-		reached, worst, problem, err := q.by(s, src, l, step)
+		seen := int64(0)
+		reached, worst, problem, err := q.by(s, src, l, func(n int64) {
+			if seen += n; seen > counted { // each byte counts once
+				step(seen - counted)
+				counted = seen
+			}
+		})
 		if err != nil {
 			return err
 		}
@@ -28,7 +34,6 @@ func (q *quantized) derive(src *tensor.Tensor, row *Row, l tile.Limits, step fun
 		if reached > best {
 			best, row.Problem = reached, problem
 		}
-		step = func(int64) {} // each byte counts once
 	}
 	if len(q.schemes) > 1 {
 		row.Problem = "no scheme explains all of it: it " + row.Problem
@@ -67,10 +72,9 @@ type derivation[T kernel.Float] struct {
 
 func newDerivation[T kernel.Float](q *quantized, s scheme.Scheme, src *tensor.Tensor, l tile.Limits, step func(int64)) *derivation[T] {
 	d := &derivation[T]{quantized: q, scheme: s, arith: kernel.NewArith(s, src.DType == tensor.F16), limits: l, step: step}
-	d.source, d.stored = newRows(src, q.grid.Rows, l), newRows(q.weights, q.grid.Rows, l)
-	d.scales = newRows(q.scales, q.scaleRows(), l)
+	d.source, d.stored, d.scales = newRows(src, l), newRows(q.weights, l), newRows(q.scales, l)
 	if q.points != nil {
-		d.points = newRows(q.points, q.pointRows(s), l)
+		d.points = newRows(q.points, l)
 	}
 	return d
 }
@@ -252,9 +256,10 @@ func (d *derivation[T]) weightsOf(row, block, col int64, values []T) (string, er
 		kernel.Quantize(d.arith, values[from:to], run, d.scale[k:k+n], d.zpOf(k, n), codes[from:to], &e)
 	})
 	want := d.storedAs(row, block, col, codes)
-	d.worst = max(d.worst, e.Max)
-	if d.form == floats {
+	if d.form == floats && d.stored.tensor.DType == tensor.BF16 {
 		d.measure(values, want)
+	} else {
+		d.worst = max(d.worst, e.Max)
 	}
 	per := int64(1)
 	if d.form == packedWords {
@@ -303,12 +308,9 @@ func (d *derivation[T]) storedAs(row, block, col int64, codes []byte) []byte {
 	return codes
 }
 
-// measure finds the largest error of weights that the output holds as floats: bfloat16 rounds them once
-// more than their codes.
+// measure finds the largest error of weights that the output holds in bfloat16, which rounds once more
+// what their codes stand for.
 func (d *derivation[T]) measure(values []T, want []byte) {
-	if d.stored.tensor.DType != tensor.BF16 {
-		return
-	}
 	for i, half := range tensor.View[uint16](want) {
 		d.worst = max(d.worst, math.Abs(float64(values[i])-float64(tensor.BF16ToF32(half))))
 	}

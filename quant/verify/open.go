@@ -38,21 +38,6 @@ func broken(format string, args ...any) *quantized {
 	return &quantized{problem: fmt.Sprintf(format, args...)}
 }
 
-// scaleRows and pointRows are how many rows of scales and of zero points, or of words of them, there are.
-func (q *quantized) scaleRows() int64 {
-	if q.form == packedWords {
-		return q.grid.Rows
-	}
-	return q.grid.Down()
-}
-
-func (q *quantized) pointRows(s scheme.Scheme) int64 {
-	if q.form == packedWords {
-		return words(q.grid.Rows, s)
-	}
-	return q.grid.Down()
-}
-
 // words is how many 32-bit words n codes fill.
 func words(n int64, s scheme.Scheme) int64 { return (n*int64(s.Bits()) + 31) / 32 }
 
@@ -130,8 +115,11 @@ func (v *verifier) int8(src *tensor.Tensor, notes map[string]container.SchemeNot
 	if q.weights == nil || q.scales == nil {
 		return broken("its codes or scales are missing"), nil
 	}
-	if note.HighNibble == "zero" {
+	switch {
+	case note.HighNibble == "zero" && q.schemes[0].Bits() == 4:
 		q.form = lowNibbles
+	case note.HighNibble != "":
+		return broken("its high nibbles are %q", note.HighNibble), nil
 	}
 	return q.fit(src, note.ScaleShape), nil
 }
@@ -163,7 +151,7 @@ func (v *verifier) packed(src *tensor.Tensor, notes map[string]container.SchemeN
 // numbers reads a small tensor of integers.
 func (v *verifier) numbers(t *tensor.Tensor) ([]int64, error) {
 	raw := tensor.Buffer(nil, int(t.Bytes()))
-	err := tile.Tile{Rows: 1}.Read(&tensor.Tensor{Name: t.Name, DType: t.DType, Shape: []int64{1, t.Elements()}, Strides: []int64{t.Elements(), 1}, Storage: t.Storage, Offset: t.Offset}, raw, v.limits.Window)
+	err := tile.Tile{Rows: 1}.Read(&tensor.Tensor{Name: t.Name, DType: t.DType, Shape: []int64{1, t.Elements()}, Strides: []int64{t.Elements(), 1}, Storage: t.Storage, Offset: t.Offset}, raw, v.limits)
 	return tensor.View[int64](raw), err
 }
 

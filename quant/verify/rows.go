@@ -15,15 +15,9 @@ type rows struct {
 	bytes  []byte
 }
 
-// newRows sees a tensor as n rows. A tensor whose shape does not say so is dense.
-func newRows(t *tensor.Tensor, n int64, l tile.Limits) *rows {
-	if len(t.Shape) == 0 || t.Shape[0] != n {
-		dense := *t
-		dense.Shape = []int64{n, t.Elements() / n}
-		dense.Strides = tensor.DenseStrides(dense.Shape)
-		t = &dense
-	}
-	return &rows{tensor: t, limits: l, row: t.Bytes() / n}
+// newRows reads a tensor of two axes or more by its first one.
+func newRows(t *tensor.Tensor, l tile.Limits) *rows {
+	return &rows{tensor: t, limits: l, row: t.Bytes() / t.Shape[0]}
 }
 
 // part is count values of a row from a column on. It is aligned, and valid until the next call.
@@ -49,7 +43,7 @@ func (r *rows) hold(x tile.Tile) error {
 		return nil
 	}
 	r.held, r.bytes = tile.Tile{}, tensor.Buffer(r.bytes, int(x.Size(r.tensor)))
-	if err := x.Read(r.tensor, r.bytes, r.limits.Window); err != nil {
+	if err := x.Read(r.tensor, r.bytes, r.limits); err != nil {
 		return err
 	}
 	r.held = x

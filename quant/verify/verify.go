@@ -63,10 +63,14 @@ func Run(out, source *checkpoint.Checkpoint, limits tile.Limits, progress func(d
 		}
 	}
 	r := &Report{OK: true, Container: v.container}
+	end := int64(0)
 	for i := range source.State.Tensors {
 		row, err := v.tensor(&source.State.Tensors[i])
 		if err != nil {
 			return nil, err
+		}
+		if end += source.State.Tensors[i].Bytes(); done < end {
+			v.step(end - done) // what is wrong is not looked at to its end
 		}
 		r.OK = r.OK && row.OK
 		r.Tensors = append(r.Tensors, row)
@@ -149,10 +153,10 @@ func (v *verifier) kept(src *tensor.Tensor) (Row, error) {
 		}
 		for _, t := range tile.Cut(src, 1, v.limits.Tile) {
 			a, b = tensor.Buffer(a, int(t.Size(src))), tensor.Buffer(b, int(t.Size(src)))
-			if err := t.Read(src, a, v.limits.Window); err != nil {
+			if err := t.Read(src, a, v.limits); err != nil {
 				return row, err
 			}
-			if err := t.Read(got, b, v.limits.Window); err != nil {
+			if err := t.Read(got, b, v.limits); err != nil {
 				return row, err
 			}
 			v.step(int64(len(a)))

@@ -7,6 +7,7 @@ import (
 	"strconv"
 
 	"nibble/quant/fault"
+	"nibble/quant/tensor"
 )
 
 // Archive is the layout of a zip to be written: every offset and the total size are
@@ -47,14 +48,20 @@ func LayArchive(pickle []byte, sizes []int64) *Archive {
 // 64 kB, twice.
 const aroundDirectory = 256 << 10
 
-// Unreadable says why Read would not open a file with this pickle and this layout, nil when it does:
-// the limits against hostile files hold for ours.
-func (a *Archive) Unreadable(pickle []byte) *fault.Error {
-	what := ""
+// Unreadable says why Read would not open a file with this pickle of these items and this layout, nil
+// when it does: the limits against hostile files hold for ours.
+func (a *Archive) Unreadable(pickle []byte, items []Item) *fault.Error {
+	what, dense := "", 0.0
+	for _, it := range items {
+		n, _ := tensor.Elements(it.Shape)
+		dense += float64(n) * float64(it.DType.Size())
+	}
 	if _, err := scan("", bytes.Clone(pickle), 0); len(pickle) > maxPickle || err != nil {
 		what = "its pickle would be larger, or take more memory, than a reader of unknown files allows"
 	} else if a.directory > maxDirectory-aroundDirectory {
 		what = "the zip's directory would be longer than a reader of unknown files allows"
+	} else if repeats(dense, a.Bytes) {
+		what = "one weight has so many names (tied) that a reader of unknown files would not believe it"
 	} else {
 		return nil
 	}

@@ -84,6 +84,10 @@ func (r *reader) rebuild(s *storage, d dtypeName, args, metadata []any) (any, er
 	return r.view(s, d.dtype, int64(offset), shape, strides)
 }
 
+// repeats reports whether tensors, laid out densely, are so far larger than their file that it can only
+// be meant to fill a memory.
+func repeats(dense float64, file int64) bool { return dense > 16*float64(file)+256<<20 }
+
 // view is a tensor over a storage, checked: every element lies within it, and the tensors
 // of the file together are not far larger than the file.
 func (r *reader) view(s *storage, d tensor.DType, offset int64, shape, strides []int64) (any, error) {
@@ -102,7 +106,7 @@ func (r *reader) view(s *storage, d tensor.DType, offset int64, shape, strides [
 	if e != nil {
 		return nil, e
 	}
-	if r.dense += float64(count) * float64(d.Size()); r.dense > 16*float64(r.file.Size)+256<<20 {
+	if r.dense += float64(count) * float64(d.Size()); repeats(r.dense, r.file.Size) {
 		return nil, fault.Not(r.file.Name, "its tensors repeat the same values until they are far larger than the file (a shape of %v over %d values)", shape, have).
 			Hint("save expanded tensors without .expand()")
 	}

@@ -36,16 +36,17 @@ type Case struct {
 
 // New is the case of a seed.
 func New(seed uint64) *Case {
-	m := &maker{rand.New(rand.NewPCG(seed, 17))}
+	m := &maker{Rand: rand.New(rand.NewPCG(seed, 17))}
 	c := &Case{Seed: seed, Workers: 1 + m.IntN(5)}
 	var modules []string
 	c.Files, modules = m.model()
 	c.Config = m.config(modules)
-	c.Plan = plan.Options{Embeddings: m.chance(4), CoremltoolsSkips: m.chance(6)}
+	c.Plan = plan.Options{Embeddings: m.chance(4), CoremltoolsSkips: m.chance(6), KeepUnfit: m.poisoned || m.chance(10)}
 	c.Container = pick(m, []container.Options{{To: "packed"}, {To: "coremltools"}, {To: "int8"}, {To: "int8", HighNibble: "zero"}})
 	c.Limits = tile.Limits{
 		Tile:       pick(m, []int64{1, 60, 64, 200, 500, 1000, 4000, 0}),
 		Window:     pick(m, []int64{1, 10, 64, 300, 0}),
+		Page:       pick(m, []int64{1, 20, 100, 0}),
 		Chunk:      pick(m, []int{1, 3, 8, 50, 400, 0}),
 		Batch:      pick(m, []int64{1, 100, 300, 600, 1200, 2400, 5000, 0}),
 		Tasks:      pick(m, []int{1, 2, 3, 0}),
@@ -109,7 +110,10 @@ func newMade(name string) *made { return &made{name: name} }
 func (*made) Close() error { return nil }
 
 // maker makes random choices.
-type maker struct{ *rand.Rand }
+type maker struct {
+	*rand.Rand
+	poisoned bool // a weight holds what cannot be quantized
+}
 
 // chance is true once in n times.
 func (m *maker) chance(n int) bool { return m.IntN(n) == 0 }

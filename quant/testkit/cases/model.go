@@ -100,6 +100,9 @@ func (m *maker) weight(i int, d tensor.DType, views bool) weight {
 	}
 	w := m.laid(weight{name: name, dtype: d, shape: shape}, views)
 	m.fill(w)
+	if m.chance(20) {
+		m.poison(w)
+	}
 	return w
 }
 
@@ -192,6 +195,16 @@ func (m *maker) fill(w weight) {
 			index[axis] = 0
 		}
 	}
+}
+
+// poison puts in a number that is none, or is without end.
+func (m *maker) poison(w weight) {
+	at := w.offset
+	for axis, n := range w.shape {
+		at += m.Int64N(n) * w.strides[axis]
+	}
+	put((*w.storage)[at*w.dtype.Size():], w.dtype, pick(m, []float64{math.NaN(), math.Inf(1), math.Inf(-1)}))
+	m.poisoned = true
 }
 
 // put stores a number.

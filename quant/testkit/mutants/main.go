@@ -38,6 +38,10 @@ func main() {
 	}
 	defer os.RemoveAll(scratch)
 	clean := sources()
+	// Red without a fault, or too slow, everything would look found.
+	if text, err := run("test", "-count=1", "-timeout="+patience.String(), "-run", defaultTests, "./quant"); err != nil {
+		fail("the tests are red without a fault:\n%s", text)
+	}
 	missed := 0
 	for i, m := range mutants {
 		if len(os.Args) > 1 && !strings.Contains(m.what, os.Args[1]) {

@@ -26,6 +26,8 @@ var mutants = []mutant{
 	}},
 	{what: "a split group is ready before its last ranges are in", file: "convert/split.go", edits: []edit{{"	if g.left--; g.left > 0 {\n", "	if g.left--; g.left > 1 {\n"}}},
 	{what: "ranges are counted before they are written, without the lock", file: "convert/split.go", race: true, edits: []edit{{"	defer g.mu.Unlock()\n", "	g.mu.Unlock()\n"}}},
+	{what: "a part of a row of blocks that could not be measured is left out", file: "convert/split.go", tests: "^TestMeasuringThatFailsOnce$", edits: []edit{{"		g.err = b.err\n", "		_ = b.err\n"}}},
+	{what: "rows of blocks that are split are not surveyed", file: "convert/split.go", edits: []edit{{"			if s.step == Check && r > row {\n", "			if s.step == Check && r > row || s.step == Check && r == 0 {\n"}}, tests: defaultTests},
 	{what: "the largest weights of a part are not merged", file: "convert/split.go", edits: []edit{{"	kernel.Range(viewOf[T](part.High), 1, r.low, r.high)\n", ""}}},
 	{what: "blocks are measured from the row that is written on", file: "convert/split.go", edits: []edit{{"for k := row; g.BlockRows > 1", "for k := r; g.BlockRows > 1"}}},
 	{what: "the scales of a split part are written with each of its rows", file: "convert/split.go", edits: []edit{{"Leads: r == row}", "Leads: true}"}}},
@@ -46,4 +48,9 @@ var mutants = []mutant{
 	{what: "verify believes the zero points of later rows of a word", file: "verify/derive.go", edits: []edit{{"rest := uint32(word) >> (row % per * bits)\n		if rest&mask", "rest := uint32(word) >> (row % per * bits)\n		if row%per == 0 && rest&mask"}}},
 	{what: "verify takes the scheme that explains the end of a weight", file: "verify/derive.go", edits: []edit{{"			if problem != \"\" || err != nil {\n				return row,", "			if problem != \"\" && row == 0 && len(d.schemes) == 1 || err != nil {\n				return row,"}}},
 	{what: "verify holds the first part of a long row for all of it", file: "verify/rows.go", edits: []edit{{"	if x == r.held {\n", "	if x.Row == r.held.Row && x.Rows == r.held.Rows && x.Cols == r.held.Cols {\n"}}},
+	{what: "verify does not look below the last row of a word", file: "verify/derive.go", edits: []edit{{"uint64(rest)>>bits != 0 {", "uint64(rest)>>bits != 0 && bits == 0 {"}}},
+	{what: "verify judges the first part of a long row only", file: "verify/derive.go", edits: []edit{{"			if problem != \"\" || err != nil {\n", "			if problem != \"\" && block == 0 || err != nil {\n"}}},
+	{what: "verify compares the first tile of what is kept", file: "verify/verify.go", edits: []edit{{"			if !bytes.Equal(a, b) {\n", "			if !bytes.Equal(a, b) && t.Row == 0 {\n"}}},
+	{what: "verify tells no error", file: "verify/derive.go", edits: []edit{{"		d.worst = max(d.worst, e.Max)\n", ""}}},
+	{what: "verify counts what it has seen twice", file: "verify/derive.go", edits: []edit{{"			if seen += n; seen > counted {", "			if seen += n; true {"}}},
 }

@@ -11,6 +11,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+	"slices"
 
 	"nibble/quant/plan"
 	"nibble/quant/scheme"
@@ -52,6 +53,15 @@ func Read(t *tensor.Tensor) ([]byte, error) {
 		}
 	}
 	return out, nil
+}
+
+// Unfit reports whether an entry that the plan quantizes holds a number that is none, or is without end.
+func Unfit(e *plan.Entry) (bool, error) {
+	raw, err := Read(e.Tensor)
+	if err != nil {
+		return false, err
+	}
+	return slices.ContainsFunc(floats(raw, e.Tensor.DType), func(v float64) bool { return math.IsNaN(v) || math.IsInf(v, 0) }), nil
 }
 
 // Quantize makes a weight of an entry that the plan quantizes.
