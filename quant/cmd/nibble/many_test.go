@@ -82,8 +82,8 @@ func TestTooManyWeights(t *testing.T) {
 		to, says       string
 	}{
 		{tensor.MaxWeights, 1, "packed", "its header would take"},
-		{tensor.MaxWeights, 1, "packed", "more than the 100000000 that safetensors allows; save the model in shards, or in smaller ones, or choose int8, which has fewer tensors for each weight"},
-		{40_000, 1, "coremltools", "the output could not be opened again: its pickle would be larger, or take more memory, than a reader of unknown files allows; save the model in shards, or in smaller ones, or choose packed or int8"},
+		{tensor.MaxWeights, 1, "packed", "more than the 100000000 that safetensors allows; save the model in shards, or choose int8, which has fewer tensors for each weight"},
+		{40_000, 1, "coremltools", "the output could not be opened again: its pickle would be larger, or take more memory, than a reader of unknown files allows; save the model in shards, or choose packed or int8"},
 		{tensor.MaxWeights + 1, 1, "int8", "more than 262144 tensors"},
 		{tensor.MaxWeights + 1, 3, "int8", "more than 262144 tensors"},
 	} {
