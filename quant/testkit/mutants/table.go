@@ -25,7 +25,7 @@ var mutants = []mutant{
 		{"	if t.Split != nil && t.Split.Params == nil {\n", "	if t.Split != nil && (t.Split.Params == nil || t.bytes() <= 300 && t.Step != Measure) {\n		whole := *t.Split\n		whole.Params, t.Split = nil, &whole\n"},
 	}},
 	{what: "a split group is ready before its last ranges are in", file: "convert/split.go", edits: []edit{{"	if g.left--; g.left > 0 {\n", "	if g.left--; g.left > 1 {\n"}}},
-	{what: "ranges are counted before they are written, without the lock", file: "convert/split.go", race: true, edits: []edit{{"	defer g.mu.Unlock()\n", "	g.mu.Unlock()\n"}}},
+	{what: "ranges are counted before they are written, without the lock", file: "convert/split.go", race: true, tests: "^TestHandsMakeTheSame$", edits: []edit{{"	defer g.mu.Unlock()\n", "	g.mu.Unlock()\n"}}},
 	{what: "a part of a row of blocks that could not be measured is left out", file: "convert/split.go", tests: "^TestMeasuringThatFailsOnce$", edits: []edit{{"		g.err = b.err\n", "		_ = b.err\n"}}},
 	{what: "rows of blocks that are split are not surveyed", file: "convert/split.go", edits: []edit{{"			if s.step == Check && r > row {\n", "			if s.step == Check && r > row || s.step == Check && r == 0 {\n"}}, tests: defaultTests},
 	{what: "the largest weights of a part are not merged", file: "convert/split.go", edits: []edit{{"	kernel.Range(viewOf[T](part.High), 1, r.low, r.high)\n", ""}}},
@@ -52,5 +52,4 @@ var mutants = []mutant{
 	{what: "verify judges the first part of a long row only", file: "verify/derive.go", edits: []edit{{"			if problem != \"\" || err != nil {\n", "			if problem != \"\" && block == 0 || err != nil {\n"}}},
 	{what: "verify compares the first tile of what is kept", file: "verify/verify.go", edits: []edit{{"			if !bytes.Equal(a, b) {\n", "			if !bytes.Equal(a, b) && t.Row == 0 {\n"}}},
 	{what: "verify tells no error", file: "verify/derive.go", edits: []edit{{"		d.worst = max(d.worst, e.Max)\n", ""}}},
-	{what: "verify counts what it has seen twice", file: "verify/derive.go", edits: []edit{{"			if seen += n; seen > counted {", "			if seen += n; true {"}}},
 }
