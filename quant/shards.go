@@ -58,7 +58,8 @@ func (j *Job) layShards() error {
 			quoted, _ := jsontext.AppendQuote(nil, name)
 			index += len(quoted) + len(s.name) + len(`    : "",`+"\n")
 			if !tally.Add(name) || index > checkpoint.MaxIndex {
-				return container.WayOut(fault.Not(f.Name, "the output could not be opened again: its shards would hold more tensors than any model has"), s.plan, s.layout.Name)
+				err := fault.Not(f.Name, "the output could not be opened again: its shards would hold more tensors than any model has")
+				return container.WayOut(err, s.plan, s.layout.Name)
 			}
 		}
 		sum.Name = s.layout.Name
@@ -169,7 +170,9 @@ func (x *writing) all(r *report.Report) error {
 func (x *writing) file(name string, p *plan.Plan, l *container.Layout) ([]convert.Cost, report.File, error) {
 	var costs []convert.Cost
 	f, err := x.begin(name, l.Bytes, func(w io.Writer) (err error) {
-		costs, err = convert.Run(x.ctx, p, l, w, convert.Options{Workers: x.options.Workers, Hands: x.options.Hands, Limits: x.options.Limits, Progress: x.steps.next()})
+		costs, err = convert.Run(x.ctx, p, l, w, convert.Options{
+			Workers: x.options.Workers, Hands: x.options.Hands, Limits: x.options.Limits, Progress: x.steps.next(),
+		})
 		return err
 	})
 	f.Format = l.Name

@@ -111,7 +111,10 @@ func (v *verifier) int8(src *tensor.Tensor, notes map[string]container.SchemeNot
 	if !ok {
 		return nil, nil
 	}
-	q := &quantized{schemes: []scheme.Scheme{note.Parse()}, weights: v.find(src.Name), scales: v.find(src.Name + "_scale"), points: v.find(src.Name + "_zero_point")}
+	q := &quantized{
+		schemes: []scheme.Scheme{note.Parse()}, weights: v.find(src.Name),
+		scales: v.find(src.Name + "_scale"), points: v.find(src.Name + "_zero_point"),
+	}
 	if q.weights == nil || q.scales == nil {
 		return broken("its codes or scales are missing"), nil
 	}
@@ -130,7 +133,10 @@ func (v *verifier) packed(src *tensor.Tensor, notes map[string]container.SchemeN
 	if !ok {
 		return nil, nil
 	}
-	q := &quantized{schemes: []scheme.Scheme{note.Parse()}, form: packedWords, weights: v.find(src.Name + "_packed"), scales: v.find(src.Name + "_scale"), points: v.find(src.Name + "_zero_point")}
+	q := &quantized{
+		schemes: []scheme.Scheme{note.Parse()}, form: packedWords, weights: v.find(src.Name + "_packed"),
+		scales: v.find(src.Name + "_scale"), points: v.find(src.Name + "_zero_point"),
+	}
 	shape := v.find(src.Name + "_shape")
 	if q.weights == nil || q.scales == nil || shape == nil {
 		return broken("its packed codes, scales or shape are missing"), nil
@@ -151,7 +157,9 @@ func (v *verifier) packed(src *tensor.Tensor, notes map[string]container.SchemeN
 // numbers reads a small tensor of integers.
 func (v *verifier) numbers(t *tensor.Tensor) ([]int64, error) {
 	raw := tensor.Buffer(nil, int(t.Bytes()))
-	err := tile.Tile{Rows: 1}.Read(&tensor.Tensor{Name: t.Name, DType: t.DType, Shape: []int64{1, t.Elements()}, Strides: []int64{t.Elements(), 1}, Storage: t.Storage, Offset: t.Offset}, raw, v.limits)
+	row := *t
+	row.Shape, row.Strides = []int64{1, t.Elements()}, []int64{t.Elements(), 1}
+	err := tile.Tile{Rows: 1}.Read(&row, raw, v.limits)
 	return tensor.View[int64](raw), err
 }
 

@@ -63,7 +63,8 @@ func (c *Case) String() string {
 	for _, f := range c.Files {
 		names += fmt.Sprintf(" %s (%d bytes)", f.Name, f.Size)
 	}
-	return fmt.Sprintf("case %d:%s to %s%s, %d workers, limits %+v, config %s", c.Seed, names, c.Container.To, c.Container.HighNibble, c.Workers, c.Limits, c.Config)
+	return fmt.Sprintf("case %d:%s to %s%s, %d workers, limits %+v, config %s",
+		c.Seed, names, c.Container.To, c.Container.HighNibble, c.Workers, c.Limits, c.Config)
 }
 
 // Job plans it.
