@@ -1,8 +1,8 @@
 package checkpoint
 
 import (
-	"archive/zip"
 	"io"
+	"strings"
 
 	"nibble/quant/format/torch"
 	"nibble/quant/tensor"
@@ -16,24 +16,20 @@ func Unzipped(f *tensor.File) []*tensor.File {
 	if err != nil || !torch.Match(head, f.Size) {
 		return itself
 	}
-	r, err := torch.Bounded(f)
-	if err != nil {
-		return itself
-	}
-	z, err := zip.NewReader(r, f.Size)
+	entries, err := torch.Directory(f)
 	if err != nil {
 		return itself
 	}
 	var files []*tensor.File
 	index := false
-	for _, e := range z.File {
-		at, err := e.DataOffset()
-		size := int64(e.UncompressedSize64)
-		if err != nil || e.Method != zip.Store || size < 0 || at > f.Size-size {
+	for i := range entries {
+		e := &entries[i]
+		at, err := e.Place(f)
+		if err != nil || !e.Stored() {
 			return itself
 		}
-		index = index || len(e.Name) > len(indexEnding) && e.Name[len(e.Name)-len(indexEnding):] == indexEnding
-		files = append(files, &tensor.File{Name: e.Name, Size: size, R: io.NewSectionReader(f.R, at, size)})
+		index = index || strings.HasSuffix(e.Name, indexEnding)
+		files = append(files, &tensor.File{Name: e.Name, Size: e.Size, R: io.NewSectionReader(f.R, at, e.Size)})
 	}
 	if !index {
 		return itself

@@ -15,6 +15,7 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"flag"
@@ -94,13 +95,14 @@ func run(args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintf(stderr, "nibble: there is no command %q; use inspect, plan, convert, verify or python\n", args[0])
 		return 2
 	}
-	c := &call{stdout: stdout, stderr: stderr}
+	out := &sturdy{w: bufio.NewWriter(stdout)}
+	c := &call{stdout: out, stderr: stderr}
 	if err := c.parse(args[0], args[1:]); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
 			fmt.Fprint(stdout, usage)
 			return 0
 		}
-		fmt.Fprintf(stderr, "nibble: %v; nibble --help lists the options\n", err)
+		fmt.Fprintf(stderr, "nibble: %s; nibble --help lists the options\n", visible(err.Error()))
 		return 2
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), stopping...)
@@ -108,18 +110,42 @@ func run(args []string, stdout, stderr io.Writer) int {
 	context.AfterFunc(ctx, stop) // the second one ends the command wherever it is
 	err := command(ctx, c)
 	c.close()
+	if failed := out.flush(); err == nil && failed != nil {
+		err = fmt.Errorf("the result could not be printed: %w", failed)
+	}
 	switch {
 	case err == nil:
 		return 0
 	case errors.Is(err, errUsage):
-		fmt.Fprintf(stderr, "nibble: %s; nibble --help lists the options\n", strings.TrimPrefix(err.Error(), ": "))
+		fmt.Fprintf(stderr, "nibble: %s; nibble --help lists the options\n", visible(strings.TrimPrefix(err.Error(), ": ")))
 		return 2
 	}
 	if errors.Is(err, context.Canceled) {
 		err = errors.New("it was stopped, and left nothing behind")
 	}
-	fmt.Fprintf(stderr, "nibble: %v\n", err)
+	fmt.Fprintf(stderr, "nibble: %s\n", visible(err.Error()))
 	return 1
+}
+
+// sturdy is standard output, which can be full: it keeps its first error, and a command whose result was not
+// printed has failed.
+type sturdy struct {
+	w   *bufio.Writer
+	err error
+}
+
+func (s *sturdy) Write(b []byte) (int, error) {
+	if s.err == nil {
+		_, s.err = s.w.Write(b)
+	}
+	return len(b), s.err
+}
+
+func (s *sturdy) flush() error {
+	if s.err == nil {
+		s.err = s.w.Flush()
+	}
+	return s.err
 }
 
 // call is one command with its options and the files it opened.

@@ -1,22 +1,63 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
+	"io"
 	"strconv"
 	"strings"
 	"text/tabwriter"
 	"unicode"
+	"unicode/utf16"
 
 	"nibble/quant/plan"
 	"nibble/quant/report"
 	"nibble/quant/verify"
 )
 
+// printJSON prints a value; what a terminal would act on is escaped, which means the same in JSON.
 func (c *call) printJSON(v any) error {
-	e := json.NewEncoder(c.stdout)
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
 	e.SetIndent("", "  ")
-	return e.Encode(v)
+	if err := e.Encode(v); err != nil {
+		return err
+	}
+	_, err := io.WriteString(c.stdout, escaped(b.String(), func(r rune) bool { return r == '\n' || unicode.IsPrint(r) }, func(out *strings.Builder, r rune) {
+		if r > 0xffff {
+			high, low := utf16.EncodeRune(r)
+			fmt.Fprintf(out, "\\u%04x\\u%04x", high, low)
+			return
+		}
+		fmt.Fprintf(out, "\\u%04x", r)
+	}))
+	return err
+}
+
+// escaped writes the runes of a text that are not plain in another way.
+func escaped(text string, plain func(r rune) bool, write func(out *strings.Builder, r rune)) string {
+	if strings.IndexFunc(text, func(r rune) bool { return !plain(r) }) < 0 {
+		return text
+	}
+	var out strings.Builder
+	for _, r := range text {
+		if plain(r) {
+			out.WriteRune(r)
+		} else {
+			write(&out, r)
+		}
+	}
+	return out.String()
+}
+
+// visible is a line of text in which a terminal finds nothing to act on: no escapes, no ends of lines, no marks
+// that turn the direction of writing. All that came from a file, a config or a path is printed so.
+func visible(text string) string {
+	return escaped(text, unicode.IsPrint, func(out *strings.Builder, r rune) {
+		quoted := strconv.QuoteRuneToASCII(r)
+		out.WriteString(quoted[1 : len(quoted)-1])
+	})
 }
 
 // shape prints sizes as 64 x 32.
@@ -38,7 +79,7 @@ func printable(name string) string {
 func (c *call) table(rows func(w *tabwriter.Writer)) {
 	w := tabwriter.NewWriter(c.stdout, 0, 8, 2, ' ', 0)
 	rows(w)
-	w.Flush()
+	w.Flush() // stdout keeps its first error
 }
 
 func (c *call) notes(notes []string) {
@@ -48,7 +89,7 @@ func (c *call) notes(notes []string) {
 }
 
 func (c *call) printInspection(x inspection) {
-	fmt.Fprintf(c.stdout, "%s: %s, %d tensors, %s\n", x.Name, x.Format, len(x.Tensors), report.Size(x.Bytes))
+	fmt.Fprintf(c.stdout, "%s: %s, %d tensors, %s\n", visible(x.Name), x.Format, len(x.Tensors), report.Size(x.Bytes))
 	c.table(func(w *tabwriter.Writer) {
 		for _, t := range x.Tensors {
 			fmt.Fprintf(w, "  %s\t%s\t%s\t%s\n", printable(t.Name), t.DType, shape(t.Shape), report.Size(t.Bytes))
@@ -59,7 +100,7 @@ func (c *call) printInspection(x inspection) {
 
 func (c *call) printPlan(r *report.Report) {
 	in := r.Source()
-	fmt.Fprintf(c.stdout, "%s: %s, %s -> %s, %s\n", in.Name, in.Format, report.Size(in.Bytes), r.Output.Format, report.Size(r.Output.Bytes))
+	fmt.Fprintf(c.stdout, "%s: %s, %s -> %s, %s\n", visible(in.Name), in.Format, report.Size(in.Bytes), r.Output.Format, report.Size(r.Output.Bytes))
 	c.table(func(w *tabwriter.Writer) {
 		for _, t := range r.Tensors {
 			verdict, why := t.Verdict, t.Reason
@@ -72,7 +113,7 @@ func (c *call) printPlan(r *report.Report) {
 			} else if t.Rule != "" {
 				why += " (" + t.Rule + ")"
 			}
-			fmt.Fprintf(w, "  %s\t%s\t%s\t%s\t%s -> %s\t%s\n", printable(t.Name), t.DType, shape(t.Shape), verdict, report.Size(t.BytesIn), report.Size(t.BytesOut), why)
+			fmt.Fprintf(w, "  %s\t%s\t%s\t%s\t%s -> %s\t%s\n", printable(t.Name), t.DType, shape(t.Shape), verdict, report.Size(t.BytesIn), report.Size(t.BytesOut), visible(why))
 		}
 	})
 	c.notes(r.Notes)
@@ -88,7 +129,7 @@ func schemeText(s *report.Scheme) string {
 }
 
 func (c *call) printSummary(r *report.Report) {
-	fmt.Fprintf(c.stdout, "%s: %s, %s -> %s", r.Output.Name, r.Output.Format, report.Size(r.Source().Bytes), report.Size(r.Output.Bytes))
+	fmt.Fprintf(c.stdout, "%s: %s, %s -> %s", visible(r.Output.Name), r.Output.Format, report.Size(r.Source().Bytes), report.Size(r.Output.Bytes))
 	fmt.Fprintf(c.stdout, ", %d of %d tensors quantized", r.Totals.Quantized, r.Totals.Tensors)
 	if r.Totals.SQNR != nil {
 		fmt.Fprintf(c.stdout, ", SQNR %.2f dB", *r.Totals.SQNR)
@@ -97,7 +138,7 @@ func (c *call) printSummary(r *report.Report) {
 	c.notes(r.Notes)
 	for _, t := range r.Tensors {
 		if r.Options.KeepUnfit && t.Verdict == "keep" && strings.HasPrefix(t.Reason, plan.Unfit) {
-			fmt.Fprintf(c.stdout, "note: %s is kept: %s\n", printable(t.Name), t.Reason)
+			fmt.Fprintf(c.stdout, "note: %s is kept: %s\n", printable(t.Name), visible(t.Reason))
 		}
 	}
 }
@@ -108,7 +149,7 @@ func (c *call) printVerify(r *verify.Report) {
 		for _, t := range r.Tensors {
 			switch {
 			case !t.OK:
-				fmt.Fprintf(w, "  %s\twrong: %s\n", printable(t.Name), t.Problem)
+				fmt.Fprintf(w, "  %s\twrong: %s\n", printable(t.Name), visible(t.Problem))
 			case t.Verdict == "keep":
 				kept++
 			default:

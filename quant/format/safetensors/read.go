@@ -7,9 +7,10 @@
 //
 // The reader refuses what the reference reader refuses (too small, header longer
 // than 100,000,000 bytes or than the file, bad UTF-8 or JSON, holes, overlaps,
-// sizes that do not match shape and dtype, bytes after the end), and doubled names,
-// which the specification forbids and the reference lets pass. It refuses as
-// unsupported the sub-byte and rare 8-bit types that Nibble cannot carry.
+// sizes that do not match shape and dtype, bytes after the end), and doubled names of
+// tensors and in __metadata__, which the specification forbids and the reference lets pass.
+// Keys of no meaning are skipped, doubled or not. It refuses as unsupported the types of
+// less than a byte, which Nibble cannot carry.
 // checkpoint and verify call Read; container calls Header.
 package safetensors
 
@@ -18,6 +19,7 @@ import (
 	"encoding/json/jsontext"
 	"errors"
 	"io"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -28,6 +30,9 @@ import (
 
 // maxHeader is the reference reader's limit, inclusive.
 const maxHeader = 100_000_000
+
+// maxDepth is the reference reader's limit on values in values.
+const maxDepth = 127
 
 // maxRank is torch's limit, too.
 const maxRank = 64
@@ -72,7 +77,7 @@ func Read(f *tensor.File) (*Contents, error) {
 		return nil, err
 	}
 	text := &texts{file: f, what: "header", r: io.NewSectionReader(f.R, 8, int64(n)), at: 8}
-	h := &header{file: f, data: 8 + int64(n), dec: jsontext.NewDecoder(text)}
+	h := &header{file: f, data: 8 + int64(n), dec: jsontext.NewDecoder(text, jsontext.AllowDuplicateNames(true))}
 	h.out.Tensors = make([]tensor.Tensor, 0, many)
 	if err := h.read(); err != nil {
 		return nil, err
@@ -86,6 +91,7 @@ type header struct {
 	dec  *jsontext.Decoder
 	out  Contents
 
+	told         bool // there was __metadata__
 	offsets      [2]int64
 	room         []int64 // for shapes and strides, which are small and many
 	tally        tensor.Tally
@@ -108,6 +114,10 @@ func (h *header) syntax(err error) error {
 func (h *header) read() error {
 	err := h.object(func(name string) error {
 		if name == "__metadata__" {
+			if h.told {
+				return h.bad("the header has __metadata__ twice")
+			}
+			h.told = true
 			return h.metadata()
 		}
 		return h.tensor(name)
@@ -137,6 +147,9 @@ func (h *header) metadata() error {
 		if v.Kind() != '"' {
 			return h.bad("__metadata__ entry %q is not a string", key)
 		}
+		if _, twice := h.out.Metadata[key]; twice {
+			return h.bad("__metadata__ has %q twice", key)
+		}
 		if h.out.Metadata[key] = v.String(); len(h.out.Metadata) > maxMembers {
 			return fault.Not(h.file.Name, "__metadata__ has more than %d entries", maxMembers)
 		}
@@ -149,9 +162,14 @@ func (h *header) tensor(name string) error {
 	var offsets []int64
 	dtype, seen := "", [3]bool{}
 	err := h.object(func(key string) (err error) {
+		if i := slices.Index(fields, key); i >= 0 {
+			if seen[i] {
+				return h.bad("its entry has %s twice", key).In(name)
+			}
+			seen[i] = true
+		}
 		switch key {
 		case "dtype":
-			seen[0] = true
 			var v jsontext.Token
 			if v, err = h.dec.ReadToken(); err != nil {
 				return h.syntax(err)
@@ -161,13 +179,11 @@ func (h *header) tensor(name string) error {
 			}
 			dtype = v.String()
 		case "shape":
-			seen[1] = true
 			if len(h.room) < 2*maxRank {
 				h.room = make([]int64, 64*maxRank)
 			}
 			t.Shape, err = h.ints(name, h.room[:0:maxRank])
 		case "data_offsets":
-			seen[2] = true
 			offsets, err = h.ints(name, h.offsets[:0])
 		default:
 			if err = Skip(h.dec); err != nil {
@@ -214,8 +230,11 @@ func (h *header) tensor(name string) error {
 	return nil
 }
 
+// fields are those of a tensor's entry that mean something.
+var fields = []string{"dtype", "shape", "data_offsets"}
+
 // known are safetensors' dtypes that Nibble does not carry.
-var known = map[string]bool{"F4": true, "F6_E2M3": true, "F6_E3M2": true, "F8_E8M0": true, "F8_E4M3FNUZ": true, "F8_E5M2FNUZ": true}
+var known = map[string]bool{"F4": true, "F6_E2M3": true, "F6_E3M2": true}
 
 // ints appends a list of non-negative integers below 2^60, in plain digits.
 func (h *header) ints(name string, list []int64) ([]int64, error) {
@@ -245,8 +264,9 @@ func (h *header) ints(name string, list []int64) ([]int64, error) {
 	return list, nil
 }
 
-// Skip passes over a value whose meaning nobody knows. A decoder's own way keeps all the
-// names of an object, so they are counted.
+// Skip passes over a value whose meaning nobody knows, within the limits of the reference reader: values of
+// maxDepth in each other, numbers of a float64. A decoder's own way keeps all the names of an object, so they are
+// counted.
 func Skip(dec *jsontext.Decoder) error {
 	for depth, tokens := 0, 0; ; tokens++ {
 		if tokens > maxMembers {
@@ -257,7 +277,14 @@ func Skip(dec *jsontext.Decoder) error {
 			return err
 		}
 		switch tok.Kind() {
+		case '0':
+			if _, err := strconv.ParseFloat(tok.String(), 64); err != nil {
+				return errors.New("a number without a meaning to Nibble is out of range")
+			}
 		case '{', '[':
+			if dec.StackDepth() > maxDepth {
+				return errors.New("a value without a meaning to Nibble nests too deeply")
+			}
 			depth++
 		case '}', ']':
 			depth--
@@ -292,11 +319,18 @@ func (h *header) object(each func(key string) error) error {
 	return nil
 }
 
-// layout checks that the tensors cover the data without hole or overlap.
+// layout checks that no two tensors have one name, and that they cover the data without hole or overlap.
 func (h *header) layout() error {
 	order := make([]*tensor.Tensor, len(h.out.Tensors))
 	for i := range order {
 		order[i] = &h.out.Tensors[i]
+	}
+	slices.SortFunc(order, func(a, b *tensor.Tensor) int { return strings.Compare(a.Name, b.Name) })
+	for i := 1; i < len(order); i++ {
+		if order[i].Name == order[i-1].Name {
+			return fault.Bad(h.file.Name, "the header holds two tensors of this name").In(order[i].Name).
+				Hint("the file is damaged or not what its maker meant: save it again")
+		}
 	}
 	sort.SliceStable(order, func(i, j int) bool {
 		a, b := order[i].Storage, order[j].Storage

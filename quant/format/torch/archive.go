@@ -1,14 +1,15 @@
 package torch
 
 import (
-	"archive/zip"
 	"bytes"
-	"encoding/binary"
+	"compress/flate"
 	"errors"
+	"hash/crc32"
 	"io"
+	"regexp"
 	"strings"
 	"sync"
-	"sync/atomic"
+	"unicode/utf8"
 
 	"nibble/quant/fault"
 	"nibble/quant/tensor"
@@ -17,115 +18,70 @@ import (
 // Match reports whether a file begins like a zip.
 func Match(head []byte, size int64) bool { return bytes.HasPrefix(head, []byte("PK\x03\x04")) }
 
-// maxDirectory bounds what a zip's directory may take, in bytes of the file: about
-// 200,000 entries of torch's.
-const maxDirectory = 12 << 20
+var (
+	errHeader = errors.New("there is none")
+	errBeyond = errors.New("the entry reaches beyond the end of the file")
+)
 
-// archive is the zip with its entries by name.
+// archive is the zip with its entries by name. PyTorch looks names up without regard to case, and takes
+// the first entry's folder for that of all.
 type archive struct {
 	file     *tensor.File
-	root     string // the folder that holds data.pkl, such as "archive/"
-	saved    bool   // there is a data.pkl
-	entries  map[string]*zip.File
-	mismatch bool // an entry that was read has another checksum than it should
+	root     string            // the folder that holds all, such as "archive/"; "" when the first entry is in none
+	saved    bool              // there is a data.pkl
+	script   bool              // there is a constants.pkl
+	entries  map[string]*Entry // by folded name
+	outside  string            // an entry that is not in the root, "" when there is none
+	unread   string            // a name that is no text, "" when there is none
+	mismatch bool              // an entry that was read has another checksum than it should
 
-	starts map[string]start // of storages, by the entry's name
+	starts map[string]start // of storages, by the entry's folded name
 }
 
-// start is where an entry's bytes begin, which only its own header tells.
+// start is where an entry's bytes begin.
 type start struct {
 	at  int64
 	err error
 }
 
-// bounded is a file of which only so much may be read. archive/zip reads a directory whole,
-// however long a hostile file makes it.
-type bounded struct {
-	io.ReaderAt
-	size int64
-	left atomic.Int64
-}
-
-func newBounded(f *tensor.File) *bounded {
-	b := &bounded{ReaderAt: f.R, size: f.Size}
-	b.left.Store(maxDirectory)
-	return b
-}
-
-func (b *bounded) ReadAt(p []byte, at int64) (int, error) {
-	if b.left.Add(-int64(len(p))) < 0 {
-		return 0, errLong
-	}
-	if at < 0 || at >= b.size {
-		return 0, io.EOF
-	}
-	return b.ReaderAt.ReadAt(p, at)
-}
-
-// Bounded is a zip of which only as much may be read as its directory should take.
-func Bounded(f *tensor.File) (io.ReaderAt, error) {
-	b := newBounded(f)
-	return b, endFits(b)
-}
-
-// endFits looks at the zip64 end record, where there is one: archive/zip makes room for as
-// many entries as it announces before it reads one (APPNOTE 6.3: 4.3.14, 4.3.15).
-func endFits(b *bounded) error {
-	tail := make([]byte, min(b.size, 64<<10+22))
-	if _, err := b.ReadAt(tail, b.size-int64(len(tail))); err != nil && err != io.EOF {
-		return err
-	}
-	end := bytes.LastIndex(tail, []byte("PK\x05\x06"))
-	if end < 20 || string(tail[end-20:end-16]) != "PK\x06\x07" {
-		return nil // archive/zip knows what to say where there is no end at all
-	}
-	var record [56]byte
-	at := binary.LittleEndian.Uint64(tail[end-12:])
-	if at > uint64(b.size) {
-		return zip.ErrFormat
-	}
-	if _, err := b.ReadAt(record[:], int64(at)); err != nil && err != io.EOF {
-		return err
-	}
-	const entry = 46 // bytes of the shortest
-	if binary.LittleEndian.Uint64(record[32:]) > maxDirectory/entry || binary.LittleEndian.Uint64(record[24:]) > maxDirectory/entry {
-		return errLong
-	}
-	return nil
-}
-
-var errLong = errors.New("it is longer than that of any checkpoint")
-
-// open finds data.pkl; whatever folder holds it is the root.
+// open reads the directory and finds the root.
 func open(f *tensor.File) (*archive, error) {
-	limit := newBounded(f)
-	if err := endFits(limit); err != nil {
-		return nil, fault.Bad(f.Name, "the file begins like a zip but its directory cannot be read (%v)", err).
-			Hint("the file is damaged: copy or download it again")
+	all, err := Directory(f)
+	if err != nil {
+		return nil, err
 	}
-	z, err := zip.NewReader(limit, f.Size)
-	if err != nil && !errors.Is(err, zip.ErrInsecurePath) {
-		return nil, fault.Bad(f.Name, "the file begins like a zip but its directory cannot be read (%v)", err).
-			Hint("the file is cut short: copy or download it again")
-	}
-	limit.left.Store(1 << 62) // from here on, each read is bounded where it is made
-	a := &archive{file: f, entries: make(map[string]*zip.File, len(z.File))}
-	for _, e := range z.File {
-		if a.entries[e.Name] != nil {
-			return nil, fault.Bad(f.Name, "the zip holds two entries named %q", e.Name)
+	a := &archive{file: f, entries: make(map[string]*Entry, len(all))}
+	if len(all) > 0 {
+		if folder, _, ok := strings.Cut(upToZero(all[0].Name), "/"); ok {
+			a.root = folder + "/"
 		}
-		a.entries[e.Name] = e
-		root, ok := strings.CutSuffix(e.Name, "data.pkl")
-		if ok && (root == "" || strings.Count(root, "/") == 1 && strings.HasSuffix(root, "/")) {
-			if a.saved {
-				return nil, fault.Bad(f.Name, "the zip holds two pickles, %sdata.pkl and %s", a.root, e.Name)
+	}
+	for i := range all {
+		e := &all[i]
+		name := folded(e.Name)
+		if other := a.entries[name]; other != nil {
+			if other.Name != e.Name {
+				return nil, fault.Bad(f.Name, "the zip holds %q and %q, which are one name to PyTorch", short(other.Name), short(e.Name)).
+					Hint("save the checkpoint again")
 			}
-			a.root, a.saved = root, true
+			return nil, fault.Bad(f.Name, "the zip holds two entries named %q", short(e.Name))
 		}
+		a.entries[name] = e
+		if a.outside == "" && !strings.HasPrefix(upToZero(e.Name), a.root) {
+			a.outside = e.Name
+		}
+		if a.unread == "" && !utf8.ValidString(upToZero(e.Name)) {
+			a.unread = e.Name
+		}
+		a.script = a.script || upToZero(e.Name) == a.root+"constants.pkl"
 	}
+	a.saved = a.root != "" && a.entry("data.pkl") != nil
 	a.locate()
 	return a, nil
 }
+
+// entry finds an entry of the root, nil when there is none.
+func (a *archive) entry(name string) *Entry { return a.entries[folded(a.root+name)] }
 
 // together is how many headers are read at once. In a browser each read is answered by
 // another process, which can be asked many things before it has answered the first.
@@ -136,19 +92,19 @@ func (a *archive) locate() {
 	var found sync.Mutex
 	var readers sync.WaitGroup
 	a.starts = map[string]start{}
-	next := make(chan *zip.File)
+	next := make(chan *Entry)
 	for range together {
 		readers.Go(func() {
 			for e := range next {
-				at, err := e.DataOffset()
+				at, err := e.Place(a.file)
 				found.Lock()
-				a.starts[e.Name] = start{at, err}
+				a.starts[folded(e.Name)] = start{at, err}
 				found.Unlock()
 			}
 		})
 	}
 	for name, e := range a.entries {
-		if strings.HasPrefix(name, a.root) && isStorage(name[len(a.root):]) && e.Method == zip.Store {
+		if inside, ok := strings.CutPrefix(name, folded(a.root)); ok && isStorage(inside) && e.Stored() {
 			next <- e
 		}
 	}
@@ -162,9 +118,77 @@ func isStorage(name string) bool {
 	return inFolder && (folder == "data" || folder == "constants" || folder == "tensors")
 }
 
+// number is what Python's int reads, of bytes.
+var number = regexp.MustCompile(`^[ \t\n\r\f\v]*[+-]?[0-9]+(_[0-9]+)*[ \t\n\r\f\v]*$`)
+
+// records checks the small entries that PyTorch reads before the pickle: version, byteorder,
+// .storage_alignment, serialization_id.
+func (a *archive) records() error {
+	if a.unread != "" {
+		return fault.Bad(a.file.Name, "the zip holds a name that is not UTF-8 text: %q", short(a.unread)).Hint("save the checkpoint again")
+	}
+	if a.outside != "" {
+		return fault.Bad(a.file.Name, "the zip holds %q beside the folder %q, which PyTorch refuses", short(a.outside), short(a.root)).
+			Hint("take it out of the zip, or save the checkpoint again")
+	}
+	for _, r := range []struct {
+		name  string
+		sound func(text string) bool
+	}{
+		{".format_version", func(string) bool { return true }},
+		{".storage_alignment", number.MatchString},
+		{".data/serialization_id", utf8.ValidString},
+	} {
+		if a.entry(r.name) == nil {
+			continue
+		}
+		text, err := a.content(r.name, 1<<10)
+		if err != nil {
+			return err
+		}
+		if !r.sound(string(text)) {
+			return fault.Bad(a.file.Name, "the zip's %s is %q, which PyTorch refuses", r.name, short(string(text))).Hint("save the checkpoint again")
+		}
+	}
+	if err := a.version(); err != nil {
+		return err
+	}
+	return a.littleEndian()
+}
+
+// version checks the version of the format, which PyTorch wants to be there and from 1 to 10.
+func (a *archive) version() error {
+	name := "version"
+	if a.entry(".data/version") != nil {
+		name = ".data/version"
+	}
+	text, err := a.content(name, 64)
+	if err != nil {
+		return err
+	}
+	digits := strings.TrimPrefix(strings.TrimLeft(string(text), " \t\n\r\f\v"), "+")
+	n, some := 0, false
+	for _, c := range digits {
+		if c < '0' || c > '9' || n > newest {
+			break
+		}
+		n, some = 10*n+int(c-'0'), true
+	}
+	switch {
+	case !some:
+		return fault.Bad(a.file.Name, "the zip's version is %q, not a number", short(string(text))).Hint("save the checkpoint again")
+	case n < 1 || n > newest:
+		return fault.Not(a.file.Name, "it has version %d of PyTorch's zip format; PyTorch 2.8 reads 1 to %d", n, newest).
+			Hint("save it again with an older PyTorch")
+	}
+	return nil
+}
+
+// newest is the newest version of the format that PyTorch 2.8 reads.
+const newest = 10
+
 func (a *archive) littleEndian() error {
-	e := a.entries[a.root+"byteorder"]
-	if e == nil {
+	if a.entry("byteorder") == nil {
 		return nil
 	}
 	order, err := a.content("byteorder", 16)
@@ -180,50 +204,52 @@ func (a *archive) littleEndian() error {
 
 // content reads a small entry whole, at most limit bytes, stored or deflated.
 func (a *archive) content(name string, limit int64) ([]byte, error) {
-	e := a.entries[a.root+name]
+	e := a.entry(name)
 	if e == nil {
-		return nil, fault.Bad(a.file.Name, "%s is not in the zip", a.root+name)
+		return nil, fault.Bad(a.file.Name, "%s is not in the zip", short(a.root+name))
 	}
-	if e.UncompressedSize64 > uint64(limit) {
-		return nil, fault.Bad(a.file.Name, "%s claims %d bytes, more than %d", name, e.UncompressedSize64, limit)
+	if e.Size > limit {
+		return nil, fault.Bad(a.file.Name, "%s claims %d bytes, more than %d", short(name), e.Size, limit)
 	}
-	r, err := e.Open()
+	if e.locked || e.method != stored && e.method != deflated {
+		return nil, fault.Not(a.file.Name, "%s is encrypted, a folder or packed in an unusual way", short(name)).Hint("load and save the checkpoint again")
+	}
+	at, err := e.Place(a.file)
 	if err != nil {
-		return nil, fault.Bad(a.file.Name, "%s cannot be opened (%v)", name, err)
+		return nil, fault.Bad(a.file.Name, "%s has a broken zip header (%v)", short(name), err)
 	}
-	defer r.Close()
-	var b bytes.Buffer
-	if _, err := io.Copy(&b, io.LimitReader(r, limit+1)); err == zip.ErrChecksum {
-		a.mismatch = true // torch can be told to write none, and checks none
-	} else if err != nil {
-		return nil, fault.Bad(a.file.Name, "%s cannot be read (%v)", name, err).Hint("the file is damaged: copy or download it again")
+	var r io.Reader = io.NewSectionReader(a.file.R, at, e.Packed)
+	if e.method == deflated {
+		r = flate.NewReader(r)
 	}
-	if int64(b.Len()) > limit {
-		return nil, fault.Bad(a.file.Name, "%s unpacks to more than %d bytes", name, limit)
+	text := make([]byte, e.Size)
+	if _, err := io.ReadFull(r, text); err != nil {
+		return nil, fault.Bad(a.file.Name, "%s cannot be read (%v)", short(name), err).Hint("the file is damaged: copy or download it again")
 	}
-	return b.Bytes(), nil
+	if n, _ := io.ReadFull(r, make([]byte, 1)); n > 0 {
+		return nil, fault.Bad(a.file.Name, "%s unpacks to more than %d bytes", short(name), e.Size)
+	}
+	// torch can be told to write no checksum, and checks none.
+	a.mismatch = a.mismatch || crc32.ChecksumIEEE(text) != e.crc
+	return text, nil
 }
 
 // span is where a stored entry's bytes lie.
 func (a *archive) span(name string) (tensor.Storage, error) {
-	e := a.entries[a.root+name]
+	e := a.entry(name)
 	if e == nil {
-		return tensor.Storage{}, fault.Bad(a.file.Name, "the pickle refers to %s, which is not in the zip", name)
+		return tensor.Storage{}, fault.Bad(a.file.Name, "the pickle refers to %s, which is not in the zip", short(name))
 	}
-	if e.Method != zip.Store || e.UncompressedSize64 != e.CompressedSize64 {
-		return tensor.Storage{}, fault.Not(a.file.Name, "%s is compressed inside the zip", name).
+	if !e.Stored() {
+		return tensor.Storage{}, fault.Not(a.file.Name, "%s is compressed or encrypted inside the zip, or a folder", short(name)).
 			Hint("torch.save does not compress: load and save the checkpoint again")
 	}
-	known, ok := a.starts[e.Name]
+	known, ok := a.starts[folded(e.Name)]
 	if !ok {
-		known.at, known.err = e.DataOffset()
+		known.at, known.err = e.Place(a.file)
 	}
-	at := known.at
 	if known.err != nil {
-		return tensor.Storage{}, fault.Bad(a.file.Name, "%s has a broken zip header (%v)", name, known.err)
+		return tensor.Storage{}, fault.Bad(a.file.Name, "%s has a broken zip header (%v)", short(name), known.err).At(e.header)
 	}
-	if at < 0 || e.UncompressedSize64 > uint64(a.file.Size) || at > a.file.Size-int64(e.UncompressedSize64) {
-		return tensor.Storage{}, fault.Bad(a.file.Name, "%s reaches beyond the end of the file", name).At(at)
-	}
-	return tensor.Storage{File: a.file, Start: at, End: at + int64(e.UncompressedSize64)}, nil
+	return tensor.Storage{File: a.file, Start: known.at, End: known.at + e.Size}, nil
 }

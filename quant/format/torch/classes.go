@@ -28,7 +28,12 @@ type unreadable struct{ what, do string }
 // function is an allowed Python callable.
 type function func(args []any) (any, error)
 
-func (f function) Call(args ...any) (any, error) { return f(args) }
+func (f function) Call(args ...any) (any, error) {
+	if err := handsOver(args); err != nil {
+		return nil, err
+	}
+	return f(args)
+}
 
 // foreignTypes are torch's types that Nibble does not carry, with their size in bytes.
 var foreignTypes = []struct {
@@ -38,7 +43,7 @@ var foreignTypes = []struct {
 	{"ComplexDoubleStorage", "complex128", 16}, {"", "complex32", 4},
 	{"QInt8Storage", "qint8", 1}, {"QUInt8Storage", "quint8", 1}, {"QInt32Storage", "qint32", 4},
 	{"QUInt4x2Storage", "quint4x2", 1}, {"QUInt2x4Storage", "quint2x4", 1},
-	{"", "float8_e4m3fnuz", 1}, {"", "float8_e5m2fnuz", 1}, {"", "float8_e8m0fnu", 1}, {"", "float4_e2m1fn_x2", 1},
+	{"", "float4_e2m1fn_x2", 1},
 }
 
 // otherTensors are torch's ways to rebuild what is no plain tensor: what it is, and what
@@ -59,15 +64,6 @@ var otherTensors = map[string][2]string{
 	"torch.distributed._shard.sharded_tensor.ShardedTensor": {"one rank's part of a distributed tensor", "save the full state dict"},
 }
 
-// dangerous are modules whose functions do something to the machine. Nothing is ever run
-// here; but a file that asks for them is not what it seems, and its user should know.
-var dangerous = map[string]bool{
-	"os": true, "posix": true, "nt": true, "subprocess": true, "sys": true, "runpy": true, "pty": true, "socket": true, "shutil": true,
-	"ctypes": true, "code": true, "pdb": true, "bdb": true, "timeit": true, "webbrowser": true, "importlib": true, "imp": true, "commands": true, "popen2": true,
-	"builtins.eval": true, "builtins.exec": true, "builtins.compile": true, "builtins.open": true, "builtins.__import__": true,
-	"__builtin__.eval": true, "__builtin__.execfile": true, "__builtin__.compile": true, "__builtin__.open": true, "__builtin__.file": true, "__builtin__.__import__": true,
-}
-
 // find is the allow-list: what a pickle may call. gopickle itself resolves the harmless
 // object constructors. Anything else becomes a name that is kept and never called: what
 // calling it would give is a record that says so (module.go).
@@ -84,23 +80,39 @@ func (r *reader) find(module, name string) (any, error) {
 		return function(r.orderedDict), nil
 	case "copy_reg._reconstructor", "copyreg._reconstructor":
 		return function(reconstruct), nil
-	case "torch._utils._rebuild_tensor", "torch._utils._rebuild_tensor_v2":
+	case "torch._utils._rebuild_tensor":
+		return function(r.rebuildV1), nil
+	case "torch._utils._rebuild_tensor_v2":
 		return function(r.rebuildV2), nil
 	case "torch._utils._rebuild_tensor_v3":
 		return function(r.rebuildV3), nil
-	case "torch._utils._rebuild_parameter", "torch._utils._rebuild_parameter_with_state", "torch.jit._pickle.restore_type_tag":
-		return function(first), nil
+	case "torch._utils._rebuild_parameter":
+		return function(rebuildParameter), nil
+	case "torch._utils._rebuild_parameter_with_state":
+		return function(r.rebuildParameterWithState), nil
 	case "torch._tensor._rebuild_from_type_v2", "torch._tensor._rebuild_from_type", "torch.tensor._rebuild_from_type":
-		return function(rebuildFromType), nil
-	case "torch.Size", "builtins.tuple", "__builtin__.tuple", "builtins.list", "builtins.dict", "builtins.set", "__builtin__.set",
-		"torch.jit._pickle.build_intlist", "torch.jit._pickle.build_doublelist", "torch.jit._pickle.build_boollist", "torch.jit._pickle.build_tensorlist":
-		return function(passThrough), nil
+		return function(r.rebuildFromType), nil
+	case "torch.nn.parameter.Parameter":
+		return parameterClass{}, nil
+	case "torch.Size":
+		return function(r.size), nil
+	case "builtins.tuple", "__builtin__.tuple":
+		return function(r.tuple), nil
+	case "builtins.list", "__builtin__.list":
+		return function(r.list), nil
+	case "builtins.dict", "__builtin__.dict":
+		return function(r.dict), nil
+	case "builtins.set", "__builtin__.set":
+		return function(r.set), nil
+	case "torch.jit._pickle.restore_type_tag", "torch.jit._pickle.build_intlist", "torch.jit._pickle.build_doublelist",
+		"torch.jit._pickle.build_boollist", "torch.jit._pickle.build_tensorlist":
+		return function(first), nil
 	case "torch.storage.UntypedStorage", "torch.UntypedStorage":
 		return storageClass{size: 1}, nil
 	case "torch.serialization._get_layout":
-		return function(func([]any) (any, error) { return "layout", nil }), nil
+		return function(layoutNamed), nil
 	case "torch.device":
-		return function(func([]any) (any, error) { return "device", nil }), nil
+		return function(device), nil
 	}
 	if other, ok := otherTensors[full]; ok {
 		return function(func([]any) (any, error) { return &unreadable{other[0], other[1]}, nil }), nil
@@ -110,7 +122,10 @@ func (r *reader) find(module, name string) (any, error) {
 			return c, nil
 		}
 	}
-	return &class{reader: r, module: module, name: name}, nil // a name that cannot be called
+	if isTensorClass(module, name) {
+		return tensorClass{}, nil
+	}
+	return &class{reader: r, module: module, name: name, runs: runsCommands(module, name)}, nil // a name that cannot be called
 }
 
 // typeNamed finds a storage class or a dtype of torch's, nil when there is none.
@@ -145,58 +160,38 @@ func (d *ordered) Set(key, value any) { d.items = append(d.items, pair{key, valu
 
 // PySetState keeps the attributes, such as _metadata.
 func (d *ordered) PySetState(state any) error {
+	if !isDict(state) && !(isSequence(state) && falsy(state)) {
+		return fmt.Errorf("the attributes of a dict are %s", describe(state))
+	}
 	d.state = state
 	return nil
 }
 
-// orderedDict is OrderedDict(), or OrderedDict([[key, value], ...]) as Python 2 pickled it.
-func (r *reader) orderedDict(args []any) (any, error) {
-	d := &ordered{}
-	if len(args) == 0 {
-		return d, nil
+// isDict and isSequence tell by the type alone, which takes no time.
+func isDict(v any) bool {
+	switch v.(type) {
+	case *types.Dict, *ordered:
+		return true
 	}
-	pairs, ok := args[0].(*types.List)
-	if !ok || len(args) != 1 {
-		return nil, fmt.Errorf("OrderedDict of something that is no list of pairs")
+	return false
+}
+
+func isSequence(v any) bool {
+	switch v.(type) {
+	case *types.List, *types.Tuple:
+		return true
 	}
-	if err := r.spend(40 * len(*pairs)); err != nil {
-		return nil, err
-	}
-	for _, p := range *pairs {
-		both := members(p)
-		if len(both) != 2 {
-			return nil, fmt.Errorf("OrderedDict of something that is no list of pairs")
-		}
-		d.Set(both[0], both[1])
-	}
-	return d, nil
+	return false
 }
 
 // reconstruct is (class, base, state): an object of Python 2's protocols.
 func reconstruct(args []any) (any, error) {
-	if len(args) < 1 {
-		return nil, fmt.Errorf("_reconstructor without a class")
+	if len(args) != 3 {
+		return nil, fmt.Errorf("_reconstructor with %d arguments", len(args))
 	}
 	c, ok := args[0].(*class)
 	if !ok {
 		return nil, fmt.Errorf("_reconstructor of something that is no class")
 	}
 	return &record{class: c}, nil
-}
-
-// passThrough is a constructor of one plain value, such as torch.Size((2, 3)).
-func passThrough(args []any) (any, error) {
-	if len(args) == 1 {
-		return args[0], nil
-	}
-	return types.NewTupleFromSlice(nil), nil
-}
-
-// first unwraps an nn.Parameter: (data, requires_grad, hooks[, state]), and other calls
-// whose first argument is the value.
-func first(args []any) (any, error) {
-	if len(args) < 1 {
-		return nil, fmt.Errorf("_rebuild_parameter without a tensor")
-	}
-	return args[0], nil
 }

@@ -30,24 +30,24 @@ const maxConfig = 12 << 20
 const exportNote = "the file holds a program of torch.export; its graph, constants and example inputs are left out"
 
 // programs finds the names of the programs in the archive, each with its weights' entry.
-func (a *archive) programs() map[string]string {
-	found := map[string]string{}
-	for name := range a.entries {
-		if m := weightsEntry.FindStringSubmatch(name); m != nil && a.entries[m[1]+"archive_format"] != nil {
-			a.root = m[1]
-			found[m[2]] = strings.TrimPrefix(name, m[1])
+func (a *archive) programs() map[string][]string {
+	found := map[string][]string{}
+	for _, e := range a.entries {
+		if m := weightsEntry.FindStringSubmatch(e.Name); m != nil && m[1] == a.root && a.entry("archive_format") != nil {
+			found[m[2]] = append(found[m[2]], strings.TrimPrefix(e.Name, a.root))
 		}
 	}
-	if !a.saved && len(found) == 0 && a.entries[oldWeightsZip] != nil {
+	if e := a.entries[oldWeightsZip]; !a.saved && len(found) == 0 && e != nil && e.Name == oldWeightsZip {
 		a.root = ""
-		found["model"] = oldWeightsZip
+		found["model"] = []string{oldWeightsZip}
 	}
 	return found
 }
 
 var weightsEntry = regexp.MustCompile(`^([^/]*/)data/weights/([^/]+?)(?:_weights_config\.json|\.pt)$`)
 
-func readExported(a *archive) (*tensor.StateDict, error) {
+// program is the entry with the weights of the one program in the archive.
+func (a *archive) program() (entry string, err error) {
 	programs := a.programs()
 	var names []string
 	for name := range programs {
@@ -55,12 +55,30 @@ func readExported(a *archive) (*tensor.StateDict, error) {
 	}
 	slices.Sort(names)
 	if len(names) > 1 {
-		return nil, fault.Not(a.file.Name, "the archive holds %d programs (%s)", len(names), short(strings.Join(names, ", "))).
+		return "", fault.Not(a.file.Name, "the archive holds %d programs (%s)", len(names), short(strings.Join(names, ", "))).
 			Hint("save the one to be converted alone, with torch.export.save")
 	}
+	entries := programs[names[0]]
+	slices.Sort(entries)
+	if len(entries) > 1 {
+		return "", fault.Bad(a.file.Name, "the archive holds the weights twice, as %s and as %s", short(entries[0]), short(entries[1])).
+			Hint("save the program again, with torch.export.save")
+	}
+	return entries[0], nil
+}
+
+func readExported(a *archive) (*tensor.StateDict, error) {
+	entry, err := a.program()
+	if err != nil {
+		return nil, err
+	}
+	if a.root != "" {
+		if err := a.records(); err != nil {
+			return nil, err
+		}
+	}
 	var state *tensor.StateDict
-	var err error
-	if entry := programs[names[0]]; strings.HasSuffix(entry, ".pt") {
+	if strings.HasSuffix(entry, ".pt") {
 		state, err = a.inner(entry)
 	} else {
 		state, err = readWeightsConfig(a, entry)
@@ -86,7 +104,7 @@ func (a *archive) inner(name string) (*tensor.StateDict, error) {
 	if !in.saved {
 		return nil, fault.Bad(file.Name, "there is no data.pkl in it")
 	}
-	if err := in.littleEndian(); err != nil {
+	if err := in.records(); err != nil {
 		return nil, err
 	}
 	return readSaved(in)

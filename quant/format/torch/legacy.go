@@ -85,16 +85,19 @@ func (r *reader) loadLegacy(id any) (any, error) {
 	if t, ok := id.(*types.Tuple); ok && t.Len() >= 2 && t.Get(0) == "module" {
 		return t.Get(1), nil
 	}
-	n, err := r.parseID(id)
+	n, err := r.parseID(id, 6)
 	if err != nil {
 		return nil, err
 	}
-	s, ok := r.known(n)
-	if !ok {
+	s, err := r.known(n)
+	if err != nil {
+		return nil, err
+	}
+	if s == nil {
 		s = &storage{n.key, n.class, &body{size: n.count * n.class.size, meta: n.location == "meta"}}
 		r.storages[n.key] = s
 	}
-	if len(n.rest) == 0 || n.rest[0] == nil {
+	if n.rest[0] == nil {
 		return s, nil
 	}
 	return r.viewOf(s, n.class, n.rest[0])
@@ -113,8 +116,8 @@ func (r *reader) viewOf(s *storage, class storageClass, view any) (any, error) {
 	if !ok || !ok2 || !ok3 || from < 0 || size < 0 || from > have || size > have-from {
 		return nil, fault.Bad(r.file.Name, "a view of %v values from %v on reaches beyond storage %q of %d values", v[2], v[1], s.key, have)
 	}
-	if old, ok := r.storages[key]; ok {
-		return old, nil
+	if old, err := r.known(named{key: key, class: class}); old != nil || err != nil {
+		return old, err
 	}
 	whole, start := s.body, from*class.size
 	if whole.whole != nil { // a view of a view

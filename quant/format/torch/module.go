@@ -1,6 +1,7 @@
 package torch
 
 import (
+	"fmt"
 	"strings"
 
 	"github.com/nlpodyssey/gopickle/types"
@@ -17,24 +18,30 @@ import (
 type class struct {
 	reader       *reader
 	module, name string
+	runs         bool // calling it could run a command (danger.go)
 }
 
-// Call runs nothing: what a call would give is a record of it. A call that could harm
-// the machine of whoever loads the file with Python is refused, so that they hear of it.
-func (c *class) Call(...any) (any, error) {
-	if len(c.module)+len(c.name) > 200 { // none of those names
-		return &record{class: c, called: true}, nil
+// Call runs nothing: what a call would give is a record of it.
+func (c *class) Call(args ...any) (any, error) {
+	if c.runs {
+		return nil, c.refuse("")
 	}
-	top, _, _ := strings.Cut(c.module, ".")
-	if dangerous[top] || dangerous[c.module+"."+c.name] {
-		return nil, fault.Not(c.reader.file.Name, "Python would run %s.%s when it loads this file", c.module, c.name).
-			Hint("do not load it: a file of weights needs no such thing, and its maker should be asked")
+	if err := handsOver(args); err != nil {
+		return nil, err
+	}
+	if takesAttribute(c, args) {
+		return nil, c.refuse(fmt.Sprintf(" for %q", short(args[1])))
 	}
 	return &record{class: c, called: true}, nil
 }
 
 // PyNew makes an empty record, as cls.__new__(cls) would.
-func (c *class) PyNew(...any) (any, error) { return &record{class: c}, nil }
+func (c *class) PyNew(args ...any) (any, error) {
+	if c.runs {
+		return nil, c.refuse("")
+	}
+	return &record{class: c}, handsOver(args)
+}
 
 // record is an object: its attributes are the state it was pickled with. Objects of
 // classes that derive from dict have items, too.
@@ -47,7 +54,9 @@ type record struct {
 }
 
 // Call is a call of what a call gave (getattr's, functools.partial's), which runs nothing.
-func (o *record) Call(...any) (any, error) { return &record{class: o.class, called: true}, nil }
+func (o *record) Call(args ...any) (any, error) {
+	return &record{class: o.class, called: true}, handsOver(args)
+}
 
 // Set, Append and Add are what a pickle does to a dict, a list and a set.
 func (o *record) Set(key, value any) { o.items = append(o.items, pair{key, value}) }

@@ -27,11 +27,13 @@ func Read(f *tensor.File) (*tensor.StateDict, string, error) {
 		kind, read = Exported, readExported
 	case !a.saved:
 		return nil, "", a.foreign()
-	case a.entries[a.root+"constants.pkl"] != nil:
+	case a.script:
 		kind, read = Scripted, readScripted
 	}
-	if err := a.littleEndian(); err != nil {
-		return nil, "", err
+	if kind != Exported { // whose candidates come first
+		if err := a.records(); err != nil {
+			return nil, "", err
+		}
 	}
 	state, err := read(a)
 	return state, kind, err
@@ -59,7 +61,7 @@ func (a *archive) pickle(name, folder string) (*reader, any, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	base, err := a.entries[a.root+name].DataOffset()
+	base, err := a.entry(name).Place(a.file)
 	if err != nil {
 		return nil, nil, fault.Bad(a.file.Name, "%s has a broken zip header (%v)", name, err)
 	}
@@ -89,6 +91,8 @@ func (a *archive) foreign() error {
 	}
 	name := a.file.Name
 	switch {
+	case has("data.pkl"):
+		return fault.Bad(name, "the zip's data.pkl does not lie in the folder of its first file, where PyTorch looks for it").Hint("save the checkpoint again with torch.save")
 	case has(".data/extern_modules"):
 		return fault.Not(name, "this is a torch.package archive").Hint("load the model from it and save its weights with torch.save(model.state_dict(), ...)")
 	case has("model.weights.h5"):

@@ -1,7 +1,9 @@
 package torch
 
 import (
+	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/nlpodyssey/gopickle/types"
 
@@ -11,37 +13,200 @@ import (
 
 // rebuildFromType is (function, class, arguments, attributes): a tensor of a subclass, or
 // one with attributes of its own, which are left out.
-func rebuildFromType(args []any) (any, error) {
-	if len(args) < 3 {
+func (r *reader) rebuildFromType(args []any) (any, error) {
+	if len(args) != 4 {
 		return nil, fmt.Errorf("_rebuild_from_type with %d arguments", len(args))
 	}
 	f, ok := args[0].(types.Callable)
 	list, ok2 := args[2].(*types.Tuple)
-	if !ok || !ok2 {
-		return nil, fmt.Errorf("_rebuild_from_type without a function and its arguments")
+	switch args[1].(type) {
+	case *class, tensorClass, parameterClass:
+	default:
+		ok = false
 	}
-	return f.Call(*list...)
+	if !ok || !ok2 {
+		return nil, fmt.Errorf("_rebuild_from_type without a function, a class and arguments")
+	}
+	if err := r.harmlessState(args[3]); err != nil {
+		return nil, err
+	}
+	out, err := f.Call(*list...)
+	if err == nil && !isTensor(out) && !inert(out) {
+		return nil, fmt.Errorf("_rebuild_from_type of %s", describe(out))
+	}
+	return out, err
 }
 
-// rebuildV2 is (storage, offset, size, stride, requires_grad, hooks[, metadata]), and
-// without the last three in files of 2017.
+// harmlessState refuses attributes that would put other values into a tensor.
+func (r *reader) harmlessState(state any) error {
+	parts := []any{state}
+	if t, ok := state.(*types.Tuple); ok {
+		if len(*t) != 2 {
+			return fmt.Errorf("a tensor's attributes are %s", describe(state))
+		}
+		parts = *t
+	}
+	for _, part := range parts {
+		if err := r.spend(256 * rawLen(part)); err != nil {
+			return err
+		}
+		items, ok := entries(part)
+		if !ok && part != nil && part != false {
+			return fmt.Errorf("a tensor's attributes are %s", describe(part))
+		}
+		for _, it := range items {
+			switch name, isName := it.key.(string); {
+			case !isName:
+				return fmt.Errorf("a tensor has an attribute that is %s", describe(it.key))
+			case name == "names" && it.value == nil: // as it is anyway
+			case tensorsOwn[name] || strings.HasPrefix(name, "_"):
+				return fmt.Errorf("a tensor's own attribute %s is set", name)
+			}
+		}
+	}
+	return nil
+}
+
+// tensorsOwn are attributes of every tensor: setting one changes its values, or fails.
+var tensorsOwn = map[string]bool{
+	"data": true, "real": true, "imag": true, "grad": true, "requires_grad": true, "names": true, "shape": true, "dtype": true, "device": true,
+	"layout": true, "is_leaf": true, "grad_fn": true, "T": true, "H": true, "mT": true, "mH": true, "ndim": true, "itemsize": true, "nbytes": true,
+	"is_sparse": true, "is_cuda": true, "is_cpu": true, "is_meta": true, "is_quantized": true, "retains_grad": true, "output_nr": true, "volatile": true,
+}
+
+// isTensor reports whether a value is a tensor, of whatever kind.
+func isTensor(v any) bool {
+	switch v.(type) {
+	case *value, *unreadable:
+		return true
+	}
+	return false
+}
+
+// takesGradients checks the flag of a tensor: only numbers with a fraction have gradients.
+func takesGradients(flag any, t any) error {
+	on, ok := flag.(bool)
+	if !ok {
+		return fmt.Errorf("requires_grad is %s", describe(flag))
+	}
+	if v, plain := t.(*value); plain && on && !v.DType.Fractional() {
+		return fmt.Errorf("%s values that take gradients", v.DType)
+	}
+	return nil
+}
+
+// rebuildParameter is (data, requires_grad, hooks): an nn.Parameter.
+func rebuildParameter(args []any) (any, error) {
+	if len(args) != 3 {
+		return nil, fmt.Errorf("_rebuild_parameter with %d arguments", len(args))
+	}
+	return parameter(args[0], args[1])
+}
+
+// rebuildParameterWithState is (data, requires_grad, hooks, attributes).
+func (r *reader) rebuildParameterWithState(args []any) (any, error) {
+	if len(args) != 4 {
+		return nil, fmt.Errorf("_rebuild_parameter_with_state with %d arguments", len(args))
+	}
+	if err := r.harmlessState(args[3]); err != nil {
+		return nil, err
+	}
+	return parameter(args[0], args[1])
+}
+
+func parameter(data, requiresGrad any) (any, error) {
+	if inert(data) {
+		return data, nil
+	}
+	if !isTensor(data) {
+		return nil, fmt.Errorf("a parameter of %s", describe(data))
+	}
+	return data, takesGradients(requiresGrad, data)
+}
+
+// parameterClass is nn.Parameter itself: (data[, requires_grad]).
+type parameterClass struct{}
+
+func (parameterClass) Call(args ...any) (any, error) {
+	if len(args) != 1 && len(args) != 2 {
+		return nil, fmt.Errorf("a parameter of %d arguments", len(args))
+	}
+	return parameter(args[0], append(args, true)[1])
+}
+
+func (c parameterClass) PyNew(args ...any) (any, error) { return c.Call(args...) }
+
+// tensorClass is torch.Tensor and its like, which files of 2016 call, and set afterwards.
+type tensorClass struct{}
+
+func (tensorClass) Call(args ...any) (any, error) {
+	for _, a := range args {
+		if _, isSize := integer(a); !isSize && (len(args) > 1 || !isTensor(a) && members(a) == nil) {
+			return nil, fmt.Errorf("a tensor of %s", describe(a))
+		}
+	}
+	return &unreadable{"a tensor in the way of 2016", "load it in PyTorch and save it again"}, nil
+}
+func (c tensorClass) PyNew(...any) (any, error) { return c.Call() }
+
+func isTensorClass(module, name string) bool {
+	switch module {
+	case "torch", "torch.cuda", "torch.sparse", "torch.cuda.sparse":
+		return strings.HasSuffix(name, "Tensor")
+	}
+	return false
+}
+
+// BUILD on any of these would change what a tensor holds, or is wrong.
+var errBuild = errors.New("it sets the state of a tensor, a storage or a function")
+
+func (*value) PySetState(any) error         { return errBuild }
+func (*storage) PySetState(any) error       { return errBuild }
+func (storageClass) PySetState(any) error   { return errBuild }
+func (dtypeName) PySetState(any) error      { return errBuild }
+func (function) PySetState(any) error       { return errBuild }
+func (*class) PySetState(any) error         { return errBuild }
+func (tensorClass) PySetState(any) error    { return errBuild }
+func (parameterClass) PySetState(any) error { return errBuild }
+
+// PySetState is how files of 2016 fill such a tensor, which stays one that is not read.
+func (*unreadable) PySetState(any) error { return nil }
+
+// rebuildV1 is (storage, offset, size, stride).
+func (r *reader) rebuildV1(args []any) (any, error) {
+	if len(args) != 4 {
+		return nil, fmt.Errorf("_rebuild_tensor with %d arguments", len(args))
+	}
+	return r.rebuildTyped(args)
+}
+
+// rebuildV2 is (storage, offset, size, stride, requires_grad, hooks[, metadata]).
 func (r *reader) rebuildV2(args []any) (any, error) {
-	if len(args) < 4 {
+	if len(args) != 6 && len(args) != 7 {
 		return nil, fmt.Errorf("_rebuild_tensor_v2 with %d arguments", len(args))
 	}
+	return r.rebuildTyped(args)
+}
+
+// rebuildTyped is a tensor of its storage's type.
+func (r *reader) rebuildTyped(args []any) (any, error) {
 	if inert(args[0]) {
 		return &unreadable{"a tensor inside another pickle", "save the state dict itself"}, nil
 	}
 	s, ok := args[0].(*storage)
-	if !ok || s.class.dtype == tensor.Invalid && s.class.foreign == "" {
-		return nil, fmt.Errorf("_rebuild_tensor_v2 without a typed storage")
+	if !ok {
+		return nil, fmt.Errorf("_rebuild_tensor_v2 without a storage")
 	}
-	return r.rebuild(s, dtypeName(s.class), args[1:4], args[min(len(args), 6):])
+	d := dtypeName(s.class)
+	if s.class.untyped() {
+		d.dtype = tensor.U8
+	}
+	return r.rebuild(s, d, args, min(len(args), 6))
 }
 
 // rebuildV3 is (storage, offset, size, stride, requires_grad, hooks, dtype[, metadata]).
 func (r *reader) rebuildV3(args []any) (any, error) {
-	if len(args) < 7 {
+	if len(args) != 7 && len(args) != 8 {
 		return nil, fmt.Errorf("_rebuild_tensor_v3 with %d arguments", len(args))
 	}
 	s, ok := args[0].(*storage)
@@ -52,23 +217,57 @@ func (r *reader) rebuildV3(args []any) (any, error) {
 	if !ok || !ok2 {
 		return nil, fmt.Errorf("_rebuild_tensor_v3 without a storage or a dtype")
 	}
-	return r.rebuild(s, d, args[1:4], args[7:])
+	return r.rebuild(s, d, args, 7)
 }
 
-// rebuild checks offset (elements), size and stride against the storage.
-// metadata is empty or holds a dict of the view's flags.
-func (r *reader) rebuild(s *storage, d dtypeName, args, metadata []any) (any, error) {
+// rebuild checks offset (elements), size and stride against the storage, and the flags. From the given
+// argument on there may be a dict of the view's flags.
+func (r *reader) rebuild(s *storage, d dtypeName, args []any, from int) (any, error) {
+	metadata := args[from:]
 	if len(metadata) > 0 {
 		if err := r.spend(256 * rawLen(metadata[0])); err != nil {
 			return nil, err
 		}
-		flags, _ := entries(metadata[0])
+		flags, ok := entries(metadata[0])
+		if !ok && !falsy(metadata[0]) {
+			return nil, fmt.Errorf("a tensor's flags are %s", describe(metadata[0]))
+		}
 		for _, f := range flags {
 			if on, isBool := f.value.(bool); f.key != "conj" && f.key != "neg" || !isBool || on {
 				return &unreadable{"stored with a pending operation (" + short(f.key) + ")", "save it after .resolve_conj().resolve_neg()"}, nil
 			}
 		}
 	}
+	out, err := r.placed(s, d, args[1:4])
+	if err == nil && len(args) > 4 {
+		err = takesGradients(args[4], out)
+	}
+	return out, err
+}
+
+// falsy reports whether Python takes a value for no.
+func falsy(v any) bool {
+	switch v := v.(type) {
+	case nil:
+		return true
+	case bool:
+		return !v
+	case int:
+		return v == 0
+	case string:
+		return v == ""
+	case *types.List:
+		return len(*v) == 0
+	case *types.Tuple:
+		return len(*v) == 0
+	case *types.Set:
+		return len(*v) == 0
+	}
+	return false
+}
+
+// placed is a tensor at an offset of a storage, with a size and strides.
+func (r *reader) placed(s *storage, d dtypeName, args []any) (any, error) {
 	offset, ok := args[0].(int)
 	shape, ok2 := sizes(args[1])
 	strides, ok3 := sizes(args[2])
@@ -97,6 +296,8 @@ func (r *reader) view(s *storage, d tensor.DType, offset int64, shape, strides [
 	var e *fault.Error
 	if !fits {
 		e = fault.Bad(r.file.Name, "a tensor's shape %v overflows", shape)
+	} else if count == 0 {
+		offset = 0 // an empty tensor may lie anywhere
 	} else if !fits2 || offset > have || extent > have-offset {
 		e = fault.Bad(r.file.Name, "a tensor of shape %v, strides %v, offset %d reaches beyond storage %q of %d values", shape, strides, offset, s.key, have)
 	}

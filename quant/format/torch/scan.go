@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"nibble/quant/fault"
 )
@@ -34,6 +35,9 @@ const (
 	len4
 	len8
 )
+
+// lengthField is the bytes of a length, where a length follows.
+var lengthField = map[operand]int{len1: 1, len4: 4, len8: 8}
 
 // opcodes is the literal table of what Nibble lets a pickle do (protocols 2 to 5;
 // names in CPython's Lib/pickletools.py): what follows, how many values it takes off
@@ -86,13 +90,19 @@ type scanner struct {
 	marks  []int // stack heights
 	memo   map[uint64]held
 	memory int
+	frame  int  // where the present frame ends, which no instruction may cross
+	listed bool // an odd text lies in a list
 }
 
-// held is a value: the size of a text and where it begins (0 for other values), and
-// whether it could be a class, a function or an object.
+// held is a value: the size of a text and where it begins (0 for other values), whether it could be a
+// class, a function or an object, and what scan_text.go must know of it.
 type held struct {
 	size, text int32
 	object     bool
+	unhashable bool // a list, a dict, a set, or a tuple with one of them in it
+	container  bool // a class whose objects are unhashable
+	odd        bool // a text that Python decodes and gopickle does not, or a tuple with one in it
+	empty      bool // the empty tuple
 }
 
 // unframed stands in the place of a frame's opcode and length: it pushes and pops. The
@@ -125,6 +135,9 @@ func scan(file string, p []byte, base int64) (end int, err error) {
 		}
 		if p[at] == '.' {
 			return at + 1, nil
+		}
+		if at < s.frame && at+1+n > s.frame && s.frame != at+1 && s.frame != at+1+lengthField[op.operand] {
+			return 0, s.bad(at, "the pickle is broken (an instruction reaches beyond its frame)")
 		}
 		if err := s.step(at, op, p[at+1:at+1+n]); err != nil {
 			return 0, err
@@ -165,14 +178,28 @@ func (s *scanner) step(at int, op opcode, arg []byte) error {
 		if frame := binary.LittleEndian.Uint64(arg); frame > uint64(len(s.p)-at-9) {
 			return s.short(at, "the pickle ends inside an instruction")
 		}
+		if at < s.frame {
+			return s.bad(at, "the pickle is broken (a frame begins inside another)")
+		}
+		s.frame = at + 9 + int(binary.LittleEndian.Uint64(arg))
 		copy(s.p[at:], unframed)
 	case 'c':
+		if !utf8.Valid(arg) {
+			return s.bad(at, "the pickle names a class that is not UTF-8 text")
+		}
+		value.container = containers[string(arg)]
 		s.rename(at+1, bytes.IndexByte(arg, '\n'))
 	case 0x93:
 		if n := len(s.stack); n >= 2 {
 			s.rename(int(s.stack[n-2].text), int(s.stack[n-2].size))
 		}
-	case 'I', 'L', 0x8a, 0x8b:
+	case 'I', 'L', 'F', 'V', 'S':
+		fits, odd := lineFits(code, arg[:len(arg)-1])
+		if !fits || len(arg) > maxInt && (code == 'I' || code == 'L') {
+			return s.bad(at, "the pickle holds a number or text in a form that no PyTorch file has (%.80q)", arg)
+		}
+		value.size, value.odd = int32(len(arg)), odd
+	case 0x8a, 0x8b:
 		if len(arg) > maxInt+4 || code == 0x8a && len(arg) == 1 || code == 0x8b && len(arg) == 4 {
 			return s.bad(at, "the pickle holds an integer of %d bytes", len(arg))
 		}
@@ -205,9 +232,18 @@ func (s *scanner) step(at int, op opcode, arg []byte) error {
 	case 'X', 0x8c, 0x8d:
 		width := map[byte]int{'X': 4, 0x8c: 1, 0x8d: 8}[code]
 		value.size, value.text = int32(len(arg)-width), int32(at+1+width)
+		if !pythonText(arg[width:], true) {
+			return s.bad(at, "the pickle holds a text that is not UTF-8")
+		}
+	case 'U', 'T':
+		if value.size = int32(len(arg)); !pythonText(arg[map[byte]int{'U': 1, 'T': 4}[code]:], false) {
+			return s.bad(at, "the pickle holds a text that is not UTF-8")
+		}
 	default:
 		value.size = int32(len(arg))
 	}
+	value.empty = s.p[at] == ')'
+	value.unhashable = value.unhashable || strings.IndexByte("]}ld\x8f", s.p[at]) >= 0
 	return s.move(at, op, value)
 }
 
@@ -236,6 +272,9 @@ func (s *scanner) move(at int, op opcode, value held) error {
 		s.memory += takes * op.each
 	} else if len(s.stack)-takes < floor {
 		return s.bad(at, "the pickle is broken (it takes a value from an empty stack)")
+	}
+	if what := s.taken(s.p[at], s.stack[len(s.stack)-takes:], &value); what != "" {
+		return s.bad(at, "the pickle is broken (%s)", what)
 	}
 	s.stack = s.stack[:len(s.stack)-takes]
 	if op.gives == 1 {
@@ -276,7 +315,7 @@ func operandBytes(o operand, rest []byte) int {
 			n += end + 1
 		}
 	case len1, len4, len8:
-		width := map[operand]int{len1: 1, len4: 4, len8: 8}[o]
+		width := lengthField[o]
 		if len(rest) < width {
 			return -1
 		}

@@ -135,7 +135,7 @@ func (s *script) kindOf(c *class) (*kind, error) {
 	path := "code/" + strings.ReplaceAll(c.module, ".", "/") + ".py"
 	missing := fault.Bad(s.file, "the source of class %s is not in the archive", short(full))
 	if !s.read[path] {
-		if s.archive.entries[s.archive.root+path] == nil {
+		if s.archive.entry(path) == nil {
 			return nil, missing
 		}
 		text, err := s.archive.content(path, s.left)

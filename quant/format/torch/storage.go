@@ -18,6 +18,9 @@ type storageClass struct {
 	foreign string       // the type's name when Nibble does not carry it
 }
 
+// untyped reports whether it is UntypedStorage, whose bytes are of no type.
+func (c storageClass) untyped() bool { return c.dtype == tensor.Invalid && c.foreign == "" }
+
 // storage is what a persistent id resolves to: bytes, seen as values of one type.
 type storage struct {
 	key   string
@@ -53,10 +56,10 @@ type named struct {
 	rest     []any
 }
 
-// parseID takes a persistent id apart.
-func (r *reader) parseID(id any) (named, error) {
+// parseID takes a persistent id of so many fields apart.
+func (r *reader) parseID(id any, fields int) (named, error) {
 	t, ok := id.(*types.Tuple)
-	if !ok || t.Len() < 5 {
+	if !ok || t.Len() != fields {
 		return named{}, fmt.Errorf("a persistent id is not a storage")
 	}
 	kind, _ := t.Get(0).(string)
@@ -86,24 +89,25 @@ func rawLen(v any) int {
 	return 0
 }
 
-// known is a storage that was named before, seen as the type of its present name.
-func (r *reader) known(n named) (*storage, bool) {
-	s, ok := r.storages[n.key]
-	if ok && s.class != n.class {
-		s = &storage{n.key, n.class, s.body}
+// known is a storage that was named before, nil when it was not. Under another type than then it is
+// refused: PyTorch takes the first of the two, whatever the second is, and no writer makes both.
+func (r *reader) known(n named) (*storage, error) {
+	s := r.storages[n.key]
+	if s != nil && s.class != n.class {
+		return nil, fault.Bad(r.file.Name, "storage %q is of two types", short(n.key)).Hint("save the checkpoint again with torch.save")
 	}
-	return s, ok
+	return s, nil
 }
 
 // load resolves the persistent ids of a zip, whose entries are the storages.
 func (a *archive) load(r *reader, folder string) func(id any) (any, error) {
 	return func(id any) (any, error) {
-		n, err := r.parseID(id)
+		n, err := r.parseID(id, 5)
 		if err != nil {
 			return nil, err
 		}
-		if s, ok := r.known(n); ok {
-			return s, nil
+		if s, err := r.known(n); s != nil || err != nil {
+			return s, err
 		}
 		b := &body{size: n.count * n.class.size}
 		if n.location == "meta" {
@@ -113,9 +117,10 @@ func (a *archive) load(r *reader, folder string) func(id any) (any, error) {
 			if err != nil {
 				return nil, err
 			}
-			if b.size != span.End-span.Start {
+			if b.size > span.End-span.Start { // more is left alone, as PyTorch does
 				return nil, fault.Bad(r.file.Name, "storage %q should hold %d values of %d bytes, its entry has %d bytes", n.key, n.count, n.class.size, span.End-span.Start).At(span.Start)
 			}
+			span.End = span.Start + b.size
 			b.Storage, b.placed = span, true
 		}
 		s := &storage{n.key, n.class, b}

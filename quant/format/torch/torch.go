@@ -46,6 +46,9 @@ var dtypes = []struct {
 	{tensor.U64, "", "uint64"},
 	{tensor.F8E4M3, "", "float8_e4m3fn"},
 	{tensor.F8E5M2, "", "float8_e5m2"},
+	{tensor.F8E4M3FNUZ, "", "float8_e4m3fnuz"},
+	{tensor.F8E5M2FNUZ, "", "float8_e5m2fnuz"},
+	{tensor.F8E8M0, "", "float8_e8m0fnu"},
 }
 
 // Entry names inside the archive that Nibble writes.

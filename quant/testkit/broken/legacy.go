@@ -27,7 +27,7 @@ func viewID(view string) string {
 func legacy(parts ...string) func() []byte { return always(strings.Join(parts, "")) }
 
 var (
-	oldDict  = stateDict(storageOf("0", 4), dense22)
+	oldDict  = stateDict(viewID("N"), dense22)
 	oldTail  = int64le(4) + times("\x00", 16)
 	afterOld = int64(len(magic + version1001 + info + oldDict))
 )
@@ -40,9 +40,9 @@ var legacyCases = []Case{
 	{Name: "old: no pickle", Kind: fault.Format, At: int64(len(magic + version1001 + info)), Says: "ends where a pickle belongs", Make: legacy(magic, version1001, info)},
 	{Name: "old: cut in the pickle", Kind: fault.Format, At: 34, Says: "ends inside", Make: legacy(magic, version1001, info, oldDict[:30])},
 	{Name: "old: no list of storages", Kind: fault.Format, At: afterOld, Says: "ends where a pickle belongs", Make: legacy(magic, version1001, info, oldDict)},
-	{Name: "old: storages are no list", Kind: fault.Format, At: 171, Says: "list of storages is an integer", Make: legacy(magic, version1001, info, oldDict, "\x80\x02K\x01.", oldTail)},
-	{Name: "old: storage of no tensor", Kind: fault.Format, At: 177, Says: `names "9"`, Make: legacy(magic, version1001, info, oldDict, "\x80\x02]"+text("9")+"a.", oldTail)},
-	{Name: "old: storage named twice", Kind: fault.Format, At: 208, Says: "named before", Make: legacy(magic, version1001, info, oldDict, "\x80\x02](X\x01\x00\x00\x000X\x01\x00\x00\x000e.", oldTail, oldTail)},
+	{Name: "old: storages are no list", Kind: fault.Format, At: 169, Says: "list of storages is an integer", Make: legacy(magic, version1001, info, oldDict, "\x80\x02K\x01.", oldTail)},
+	{Name: "old: storage of no tensor", Kind: fault.Format, At: 175, Says: `names "9"`, Make: legacy(magic, version1001, info, oldDict, "\x80\x02]"+text("9")+"a.", oldTail)},
+	{Name: "old: storage named twice", Kind: fault.Format, At: 206, Says: "named before", Make: legacy(magic, version1001, info, oldDict, "\x80\x02](X\x01\x00\x00\x000X\x01\x00\x00\x000e.", oldTail, oldTail)},
 	{Name: "old: storage left out", Kind: fault.Format, Tensor: "w", At: -1, Says: "are not in the file", Make: legacy(magic, version1001, info, oldDict, "\x80\x02].")},
 	{Name: "old: storage announces more", Kind: fault.Format, At: afterOld + int64(len(keys0)), Says: "should hold 4 values, 5 are announced", Make: legacy(magic, version1001, info, oldDict, keys0, int64le(5)+times("\x00", 20))},
 	{Name: "old: storage announces 2^64-1", Kind: fault.Format, At: afterOld + int64(len(keys0)), Says: "18446744073709551615 are announced", Make: legacy(magic, version1001, info, oldDict, keys0, int64le(-1))},

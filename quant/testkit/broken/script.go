@@ -68,7 +68,7 @@ var exportCases = []Case{
 	{Name: "export: beyond the weight", Kind: fault.Format, At: 405, Says: "reaches beyond", Make: meta("weight_0", "7", two, one, `{"as_int":1}`, "")},
 	{Name: "export: doubled name", Kind: fault.Format, At: -1, Says: "duplicate", Make: weights(strings.Replace(oneWeight, `7}}}}`, `7}},"w":{}}}`, 1))},
 	{Name: "export: two programs", Kind: fault.Unsupported, At: -1, Says: "2 programs (a, b)", Make: zips("p/archive_format", "pt2", "p/data/weights/a_weights_config.json", "{}", "p/data/weights/b_weights_config.json", "{}")},
-	{Name: "export: inner file is no zip", Kind: fault.Format, At: -1, Names: "x.pt2/data/weights/model.pt", Says: "directory cannot be read", Make: zips("p/archive_format", "pt2", "p/data/weights/model.pt", "PK\x03\x04 and no more")},
+	{Name: "export: inner file is no zip", Kind: fault.Format, At: -1, Names: "x.pt2/data/weights/model.pt", Says: "no directory at its end", Make: zips("p/archive_format", "pt2", "p/data/weights/model.pt", "PK\x03\x04 and no more")},
 	{Name: "export: inner zip without a pickle", Kind: fault.Format, At: -1, Names: "x.pt2/data/weights/model.pt", Says: "no data.pkl in it", Make: func() []byte {
 		return zipped("p/archive_format", "pt2", "p/data/weights/model.pt", string(zipped("a", "b")))
 	}},

@@ -4,12 +4,14 @@ import (
 	"archive/zip"
 	"bytes"
 	"encoding/binary"
+	"slices"
 	"strings"
 
 	"nibble/quant/fault"
 )
 
-// zipped is a zip of stored entries, in the order of pairs of name and content.
+// zipped is a zip of stored entries, in the order of pairs of name and content, and of the version
+// without which PyTorch reads none.
 func zipped(pairs ...string) []byte {
 	return zippedWith(func(i int, h *zip.FileHeader) {}, pairs...)
 }
@@ -18,6 +20,9 @@ func zipped(pairs ...string) []byte {
 func zippedWith(change func(i int, h *zip.FileHeader), pairs ...string) []byte {
 	var b bytes.Buffer
 	z := zip.NewWriter(&b)
+	if root, _, inFolder := strings.Cut(pairs[0], "/"); inFolder && !slices.Contains(pairs, root+"/version") {
+		pairs = append(slices.Clone(pairs), root+"/version", "3\n")
+	}
 	for i := 0; i < len(pairs); i += 2 {
 		h := &zip.FileHeader{Name: pairs[i], Method: zip.Store}
 		change(i/2, h)
@@ -33,7 +38,7 @@ func zippedWith(change func(i int, h *zip.FileHeader), pairs ...string) []byte {
 
 // good is a sound checkpoint of one tensor.
 func good() []byte {
-	return zipped("archive/data.pkl", stateDict(storage4, dense22), "archive/data/0", strings.Repeat("\x00", 16), "archive/version", "3\n")
+	return zipped("archive/data.pkl", stateDict(storage4, dense22), "archive/data/0", strings.Repeat("\x00", 16))
 }
 
 // goodZip is good with bytes changed; at finds the n-th directory entry's offset.
@@ -64,31 +69,31 @@ const (
 
 var zipCases = []Case{
 	{Name: "zip without an end", Kind: fault.Format, At: -1, Says: "cut short", Make: func() []byte { return good()[:200] }},
-	{Name: "zip whose directory was cut off", Kind: fault.Format, At: -1, Says: "directory cannot be read", Make: func() []byte { b := good(); return b[:bytes.Index(b, []byte("PK\x01\x02"))] }},
-	{Name: "zip of nothing but its first bytes", Kind: fault.Format, At: -1, Says: "directory cannot be read", Make: always("PK\x03\x04")},
-	{Name: "zip whose end lies about the directory", Kind: fault.Format, At: -1, Says: "data.pkl cannot be opened (EOF)", Make: goodZip(func(b []byte, _ func(int) int) { put32(b, len(b)-22+16, 1<<31) })},
+	{Name: "zip whose directory was cut off", Kind: fault.Format, At: -1, Says: `the file begins like a zip but has no directory at its end`, Make: func() []byte { b := good(); return b[:bytes.Index(b, []byte("PK\x01\x02"))] }},
+	{Name: "zip of nothing but its first bytes", Kind: fault.Format, At: -1, Says: `the file begins like a zip but has no directory at its end`, Make: always("PK\x03\x04")},
+	{Name: "zip whose end lies about the directory", Kind: fault.Format, At: -1, Says: `the file begins like a zip but its directory cannot be read `, Make: goodZip(func(b []byte, _ func(int) int) { put32(b, len(b)-22+16, 1<<31) })},
 	{Name: "zip whose end claims 60,000 entries", Kind: fault.Format, At: -1, Says: "directory cannot be read", Make: goodZip(func(b []byte, _ func(int) int) { put32(b, len(b)-22+8, 60000<<16|60000) })},
 	{Name: "zip with a directory of 40 MB", Kind: fault.Format, At: -1, Says: "longer than that of any checkpoint", Make: longDirectory},
-	{Name: "zip64 that announces billions of entries", Kind: fault.Format, At: -1, Says: "longer than that of any checkpoint", Make: manyAnnounced},
-	{Name: "zip64 whose end lies", Kind: fault.Format, At: -1, Says: "directory cannot be read", Make: func() []byte { b := manyAnnounced(); put32(b, len(b)-22-12+4, 1<<20); return b }},
+	{Name: "zip64 that announces billions of entries", Kind: fault.Format, At: -1, Says: `the file begins like a zip but its directory cannot be read `, Make: manyAnnounced},
+	{Name: "zip64 whose end lies", Kind: fault.Format, At: -1, Says: `the zip's zip64 record would lie beyond the end of the file`, Make: func() []byte { b := manyAnnounced(); put32(b, len(b)-22-12+4, 1<<20); return b }},
 	{Name: "zip without a pickle", Kind: fault.Unsupported, At: -1, Says: "no data.pkl", Make: zips("readme.txt", "hello")},
-	{Name: "zip with the pickle two folders down", Kind: fault.Unsupported, At: -1, Says: "no data.pkl", Make: zips("a/b/data.pkl", emptyDict)},
-	{Name: "zip with two pickles", Kind: fault.Format, At: -1, Says: "two pickles", Make: zips("a/data.pkl", emptyDict, "b/data.pkl", emptyDict)},
-	{Name: "zip with two pickles, one at the root", Kind: fault.Format, At: -1, Says: "two pickles", Make: zips("data.pkl", emptyDict, "b/data.pkl", emptyDict)},
+	{Name: "zip with the pickle two folders down", Kind: fault.Format, At: -1, Says: `the zip's data.pkl does not lie in the folder of its first f`, Make: zips("a/b/data.pkl", emptyDict)},
+	{Name: "zip with two pickles", Kind: fault.Format, At: -1, Says: `the zip holds "b/data.pkl" beside the folder "a/", which PyT`, Make: zips("a/data.pkl", emptyDict, "b/data.pkl", emptyDict)},
+	{Name: "zip with two pickles, one at the root", Kind: fault.Format, At: -1, Says: `the zip's data.pkl does not lie in the folder of its first f`, Make: zips("data.pkl", emptyDict, "b/data.pkl", emptyDict)},
 	{Name: "zip with a doubled entry", Kind: fault.Format, At: -1, Says: `two entries named "a/data/0"`, Make: zips("a/data.pkl", emptyDict, "a/data/0", "", "a/data/0", "")},
 	{Name: "zip, big endian", Kind: fault.Unsupported, At: -1, Says: `byte order "big"`, Make: zips("m/data.pkl", emptyDict, "m/byteorder", "big")},
 	{Name: "zip, no such byte order", Kind: fault.Unsupported, At: -1, Says: "byte order", Make: zips("m/data.pkl", emptyDict, "m/byteorder", "middle")},
 	{Name: "zip, byte order of 1 MB", Kind: fault.Format, At: -1, Says: "byteorder claims 1048576 bytes", Make: zips("m/data.pkl", emptyDict, "m/byteorder", strings.Repeat("little", 1<<20/6+1)[:1<<20])},
 	{Name: "zip bomb for a pickle", Kind: fault.Format, At: -1, Says: "data.pkl claims 104857600 bytes", Make: func() []byte { return deflated("a/data.pkl", strings.Repeat("\x00", 100<<20)) }},
-	{Name: "zip bomb that hides its size", Kind: fault.Format, At: -1, Says: "data.pkl cannot be read", Make: hiddenBomb},
-	{Name: "zip, pickle in an unknown method", Kind: fault.Format, At: -1, Says: "data.pkl cannot be opened", Make: goodZip(func(b []byte, d func(int) int) { b[d(0)+methodAt] = 99 })},
-	{Name: "zip, storage compressed", Kind: fault.Unsupported, At: -1, Says: "compressed inside the zip", Make: func() []byte {
-		return zippedWith(func(i int, h *zip.FileHeader) { h.Method = []uint16{zip.Store, zip.Deflate}[i] }, "a/data.pkl", stateDict(storage4, dense22), "a/data/0", strings.Repeat("\x00", 16))
+	{Name: "zip bomb that hides its size", Kind: fault.Format, At: -1, Says: `data.pkl unpacks to more than 10 bytes`, Make: hiddenBomb},
+	{Name: "zip, pickle in an unknown method", Kind: fault.Unsupported, At: -1, Says: `data.pkl is encrypted, a folder or packed in an unusual way`, Make: goodZip(func(b []byte, d func(int) int) { b[d(0)+methodAt] = 99 })},
+	{Name: "zip, storage compressed", Kind: fault.Unsupported, At: -1, Says: `data/0 is compressed or encrypted inside the zip, or a folde`, Make: func() []byte {
+		return zippedWith(func(i int, h *zip.FileHeader) { h.Method = []uint16{zip.Store, zip.Deflate, zip.Store}[i] }, "a/data.pkl", stateDict(storage4, dense22), "a/data/0", strings.Repeat("\x00", 16))
 	}},
-	{Name: "zip, storage that claims another size", Kind: fault.Format, At: 247, Says: "should hold 4 values of 4 bytes", Make: goodZip(func(b []byte, d func(int) int) { put32(b, d(1)+sizeAt, 20); put32(b, d(1)+sizeAt+4, 20) })},
-	{Name: "zip, storage beyond the file", Kind: fault.Format, At: 247, Says: "beyond the end", Make: goodZip(func(b []byte, d func(int) int) { put32(b, d(1)+sizeAt, 1<<30); put32(b, d(1)+sizeAt+4, 1<<30) })},
-	{Name: "zip, two sizes of one storage", Kind: fault.Unsupported, At: -1, Says: "compressed inside the zip", Make: goodZip(func(b []byte, d func(int) int) { put32(b, d(1)+sizeAt, 15) })},
-	{Name: "zip, storage without a local header", Kind: fault.Format, At: -1, Says: "broken zip header", Make: goodZip(func(b []byte, d func(int) int) { put32(b, d(1)+offsetAt, 5) })},
+	{Name: "zip, storage that claims another size", Kind: fault.Format, At: 247, Says: "should hold 4 values of 4 bytes", Make: goodZip(func(b []byte, d func(int) int) { put32(b, d(1)+sizeAt, 12); put32(b, d(1)+sizeAt+4, 12) })},
+	{Name: "zip, storage beyond the file", Kind: fault.Format, At: -1, Says: "beyond the end", Make: goodZip(func(b []byte, d func(int) int) { put32(b, d(1)+sizeAt, 1<<30); put32(b, d(1)+sizeAt+4, 1<<30) })},
+	{Name: "zip, two sizes of one storage", Kind: fault.Format, At: -1, Says: `the file begins like a zip but its directory cannot be read `, Make: goodZip(func(b []byte, d func(int) int) { put32(b, d(1)+sizeAt, 15) })},
+	{Name: "zip, storage without a local header", Kind: fault.Format, At: 5, Says: "broken zip header", Make: goodZip(func(b []byte, d func(int) int) { put32(b, d(1)+offsetAt, 5) })},
 	{Name: "zip, storage far outside", Kind: fault.Format, At: -1, Says: "", Make: goodZip(func(b []byte, d func(int) int) { put32(b, d(1)+offsetAt, 1<<31) })},
 	{Name: "zip, pickle without a local header", Kind: fault.Format, At: -1, Says: "data.pkl", Make: goodZip(func(b []byte, d func(int) int) { put32(b, d(0)+offsetAt, 3) })},
 	{Name: "zip, storages overlap", Kind: fault.Format, At: 372, Says: `storages "0" and "1" overlap`, Make: overlapping},
