@@ -4,7 +4,7 @@
 #
 #   ./build.sh                  build the site into dist/ and the command into build/
 #   ./build.sh serve [--port N] build, then serve dist/ on http://localhost:8080
-#   ./build.sh check            formatting, vet, types
+#   ./build.sh check            formatting, vet, types, and the command for macOS and Windows
 #   ./build.sh test [core|wasm|race|page|firefox]
 #                               every test (core, wasm, page, and a few of the core's under
 #                               the race detector), or one part; race is all of the core's
@@ -16,8 +16,10 @@
 #                               firefox], page [GB...] [NAME...], peers [GB], memory [GB...];
 #                               tables, and JSON in build/bench
 #   ./build.sh fuzz [TIME]      run every fuzz target for a minute each, or for TIME
-#   ./build.sh oracle           hold the numbers against coremltools, safetensors and
-#                               compressed-tensors in a Python environment (about 7 GB)
+#   ./build.sh oracle [readers [CLASS]]
+#                               hold the numbers against coremltools, safetensors and
+#                               compressed-tensors in a Python environment (about 7 GB), and what is
+#                               read of thousands of odd files against torch; readers is that alone
 set -euo pipefail
 cd "$(dirname "$0")"
 
@@ -81,6 +83,12 @@ check() {
   unformatted=$(gofmt -l quant wasm)
   [ -z "$unformatted" ] || die "gofmt wants to change: $unformatted"
   go vet ./quant/...
+  # The command for the systems that it is not tested on, its tests included.
+  local system
+  for system in darwin/amd64 darwin/arm64 windows/amd64 windows/arm64; do
+    GOOS=${system%/*} GOARCH=${system#*/} go vet ./quant/cmd/... || die "the command does not pass go vet for $system"
+    GOOS=${system%/*} GOARCH=${system#*/} go build -o /dev/null ./quant/cmd/nibble || die "the command cannot be built for $system"
+  done
   GOOS=js GOARCH=wasm go vet ./quant/... ./wasm
   (cd site && node_modules/.bin/tsc)
 }
@@ -183,9 +191,22 @@ oracle_env() {
   fi
 }
 
+# What torch and safetensors read of thousands of files with one thing changed, and what Nibble does.
+oracle_readers() {
+  mkdir -p build
+  go build -trimpath -o build/readers ./quant/testkit/readers
+  "$ORACLE/bin/python" quant/testkit/oracle/readers.py "$NIBBLE_BUILD/readers" "$@"
+}
+
 oracle() {
   oracle_env
-  "$ORACLE/bin/python" quant/testkit/oracle/oracle.py "$PWD/build/nibble"
+  case ${1:-all} in
+    all)
+      "$ORACLE/bin/python" quant/testkit/oracle/oracle.py "$PWD/build/nibble"
+      oracle_readers ;;
+    readers) oracle_readers "${@:2}" ;;
+    *) die "oracle takes readers, or nothing for all" ;;
+  esac
 }
 
 case ${1:-build} in
@@ -222,6 +243,6 @@ case ${1:-build} in
     esac ;;
   mutants) need_go; need_gcc; go run ./quant/testkit/mutants "${@:2}" ;;
   fuzz) fuzz "${2:-60s}" ;;
-  oracle) build_command; oracle ;;
+  oracle) build_command; oracle "${@:2}" ;;
   *) sed -n '2,/^set/{/^set/d;s/^# \{0,1\}//;p}' "$0" >&2; exit 2 ;;
 esac

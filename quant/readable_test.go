@@ -3,7 +3,6 @@ package quant_test
 import (
 	"bytes"
 	"fmt"
-	"strings"
 	"testing"
 
 	"nibble/quant/container"
@@ -12,10 +11,10 @@ import (
 	"nibble/quant/tensor"
 )
 
-// One weight under many names, in a checkpoint that held more than the model: the output is so much
-// smaller than what it describes that no reader would believe it, so it is refused at the plan.
+// One weight under many names, in a checkpoint that held more than the model: coremltools' container writes it
+// once, so that what its tensors would take apart is far more than the file, and opens again.
 func TestManyNamesForOneWeight(t *testing.T) {
-	for names, refused := range map[int]bool{40: false, 50: true} {
+	for _, names := range []int{40, 50, 400} {
 		var items []torch.Item
 		for i := range names {
 			items = append(items, torch.Item{Name: fmt.Sprintf("l%d.weight", i), DType: tensor.F32, Shape: []int64{1024, 2048}, Key: 0})
@@ -41,13 +40,12 @@ func TestManyNamesForOneWeight(t *testing.T) {
 			t.Fatal(err)
 		}
 		out, _, err := convert(t, in.Bytes(), recipe.Default, container.Options{To: "coremltools"}, 2)
-		if (err != nil) != refused || refused && !strings.Contains(err.Error(), "one weight has so many names (tied)") {
-			t.Errorf("%d names: %v", names, err)
+		if err != nil {
+			t.Fatalf("%d names: %v", names, err)
 		}
-		if err == nil {
-			if _, err := open("out", out); err != nil {
-				t.Error(err)
-			}
+		state, err := open("out", out)
+		if err != nil || len(state.Tensors) < names {
+			t.Errorf("%d names: %v", names, err)
 		}
 	}
 }

@@ -19,7 +19,7 @@ var stages = map[string]int{
 	"quant/convert":   4, "quant/report": 4, "quant/verify": 4,
 	"quant":     5,
 	"quant/cmd": 6, "quant/testkit": 6, "wasm": 6,
-	"quant/testkit/broken/write": 7, "quant/testkit/cases": 7, "quant/testkit/mutants": 8,
+	"quant/testkit/broken/write": 7, "quant/testkit/readers": 8, "quant/testkit/cases": 7, "quant/testkit/mutants": 8,
 }
 
 // rank finds the stage of a folder: its own, or that of the nearest folder above.

@@ -57,7 +57,7 @@ func (j *Job) layShards() error {
 			where[name] = i
 			quoted, _ := jsontext.AppendQuote(nil, name)
 			index += len(quoted) + len(s.name) + len(`    : "",`+"\n")
-			if !tally.Add(name) || index > checkpoint.MaxIndex {
+			if tally.Add(name) != "" || index > checkpoint.MaxIndex {
 				err := fault.Not(f.Name, "the output could not be opened again: its shards would hold more tensors than any model has")
 				return container.WayOut(err, s.plan, s.layout.Name)
 			}

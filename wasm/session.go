@@ -55,6 +55,7 @@ func (s *session) inspect(args []safejs.Value) (any, error) {
 	if s.turn != turn {
 		return nil, errOrder
 	}
+	c.LeaveOut(checkpoint.Portable)
 	s.files, s.checkpoint = files, c
 	roomFor(len(c.State.Tensors))
 	return describe(c), nil

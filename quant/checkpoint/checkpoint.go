@@ -9,6 +9,10 @@ package checkpoint
 
 import (
 	"io"
+	"path"
+	"slices"
+	"strings"
+	"unicode"
 
 	"nibble/quant/fault"
 	"nibble/quant/format/safetensors"
@@ -34,6 +38,26 @@ func (c *Checkpoint) Bytes() (n int64) {
 		n += f.Size
 	}
 	return n
+}
+
+// LeaveOut takes small files away that are not to be copied along, with a note on each; why says the reason,
+// "" for those that stay.
+func (c *Checkpoint) LeaveOut(why func(name string) string) {
+	c.Beside = slices.DeleteFunc(c.Beside, func(f *tensor.File) bool {
+		reason := why(f.Name)
+		if reason != "" {
+			c.State.Notes = append(c.State.Notes, path.Base(f.Name)+" "+reason+" and is left out")
+		}
+		return reason != ""
+	})
+}
+
+// Portable says why no zip should hold a file of this name, which some systems cannot unpack: "" where all can.
+func Portable(name string) string {
+	if strings.ContainsFunc(path.Base(name), func(r rune) bool { return strings.ContainsRune(`\:*?"<>|`, r) || !unicode.IsPrint(r) }) {
+		return "has a name that not every system can unpack"
+	}
+	return ""
 }
 
 // Meta is the value that a key of __metadata__ has in the first file that has it.

@@ -108,8 +108,9 @@ func (x *index) read(dec *jsontext.Decoder) error {
 			if shard.Kind() != '"' || text == "" || text != path.Base(text) || strings.ContainsAny(text, `/\`) || text == ".." || text == "." {
 				return fault.Bad(x.file.Name, "the index says that it lies in %q, which is no file beside it", text).In(key).At(dec.InputOffset())
 			}
-			if x.where[key] = one(names, text); !x.tally.Add(key) {
-				return fault.Not(x.file.Name, "the index names more than %d tensors", tensor.MaxWeights)
+			x.where[key] = one(names, text)
+			if what := x.tally.Add(key); what != "" {
+				return fault.Not(x.file.Name, "this is more than any model has: %s", what).At(dec.InputOffset())
 			}
 		}
 		if _, err := dec.ReadToken(); err != nil {
@@ -176,7 +177,7 @@ func (f *folder) merge(shards []*tensor.File, x *index) (*Checkpoint, error) {
 		out.Name = "model"
 	}
 	lies, tally := map[string]*tensor.File{}, tensor.Tally{}
-	unnamed := 0
+	unnamed, told := 0, 0
 	for n, shard := range shards {
 		c, err := Open(shard)
 		if err != nil {
@@ -186,6 +187,9 @@ func (f *folder) merge(shards []*tensor.File, x *index) (*Checkpoint, error) {
 			return nil, fault.Not(shard.Name, "this shard is %s, the one before it is %s", c.Format, out.Format).Hint("choose the shards of one model")
 		}
 		out.Format = c.Format
+		if told += share(c.Metadata, out.Metadata); told > maxMetadata {
+			return nil, fault.Not(shard.Name, "__metadata__ of the shards takes more than %d MB in all", maxMetadata>>20)
+		}
 		out.Metadata = append(out.Metadata, c.Metadata...)
 		for i := range c.State.Tensors {
 			name := c.State.Tensors[i].Name
@@ -193,8 +197,8 @@ func (f *folder) merge(shards []*tensor.File, x *index) (*Checkpoint, error) {
 				return nil, fault.Bad(shard.Name, "it is in %s, too", path.Base(other.Name)).In(name).Hint("one of the two shards is of another version of the model: download both again")
 			}
 			lies[name] = shard
-			if !tally.Add(name) {
-				return nil, fault.Not(shard.Name, "the model has more than %d tensors", tensor.MaxWeights)
+			if what := tally.Add(name); what != "" {
+				return nil, fault.Not(shard.Name, "this is more than any model has: %s", what)
 			}
 			out.From = append(out.From, n)
 			if x == nil {
@@ -226,6 +230,24 @@ func (f *folder) merge(shards []*tensor.File, x *index) (*Checkpoint, error) {
 	out.Beside, notes = f.beside()
 	out.State.Notes = append(append(out.State.Notes, f.others(shards)...), notes...)
 	return out, nil
+}
+
+// maxMetadata bounds what all shards say in __metadata__, in bytes; what they say alike counts once.
+const maxMetadata = 64 << 20
+
+// share puts the texts of shards before in the place of equal ones, and counts the bytes of the others.
+func share(metadata, before []map[string]string) (bytes int) {
+	for _, m := range metadata {
+		for key, text := range m {
+			bytes += len(key)
+			if len(before) > 0 && before[len(before)-1][key] == text {
+				m[key] = before[len(before)-1][key]
+			} else {
+				bytes += len(text)
+			}
+		}
+	}
+	return bytes
 }
 
 // one is the text that was held first of those that are equal.

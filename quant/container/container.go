@@ -131,11 +131,38 @@ func Lay(p *plan.Plan, o Options) (*Layout, error) {
 			}
 			l.Name = f.Name
 			l.count(p)
-			return l, nil
+			return l, l.repeats(p)
 		}
 		names += " " + f.Name
 	}
 	return nil, fault.Not("", "there is no container %q", o.To).Hint("the containers are%s", names)
+}
+
+// Bounds on an output beside its input: what many names for one view of it would make far larger than the file.
+const (
+	mostTimes = 16
+	mostBytes = 256 << 20
+)
+
+// repeats refuses an output that is so much larger than its input that it can only be meant to fill a disk. Where
+// a container writes a weight of many names once, it is not.
+func (l *Layout) repeats(p *plan.Plan) error {
+	if l.Bytes <= mostBytes || len(p.Entries) == 0 || p.Entries[0].Tensor.Storage.File == nil {
+		return nil
+	}
+	files := map[*tensor.File]bool{}
+	in := int64(0)
+	for i := range p.Entries {
+		if f := p.Entries[i].Tensor.Storage.File; !files[f] {
+			files[f] = true
+			in += f.Size
+		}
+	}
+	if l.Bytes <= mostTimes*in {
+		return nil
+	}
+	return fault.Not(inputName(p), "the output would have %d bytes, and the input has %d: its tensors are the same values under many names", l.Bytes, in).
+		Hint("save each weight once, or choose the coremltools container, which keeps tied weights together")
 }
 
 // count fills EntryOut.
@@ -197,6 +224,23 @@ func WayOut(err *fault.Error, p *plan.Plan, to string) error {
 		err.File = inputName(p)
 	}
 	return err.Hint("%s", do)
+}
+
+// roomForNames refuses a plan whose names alone would take more than a container has room for, before anything
+// is made of them. copies is how often each is written at least, for a weight that is quantized.
+func roomForNames(p *plan.Plan, to string, copies, most int) error {
+	n := 0
+	for i := range p.Entries {
+		if e := &p.Entries[i]; e.Quantize {
+			n += copies * len(e.Tensor.Name)
+		} else {
+			n += len(e.Tensor.Name)
+		}
+	}
+	if n > most {
+		return WayOut(fault.Not("", "the output could not be opened again: the names of its tensors would take %d bytes, more than %d", n, most), p, to)
+	}
+	return nil
 }
 
 // inputName is the file a plan was made of, for errors.

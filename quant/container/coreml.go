@@ -28,6 +28,9 @@ const (
 // tensors); storages lie in the order they are made. Names that were one view of one
 // storage stay so when their verdicts agree.
 func layoutCoreml(p *plan.Plan, o Options) (*Layout, error) {
+	if err := roomForNames(p, "coremltools", 4, torch.MaxPickle); err != nil {
+		return nil, err
+	}
 	last := map[string]int{} // module -> index of its last own tensor
 	for i, e := range p.Entries {
 		last[owner(e.Tensor.Name)] = i

@@ -18,6 +18,9 @@ func layoutInt8(p *plan.Plan, o Options) (*Layout, error) {
 	if o.HighNibble != "" && o.HighNibble != "sign" && o.HighNibble != "zero" {
 		return nil, fault.Not("", "high nibble is %q", o.HighNibble).Hint("use sign or zero")
 	}
+	if err := roomForNames(p, "int8", 3, safetensors.MaxHeader); err != nil { // code, scale, scheme
+		return nil, err
+	}
 	groups := groupsOf(p, func(e *plan.Entry) []Piece {
 		t := e.Tensor
 		code, content := tensor.U8, Codes
@@ -47,6 +50,9 @@ func layoutInt8(p *plan.Plan, o Options) (*Layout, error) {
 // NAME_scale, NAME_shape, NAME_zero_point. 8-bit codes pack four a word, + 128.
 // A weight of rank above 2 is packed as its [out, rest] view.
 func layoutPacked(p *plan.Plan, o Options) (*Layout, error) {
+	if err := roomForNames(p, "packed", 4, safetensors.MaxHeader); err != nil { // code, scale, shape, scheme
+		return nil, err
+	}
 	groups := groupsOf(p, func(e *plan.Entry) []Piece {
 		t := e.Tensor
 		per := int64(32 / e.Scheme.Bits()) // codes a word

@@ -36,15 +36,18 @@ type Pattern struct {
 	plain   bool
 }
 
-// Compile reads a pattern; an error says what Python would object to, and where.
+// Compile reads a pattern; an error says what Python would object to, and where. What matches one name alone,
+// as most patterns of a config do, is that name and nothing more: a model has thousands of them.
 func Compile(text string) (*Pattern, error) {
+	if literal, plain := unquoted(text); plain {
+		return &Pattern{literal: literal, plain: true}, nil
+	}
 	p := &parser{src: []rune(text), names: map[string]int{}}
 	root, err := p.pattern()
 	if err != nil {
 		return nil, err
 	}
-	literal, plain := unquoted(text)
-	return &Pattern{root, p.groups, literal, plain}, nil
+	return &Pattern{root: root, groups: p.groups}, nil
 }
 
 // unquoted is the inverse of Quote, false for what has more than one name.

@@ -27,9 +27,8 @@ const (
 var (
 	attentionParam = regexp.MustCompile(`^(in_proj|q_proj|k_proj|v_proj)_weight$`)
 	recurrentParam = regexp.MustCompile(`^weight_(ih|hh|hr)_l\d+(_reverse)?$`)
-	embeddingName  = regexp.MustCompile(`embed|(^|_)emb$|^(wte|wpe|token_embd|shared|relative_attention_bias)$`)
+	embeddingName  = regexp.MustCompile(`^(.*_)?emb$|^(wte|wpe|token_embd|shared|relative_attention_bias)$`)
 	outputName     = regexp.MustCompile(`unembed|embed_out|embed.*proj`) // a Linear in spite of its name
-	transposeName  = regexp.MustCompile(`deconv|transpose`)
 )
 
 // param says which module a tensor belongs to and what it is there.
@@ -155,7 +154,7 @@ func weightClass(t *tensor.Tensor, module string, bias *tensor.Tensor) string {
 	switch rank := len(t.Shape); rank {
 	case 2:
 		_, last := split(low)
-		if bias == nil && embeddingName.MatchString(last) && !outputName.MatchString(last) {
+		if bias == nil && namesEmbedding(last) && !outputName.MatchString(last) {
 			return Embedding
 		}
 		return Linear
@@ -167,6 +166,11 @@ func weightClass(t *tensor.Tensor, module string, bias *tensor.Tensor) string {
 		return kind + string(rune('0'+rank-2)) + "d"
 	}
 	return ""
+}
+
+// namesEmbedding reads the last part of a module's name. What is cheap comes first: names can be long.
+func namesEmbedding(last string) bool {
+	return strings.Contains(last, "embed") || len(last) < 64 && embeddingName.MatchString(last) || strings.HasSuffix(last, "_emb")
 }
 
 // deconvolution: a bias has one value per output channel, which is axis 0 of a Conv and
@@ -182,5 +186,5 @@ func deconvolution(t *tensor.Tensor, module string, bias *tensor.Tensor) bool {
 			return false
 		}
 	}
-	return transposeName.MatchString(module)
+	return strings.Contains(module, "deconv") || strings.Contains(module, "transpose")
 }

@@ -24,7 +24,7 @@ const MB = n => Math.round(n / 1e6)
 async function native(source, folder) {
   const out = join(folder, 'out')
   const began = performance.now()
-  const child = spawn(join(root, 'build/nibble'), ['convert', source, '-o', out], { stdio: ['ignore', 'ignore', 'inherit'] })
+  const child = spawn(join(root, 'build/nibble'), ['convert', source, '-o', out, '--force'], { stdio: ['ignore', 'ignore', 'inherit'] })
   let most = 0
   const timer = setInterval(() => { most = Math.max(most, peak(child.pid)) }, 5)
   const code = await new Promise(resolve => child.on('exit', resolve))

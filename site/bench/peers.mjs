@@ -35,8 +35,8 @@ async function run(command, args) {
 
 const ways = {
   'coremltools': async () => JSON.parse((await run(python, [peer, source, out, config])).said),
-  'nibble, packed': () => run(join(root, 'build/nibble'), ['convert', source, '--config', config, '--report', join(folder, 'report.json'), '-o', out]),
-  'nibble, coremltools container': () => run(join(root, 'build/nibble'), ['convert', source, '--config', config, '--to', 'coremltools', '--report', join(folder, 'report.json'), '-o', out]),
+  'nibble, packed': () => run(join(root, 'build/nibble'), ['convert', source, '--config', config, '--report', join(folder, 'report.json'), '-o', out, '--force']),
+  'nibble, coremltools container': () => run(join(root, 'build/nibble'), ['convert', source, '--config', config, '--to', 'coremltools', '--report', join(folder, 'report.json'), '-o', out, '--force']),
 }
 const server = await serve(join(root, 'dist'), 0)
 const site = `http://localhost:${server.address().port}/`

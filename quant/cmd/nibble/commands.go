@@ -46,10 +46,17 @@ func (c *call) checkpoint() (*checkpoint.Checkpoint, error) {
 		return nil, err
 	}
 	m, err := quant.Inspect(files)
-	if err == nil {
-		roomFor(len(m.State.Tensors))
+	if err != nil {
+		return nil, err
 	}
-	return m, err
+	m.LeaveOut(func(name string) string {
+		if c.outside[name] {
+			return "is a link out of the folder"
+		}
+		return ""
+	})
+	roomFor(len(m.State.Tensors))
+	return m, nil
 }
 
 func inspect(ctx context.Context, c *call) error {
@@ -83,6 +90,9 @@ func (c *call) job() (*quant.Job, error) {
 }
 
 func planCommand(ctx context.Context, c *call) error {
+	if err := c.apart(); err != nil {
+		return err
+	}
 	j, err := c.job()
 	if err != nil {
 		return err
@@ -123,6 +133,9 @@ func convertCommand(ctx context.Context, c *call) error {
 	if c.out == "" {
 		return fmt.Errorf("%wconvert needs -o OUT", errUsage)
 	}
+	if err := c.apart(); err != nil {
+		return err
+	}
 	j, err := c.job()
 	if err != nil {
 		return err
@@ -133,9 +146,6 @@ func convertCommand(ctx context.Context, c *call) error {
 	}
 	defer out.discard() // nothing is left of it once it is committed
 	for _, path := range c.reports {
-		if filepath.Clean(path) == filepath.Clean(c.out) {
-			return fmt.Errorf("%wthe output and the report have one name", errUsage)
-		}
 		if err := c.writable(path); err != nil {
 			return err
 		}
@@ -196,10 +206,7 @@ func (c *call) progress() func(done, total int64) {
 		return c.watch
 	}
 	f, ok := c.stderr.(*os.File)
-	if !ok {
-		return nil
-	}
-	if info, err := f.Stat(); err != nil || info.Mode()&os.ModeCharDevice == 0 {
+	if !ok || !isTerminal(f) {
 		return nil
 	}
 	start, shown := time.Now(), time.Time{}

@@ -2,9 +2,11 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"nibble/quant/checkpoint"
 	"nibble/quant/fault"
@@ -25,7 +27,7 @@ func (c *call) files(paths []string) ([]*tensor.File, error) {
 		}
 		names := []string{p}
 		if info.IsDir() {
-			if names, err = inFolder(p); err != nil {
+			if names, err = c.inFolder(p); err != nil {
 				return nil, err
 			}
 		}
@@ -53,8 +55,8 @@ func (c *call) files(paths []string) ([]*tensor.File, error) {
 	return out, nil
 }
 
-// inFolder lists the regular files of a folder, not of the folders in it.
-func inFolder(dir string) ([]string, error) {
+// inFolder lists the regular files of a folder, not of the folders in it, and notes which are links out of it.
+func (c *call) inFolder(dir string) ([]string, error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return nil, err
@@ -63,11 +65,38 @@ func inFolder(dir string) ([]string, error) {
 	for _, e := range entries {
 		// Stat, for model folders are often full of links.
 		path := filepath.Join(dir, e.Name())
+		if e.Type()&os.ModeSymlink != 0 && leadsOut(dir, path) {
+			c.outside[filepath.ToSlash(path)] = true
+		}
 		if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() {
 			names = append(names, path)
 		}
 	}
 	return names, nil
+}
+
+// leadsOut reports whether a link in a folder leads out of it; the blobs of a hub's cache, which lie beside the
+// snapshots that link to them, belong to it.
+func leadsOut(dir, link string) bool {
+	to, err := filepath.EvalSymlinks(link)
+	if err != nil {
+		return true
+	}
+	home, err := filepath.EvalSymlinks(dir)
+	if err != nil {
+		return true
+	}
+	if home, err = filepath.Abs(home); err != nil {
+		return true
+	}
+	if to, err = filepath.Abs(to); err != nil {
+		return true
+	}
+	if strings.HasPrefix(to, home+string(filepath.Separator)) {
+		return false
+	}
+	cache, snapshot := filepath.Dir(filepath.Dir(home)), filepath.Base(filepath.Dir(home))
+	return snapshot != "snapshots" || filepath.Dir(to) != filepath.Join(cache, "blobs")
 }
 
 // input is a file that was opened, and what it was before it was read.
@@ -102,16 +131,96 @@ func (c *call) close() {
 	}
 }
 
+// maxConfig bounds what is read of a config, in bytes; the recipe's own bound is lower.
+const maxConfig = 2 << 20
+
 // recipe reads --config, or takes the default.
 func (c *call) recipe() (*recipe.Recipe, error) {
 	if c.config == "" {
 		return recipe.Parse("", []byte(recipe.Default))
 	}
-	text, err := os.ReadFile(c.config)
+	f, err := os.Open(c.config)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, maxConfig))
 	if err != nil {
 		return nil, err
 	}
 	return recipe.Parse(c.config, text)
+}
+
+// resolved is the path that writing to a path writes to: links are followed, also one to what is not there yet.
+func resolved(path string) string {
+	if abs, err := filepath.Abs(path); err == nil {
+		path = abs
+	}
+	for range 16 {
+		if real, err := filepath.EvalSymlinks(path); err == nil {
+			return real
+		}
+		to, err := os.Readlink(path)
+		if err != nil {
+			break
+		}
+		if !filepath.IsAbs(to) {
+			to = filepath.Join(filepath.Dir(path), to)
+		}
+		path = to
+	}
+	if dir, err := filepath.EvalSymlinks(filepath.Dir(path)); err == nil {
+		path = filepath.Join(dir, filepath.Base(path))
+	}
+	return path
+}
+
+// isInput reports whether a path leads to a file that was opened.
+func (c *call) isInput(path string) bool {
+	to, err := os.Stat(path)
+	if err != nil {
+		return false
+	}
+	for _, in := range c.opened {
+		if from, err := in.Stat(); err == nil && os.SameFile(to, from) {
+			return true
+		}
+	}
+	return false
+}
+
+// apart refuses a call in which two of what it writes, or the config, are one file, by whatever path.
+func (c *call) apart() error {
+	roles := []struct{ what, path string }{{"the config", c.config}, {"the output", c.out}, {"the export", c.export}}
+	for _, path := range c.reports {
+		roles = append(roles, struct{ what, path string }{"a report", path})
+	}
+	for i, a := range roles {
+		if a.path == "" {
+			continue
+		}
+		for _, b := range roles[:i] {
+			if b.path != "" && sameFile(a.path, b.path) {
+				return fmt.Errorf("%w%s and %s are one file, %s", errUsage, b.what, a.what, a.path)
+			}
+		}
+		if c.out != "" && a.path != c.out && strings.HasPrefix(resolved(a.path), resolved(c.out)+string(filepath.Separator)) {
+			return fmt.Errorf("%w%s lies in the output, %s", errUsage, a.what, c.out)
+		}
+	}
+	return nil
+}
+
+func sameFile(a, b string) bool {
+	if resolved(a) == resolved(b) {
+		return true
+	}
+	x, err := os.Stat(a)
+	if err != nil {
+		return false
+	}
+	y, err := os.Stat(b)
+	return err == nil && os.SameFile(x, y)
 }
 
 // writable refuses a path that is an input, a folder or a device.
@@ -119,37 +228,44 @@ func (c *call) writable(path string) error {
 	if folder, err := os.Stat(filepath.Dir(path)); err != nil || !folder.IsDir() {
 		return fmt.Errorf("there is no folder %s; make it first", filepath.Dir(path))
 	}
-	to, err := os.Stat(path)
-	if err != nil {
-		return nil // it is made
+	if c.isInput(path) {
+		return fmt.Errorf("%s is the input; choose another name for the output", path)
 	}
-	for _, in := range c.opened {
-		if from, err := in.Stat(); err == nil && os.SameFile(to, from) {
-			return fmt.Errorf("%s is the input; choose another name for the output", path)
-		}
-	}
-	if !to.Mode().IsRegular() {
+	if to, err := os.Stat(path); err == nil && !to.Mode().IsRegular() {
 		return fmt.Errorf("%s is not a file that can be replaced; choose another name", path)
 	}
 	return nil
 }
 
 // create makes an output under a temporary name beside it; commit gives it its real
-// one, so that a half-written file never carries it.
+// one, so that a half-written file never carries it. A link stays one, and what it leads to is
+// replaced; what is replaced leaves its permissions.
 func (c *call) create(path string) (f *os.File, commit func() error, err error) {
 	if err := c.writable(path); err != nil {
 		return nil, nil, err
 	}
-	if f, err = os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*.partial"); err != nil {
+	path = resolved(path)
+	mode := os.FileMode(0o666) // less what the umask takes away
+	there, err := os.Stat(path)
+	if err == nil {
+		mode = there.Mode().Perm()
+	}
+	name, err := temporary(path, func(name string) (err error) {
+		f, err = os.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600|mode)
+		return err
+	})
+	if err != nil {
 		return nil, nil, err
 	}
 	return f, func() error {
-		if err := f.Chmod(0o644); err != nil {
-			return err
+		if there != nil {
+			if err := f.Chmod(mode); err != nil {
+				return err
+			}
 		}
 		if err := f.Close(); err != nil {
 			return err
 		}
-		return os.Rename(f.Name(), path)
+		return os.Rename(name, path)
 	}, nil
 }

@@ -2,7 +2,7 @@
 //
 //	nibble inspect PATH...  [--json]
 //	nibble plan    PATH...  [--config FILE] [--to CONTAINER] [--json] [--export FILE]
-//	nibble convert PATH...  [--config FILE] [--to CONTAINER] -o OUT [--report FILE] [--hash]
+//	nibble convert PATH...  [--config FILE] [--to CONTAINER] -o OUT [--report FILE] [--hash] [--force]
 //	nibble verify  OUT --against PATH... [--json]
 //	nibble python  OUT
 //
@@ -47,7 +47,7 @@ const usage = `nibble turns a model checkpoint into a 4-bit one.
 
   nibble inspect PATH...  [--json]
   nibble plan    PATH...  [--config FILE] [--to CONTAINER] [OPTIONS] [--json] [--export FILE]
-  nibble convert PATH...  [--config FILE] [--to CONTAINER] [OPTIONS] -o OUT [--report FILE]... [--hash]
+  nibble convert PATH...  [--config FILE] [--to CONTAINER] [OPTIONS] -o OUT [--report FILE]... [--hash] [--force]
   nibble verify  OUT --against PATH... [--json]
   nibble python  OUT                     the lines of Python that take OUT to Core ML
 
@@ -57,6 +57,7 @@ OUT        a file; of a sharded model, a folder that is new or empty
 CONTAINER  packed (default), int8 (with --high-nibble sign or zero), coremltools
 --config   a coremltools PostTrainingQuantizerConfig in JSON or YAML; without it: int4, blocks of 32
 --export   writes the recipe as a config, JSON or YAML, that makes coremltools do the same
+--force    replaces an output that is there
 --report   a report in JSON, CSV or HTML, by the ending of the name; may be given several times
 
 OPTIONS
@@ -87,7 +88,9 @@ func run(args []string, stdout, stderr io.Writer) int {
 		return 2
 	}
 	if args[0] == "-h" || args[0] == "--help" || args[0] == "help" {
-		fmt.Fprint(stdout, usage)
+		if _, err := fmt.Fprint(stdout, usage); err != nil {
+			return 1
+		}
 		return 0
 	}
 	command, ok := commands[args[0]]
@@ -96,7 +99,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 		return 2
 	}
 	out := &sturdy{w: bufio.NewWriter(stdout)}
-	c := &call{stdout: out, stderr: stderr}
+	c := &call{stdout: out, stderr: stderr, outside: map[string]bool{}, ask: asker(stderr)}
 	if err := c.parse(args[0], args[1:]); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
 			fmt.Fprint(stdout, usage)
@@ -125,6 +128,25 @@ func run(args []string, stdout, stderr io.Writer) int {
 	}
 	fmt.Fprintf(stderr, "nibble: %s\n", visible(err.Error()))
 	return 1
+}
+
+// asker asks a person, where one is at a terminal: nil elsewhere.
+func asker(stderr io.Writer) func(question string) bool {
+	f, ok := stderr.(*os.File)
+	if !ok || !isTerminal(f) || !isTerminal(os.Stdin) {
+		return nil
+	}
+	return func(question string) bool {
+		fmt.Fprint(f, question)
+		answer, _ := bufio.NewReader(os.Stdin).ReadString('\n')
+		answer = strings.ToLower(strings.TrimSpace(answer))
+		return answer == "y" || answer == "yes"
+	}
+}
+
+func isTerminal(f *os.File) bool {
+	info, err := f.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }
 
 // sturdy is standard output, which can be full: it keeps its first error, and a command whose result was not
@@ -160,7 +182,10 @@ type call struct {
 	reports        []string
 	json, hash     bool
 	opened         []input
-	watch          func(done, total int64) // is told of the progress beside the terminal; for tests
+	outside        map[string]bool // files that are links out of the folder they were found in
+	force          bool
+	ask            func(question string) bool // nil where nobody is there to be asked
+	watch          func(done, total int64)    // is told of the progress beside the terminal; for tests
 }
 
 // parse takes options before, between and after the paths. Each command knows only
@@ -191,6 +216,7 @@ func (c *call) parse(command string, args []string) error {
 		f.StringVar(&c.out, "o", "", "")
 		f.Func("report", "", func(path string) error { c.reports = append(c.reports, path); return nil })
 		f.BoolVar(&c.hash, "hash", false, "")
+		f.BoolVar(&c.force, "force", false, "")
 	}
 	into := &c.paths
 	if command == "verify" {

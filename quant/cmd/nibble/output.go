@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"nibble/quant"
 )
@@ -22,6 +23,12 @@ func (c *call) output(j *quant.Job) (*output, error) {
 	if j.Checkpoint.Sharded {
 		return c.outputFolder()
 	}
+	if err := c.writable(c.out); err != nil {
+		return nil, err
+	}
+	if err := c.mayReplace(c.out); err != nil {
+		return nil, err
+	}
 	f, commit, err := c.create(c.out)
 	if err != nil {
 		return nil, err
@@ -38,32 +45,102 @@ type left struct{ io.Writer }
 
 func (left) Close() error { return nil }
 
-// outputFolder makes a folder beside the one it will be. That one may be there, empty.
+// mayReplace refuses to replace a model that is there, unless it is asked to: by --force, or by a person.
+func (c *call) mayReplace(path string) error {
+	if info, err := os.Stat(path); err != nil || info.IsDir() || c.force {
+		return nil
+	}
+	if c.ask != nil && c.ask(fmt.Sprintf("%s is there already. Replace it? [y/N] ", visible(path))) {
+		return nil
+	}
+	return fmt.Errorf("%s is there already; choose another name, or replace it with --force", path)
+}
+
+// outputFolder makes a folder beside the one it will be. That one may be there, empty, or with --force
+// as the output of an earlier conversion.
 func (c *call) outputFolder() (*output, error) {
-	parent := filepath.Dir(filepath.Clean(c.out))
+	path := resolved(c.out)
+	parent := filepath.Dir(path)
 	if info, err := os.Stat(parent); err != nil || !info.IsDir() {
-		return nil, fmt.Errorf("there is no folder %s; make it first", parent)
+		return nil, fmt.Errorf("there is no folder %s; make it first", filepath.Dir(filepath.Clean(c.out)))
 	}
-	if entries, err := os.ReadDir(c.out); err == nil && len(entries) > 0 {
-		return nil, fmt.Errorf("%s is there and not empty; this model is sharded, so its output is a folder: choose a new name", c.out)
-	} else if _, stat := os.Stat(c.out); err != nil && stat == nil {
-		return nil, fmt.Errorf("%s is a file; this model is sharded, so its output is a folder: choose a new name", c.out)
+	mode := os.FileMode(0o777) // less what the umask takes away
+	there, err := os.Stat(path)
+	if err == nil {
+		mode = there.Mode().Perm()
+		if err := c.mayFill(c.out, there); err != nil {
+			return nil, err
+		}
 	}
-	dir, err := os.MkdirTemp(parent, "."+filepath.Base(c.out)+".*.partial")
+	dir, err := temporary(path, func(name string) error { return os.Mkdir(name, 0o700|mode) })
 	if err != nil {
 		return nil, err
 	}
 	return &output{
 		create: func(name string, _ int64) (io.WriteCloser, error) {
-			return os.OpenFile(filepath.Join(dir, name), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+			return os.OpenFile(filepath.Join(dir, name), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
 		},
 		commit: func() error {
-			if err := os.Chmod(dir, 0o755); err != nil {
-				return err
+			if there != nil {
+				if err := os.Chmod(dir, mode); err != nil {
+					return err
+				}
 			}
-			os.Remove(c.out) // an empty folder, as was seen above
-			return os.Rename(dir, c.out)
+			return exchange(dir, path)
 		},
 		discard: func() { os.RemoveAll(dir) },
 	}, nil
+}
+
+// mayFill refuses a folder with anything in it; with --force it may hold a model in shards, and nothing else
+// but files.
+func (c *call) mayFill(path string, info os.FileInfo) error {
+	if !info.IsDir() {
+		return fmt.Errorf("%s is a file; this model is sharded, so its output is a folder: choose a new name", path)
+	}
+	entries, err := os.ReadDir(path)
+	if err != nil || len(entries) == 0 {
+		return err
+	}
+	if !c.force {
+		return fmt.Errorf("%s is there and not empty; this model is sharded, so its output is a folder: choose a new name, or replace it with --force", path)
+	}
+	model := false
+	for _, e := range entries {
+		if !e.Type().IsRegular() {
+			return fmt.Errorf("%s holds %s, which is no file of a model; choose a new name", path, e.Name())
+		}
+		model = model || strings.HasSuffix(e.Name(), ".index.json")
+		if c.isInput(filepath.Join(path, e.Name())) {
+			return fmt.Errorf("%s is the input; choose another name for the output", path)
+		}
+	}
+	if !model {
+		return fmt.Errorf("%s holds no model in shards, so --force does not replace it; choose a new name", path)
+	}
+	return nil
+}
+
+// exchange gives a folder its real name, and takes away what had it.
+func exchange(dir, path string) error {
+	os.Remove(path) // an empty folder
+	old := dir + ".old"
+	if err := os.Rename(path, old); err != nil && !os.IsNotExist(err) {
+		return err
+	}
+	if err := os.Rename(dir, path); err != nil {
+		os.Rename(old, path)
+		return err
+	}
+	return os.RemoveAll(old)
+}
+
+// temporary makes something under a name that is free, beside a path.
+func temporary(path string, make func(name string) error) (string, error) {
+	for n := os.Getpid(); ; n++ {
+		name := filepath.Join(filepath.Dir(path), fmt.Sprintf(".%s.%d.partial", filepath.Base(path), n))
+		if err := make(name); !os.IsExist(err) {
+			return name, err
+		}
+	}
 }

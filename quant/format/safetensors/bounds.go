@@ -13,7 +13,8 @@ const (
 	maxString  = 40 << 20 // bytes of a name or a value of __metadata__, as they are written
 	maxMembers = 100_000  // of __metadata__, or of a value that is skipped
 	maxSizes   = 4 << 20  // sizes in all shapes
-	maxNames   = 64 << 20 // bytes of all names
+
+	maxMetadata = 48 << 20 // bytes of all of __metadata__
 )
 
 // long is a header, in bytes, whose tensors are counted before it is read: a list that grows holds

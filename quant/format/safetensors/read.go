@@ -28,8 +28,8 @@ import (
 	"nibble/quant/tensor"
 )
 
-// maxHeader is the reference reader's limit, inclusive.
-const maxHeader = 100_000_000
+// MaxHeader is the reference reader's limit, inclusive, in bytes.
+const MaxHeader = 100_000_000
 
 // maxDepth is the reference reader's limit on values in values.
 const maxDepth = 127
@@ -44,7 +44,7 @@ func Match(head []byte, size int64) bool {
 		return false
 	}
 	n := binary.LittleEndian.Uint64(head)
-	return n >= 2 && n <= maxHeader && strings.HasPrefix(strings.TrimLeft(string(head[8:]), " \t\r\n"), "{")
+	return n >= 2 && n <= MaxHeader && strings.HasPrefix(strings.TrimLeft(string(head[8:]), " \t\r\n"), "{")
 }
 
 // Contents is what a header says.
@@ -64,8 +64,8 @@ func Read(f *tensor.File) (*Contents, error) {
 		return nil, err
 	}
 	n := binary.LittleEndian.Uint64(head[:])
-	if n > maxHeader {
-		return nil, fault.Bad(f.Name, "the header claims %d bytes, more than the %d that safetensors allows", n, maxHeader).At(0).
+	if n > MaxHeader {
+		return nil, fault.Bad(f.Name, "the header claims %d bytes, more than the %d that safetensors allows", n, MaxHeader).At(0).
 			Hint("the file is damaged or not safetensors at all")
 	}
 	if 8+int64(n) > f.Size {
@@ -95,7 +95,8 @@ type header struct {
 	offsets      [2]int64
 	room         []int64 // for shapes and strides, which are small and many
 	tally        tensor.Tally
-	sizes, names int // of all tensors
+	sizes        int // of all tensors
+	metadataSize int // bytes of __metadata__
 }
 
 func (h *header) bad(what string, args ...any) *fault.Error {
@@ -150,7 +151,11 @@ func (h *header) metadata() error {
 		if _, twice := h.out.Metadata[key]; twice {
 			return h.bad("__metadata__ has %q twice", key)
 		}
-		if h.out.Metadata[key] = v.String(); len(h.out.Metadata) > maxMembers {
+		text := v.String()
+		if h.metadataSize += len(key) + len(text); h.metadataSize > maxMetadata {
+			return fault.Not(h.file.Name, "__metadata__ takes more than %d MB", maxMetadata>>20)
+		}
+		if h.out.Metadata[key] = text; len(h.out.Metadata) > maxMembers {
 			return fault.Not(h.file.Name, "__metadata__ has more than %d entries", maxMembers)
 		}
 		return nil
@@ -220,12 +225,11 @@ func (h *header) tensor(name string) error {
 	t.Storage = tensor.Storage{File: h.file, Start: h.data + offsets[0], End: h.data + offsets[1]}
 	h.out.Tensors = append(h.out.Tensors, t)
 	h.sizes += len(t.Shape)
-	h.names += len(name)
-	switch {
-	case !h.tally.Add(name):
-		return fault.Not(h.file.Name, "the file holds more than %d tensors", tensor.MaxWeights)
-	case h.sizes > maxSizes || h.names > maxNames:
-		return fault.Not(h.file.Name, "the names or shapes of its tensors take more room than those of any model")
+	if what := h.tally.Add(name); what != "" {
+		return fault.Not(h.file.Name, "this is more than any model has: %s", what).At(8 + h.dec.InputOffset())
+	}
+	if h.sizes > maxSizes {
+		return fault.Not(h.file.Name, "the shapes of its tensors take more room than those of any model")
 	}
 	return nil
 }

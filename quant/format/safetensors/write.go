@@ -62,24 +62,27 @@ func Header(items []Item, metadata map[string]string) []byte {
 // reader for its length, or ours for what is in it.
 func Unreadable(header []byte, items []Item, metadata map[string]string) *fault.Error {
 	var tally tensor.Tally
-	names, sizes, many := 0, 0, false
+	sizes, tooMuch := 0, ""
 	for _, it := range items {
-		many = many || !tally.Add(it.Name)
-		names, sizes = names+len(it.Name), sizes+len(it.Shape)
+		if what := tally.Add(it.Name); tooMuch == "" {
+			tooMuch = what
+		}
+		sizes += len(it.Shape)
 	}
-	longest := 0
-	for _, text := range metadata {
+	longest, told := 0, 0
+	for key, text := range metadata {
+		told += len(key) + len(text)
 		if len(text) > maxString/8 { // what is far shorter need not be written to be measured
 			longest = max(longest, len(quote(nil, text)))
 		}
 	}
 	what := ""
 	switch {
-	case len(header)-8 > maxHeader:
-		what = fmt.Sprintf("its header would take %d bytes, more than the %d that safetensors allows", len(header)-8, maxHeader)
-	case many:
-		what = fmt.Sprintf("it would hold more than %d tensors", tensor.MaxWeights)
-	case longest > maxString || names > maxNames || sizes > maxSizes:
+	case len(header)-8 > MaxHeader:
+		what = fmt.Sprintf("its header would take %d bytes, more than the %d that safetensors allows", len(header)-8, MaxHeader)
+	case tooMuch != "":
+		what = tooMuch + " in it"
+	case longest > maxString || told > maxMetadata || sizes > maxSizes:
 		what = "what its header says of the tensors would take more room than readers give it"
 	default:
 		return nil

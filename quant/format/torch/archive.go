@@ -24,7 +24,7 @@ var (
 )
 
 // archive is the zip with its entries by name. PyTorch looks names up without regard to case, and takes
-// the first entry's folder for that of all.
+// the first entry's folder for that of all; where all lie in none, it reads nothing, and Nibble does.
 type archive struct {
 	file     *tensor.File
 	root     string            // the folder that holds all, such as "archive/"; "" when the first entry is in none
@@ -75,7 +75,17 @@ func open(f *tensor.File) (*archive, error) {
 		}
 		a.script = a.script || upToZero(e.Name) == a.root+"constants.pkl"
 	}
-	a.saved = a.root != "" && a.entry("data.pkl") != nil
+	if a.root != "" && a.entry("data.pkl") == nil && a.entries["data.pkl"] != nil {
+		a.root = ""
+	}
+	if a.saved = a.entry("data.pkl") != nil; a.root == "" {
+		a.outside, a.script = "", a.entries["constants.pkl"] != nil
+		for name, e := range a.entries {
+			if a.saved && strings.HasSuffix(name, "/data.pkl") {
+				return nil, fault.Bad(f.Name, "the zip holds two pickles, data.pkl and %s", short(e.Name)).Hint("save the checkpoint again")
+			}
+		}
+	}
 	a.locate()
 	return a, nil
 }

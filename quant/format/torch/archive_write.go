@@ -51,12 +51,14 @@ const aroundDirectory = 256 << 10
 // Unreadable says why Read would not open a file with this pickle of these items and this layout, nil
 // when it does: the limits against hostile files hold for ours.
 func (a *Archive) Unreadable(pickle []byte, items []Item) *fault.Error {
-	what, dense := "", 0.0
+	what, dense, seen := "", 0.0, map[int]bool{}
 	for _, it := range items {
-		n, _ := tensor.Elements(it.Shape)
-		dense += float64(n) * float64(it.DType.Size())
+		if n, _ := tensor.Elements(it.Shape); !seen[it.Key] {
+			seen[it.Key] = true
+			dense += float64(n) * float64(it.DType.Size())
+		}
 	}
-	if _, err := scan("", bytes.Clone(pickle), 0); len(pickle) > maxPickle || err != nil {
+	if _, err := scan("", bytes.Clone(pickle), 0); len(pickle) > MaxPickle || err != nil {
 		what = "its pickle would be larger, or take more memory, than a reader of unknown files allows"
 	} else if a.directory > maxDirectory-aroundDirectory {
 		what = "the zip's directory would be longer than a reader of unknown files allows"

@@ -20,9 +20,12 @@ type reader struct {
 	file       *tensor.File
 	persistent func(id any) (any, error)
 	storages   map[string]*storage
-	dense      float64 // bytes of all tensors so far, were each laid out densely
+	dense      float64 // bytes of all views so far, were each laid out densely
+	views      map[viewed]bool
 	holds      map[question]bool
 	spent      int // work done for what the pickle calls
+	sizes      int // of all shapes
+	tally      tensor.Tally
 }
 
 // Bounds on running a pickle beside those of scan: on the work that what it calls does, in
@@ -57,7 +60,7 @@ func (t *timed) ReadByte() (byte, error) {
 }
 
 func newReader(f *tensor.File) *reader {
-	return &reader{file: f, storages: map[string]*storage{}, holds: map[question]bool{}}
+	return &reader{file: f, storages: map[string]*storage{}, holds: map[question]bool{}, views: map[viewed]bool{}}
 }
 
 // firstWindow is how much is read at first where a pickle's length is not known.
@@ -71,7 +74,7 @@ func (r *reader) pickleAt(at, limit int64) (root any, end int64, err error) {
 
 // pickleWithin is pickleAt for a pickle that is most likely no longer than the first window.
 func (r *reader) pickleWithin(at, limit, first int64) (root any, end int64, err error) {
-	most := min(limit-at, maxPickle)
+	most := min(limit-at, MaxPickle)
 	if most <= 0 {
 		return nil, 0, fault.Bad(r.file.Name, "the file ends where a pickle belongs").At(at).Hint("the file is damaged: copy or download it again")
 	}

@@ -57,7 +57,7 @@ func readSaved(a *archive) (*tensor.StateDict, error) {
 
 // pickle runs an entry whose persistent ids are entries of a folder.
 func (a *archive) pickle(name, folder string) (*reader, any, error) {
-	text, err := a.content(name, maxPickle)
+	text, err := a.content(name, MaxPickle)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -59,7 +59,7 @@ func (r *reader) harmlessState(state any) error {
 			case !isName:
 				return fmt.Errorf("a tensor has an attribute that is %s", describe(it.key))
 			case name == "names" && it.value == nil: // as it is anyway
-			case tensorsOwn[name] || strings.HasPrefix(name, "_"):
+			case tensorsOwn[name]:
 				return fmt.Errorf("a tensor's own attribute %s is set", name)
 			}
 		}
@@ -72,6 +72,7 @@ var tensorsOwn = map[string]bool{
 	"data": true, "real": true, "imag": true, "grad": true, "requires_grad": true, "names": true, "shape": true, "dtype": true, "device": true,
 	"layout": true, "is_leaf": true, "grad_fn": true, "T": true, "H": true, "mT": true, "mH": true, "ndim": true, "itemsize": true, "nbytes": true,
 	"is_sparse": true, "is_cuda": true, "is_cpu": true, "is_meta": true, "is_quantized": true, "retains_grad": true, "output_nr": true, "volatile": true,
+	"_grad": true, "_backward_hooks": true, "_base": true, "_version": true, "_cdata": true, "_grad_fn": true, "__class__": true, "__dict__": true,
 }
 
 // isTensor reports whether a value is a tensor, of whatever kind.
@@ -287,9 +288,22 @@ func (r *reader) placed(s *storage, d dtypeName, args []any) (any, error) {
 // be meant to fill a memory.
 func repeats(dense float64, file int64) bool { return dense > 16*float64(file)+256<<20 }
 
+// viewed tells a view from others, but for those of the same size in another shape.
+type viewed struct {
+	*body
+	dtype                 tensor.DType
+	offset, count, extent int64
+}
+
+// maxSizes bounds the sizes in the shapes of all tensors.
+const maxSizes = 2 << 20
+
 // view is a tensor over a storage, checked: every element lies within it, and the tensors
 // of the file together are not far larger than the file.
 func (r *reader) view(s *storage, d tensor.DType, offset int64, shape, strides []int64) (any, error) {
+	if r.sizes += len(shape); r.sizes > maxSizes {
+		return nil, fault.Not(r.file.Name, "the shapes of its tensors take more room than those of any model")
+	}
 	count, fits := tensor.Elements(shape)
 	extent, fits2 := tensor.Extent(shape, strides)
 	have := s.size / d.Size()
@@ -307,7 +321,12 @@ func (r *reader) view(s *storage, d tensor.DType, offset int64, shape, strides [
 	if e != nil {
 		return nil, e
 	}
-	if r.dense += float64(count) * float64(d.Size()); repeats(r.dense, r.file.Size) {
+	// A view under many names counts once: it is one tensor, and what is written of it is bounded with the output.
+	if one := (viewed{s.body, d, offset, count, extent}); !r.views[one] {
+		r.views[one] = true
+		r.dense += float64(count) * float64(d.Size())
+	}
+	if repeats(r.dense, r.file.Size) {
 		return nil, fault.Not(r.file.Name, "its tensors repeat the same values until they are far larger than the file (a shape of %v over %d values)", shape, have).
 			Hint("save expanded tensors without .expand()")
 	}

@@ -11,9 +11,9 @@ import (
 )
 
 // Limits on a pickle. Running that of a state dict is charged about 4 kB a tensor, so they
-// leave room for 70,000 of them.
+// leave room for 70,000 of them. MaxPickle is in bytes.
 const (
-	maxPickle = 48 << 20
+	MaxPickle = 48 << 20
 	maxStack  = 1 << 20   // values on the stack; CPython's pickler keeps it below 3,000
 	maxMarks  = 256       // nested MARKs, each a stack of its own
 	maxMemory = 320 << 20 // bytes that running the pickle may hold, roughly

@@ -100,6 +100,9 @@ func (r *reader) named(it pair) (*tensor.Tensor, error) {
 		if !utf8.ValidString(name) {
 			return nil, fault.Bad(r.file.Name, "a tensor's name is not UTF-8 text: %q", name)
 		}
+		if what := r.tally.Add(name); what != "" {
+			return nil, fault.Not(r.file.Name, "this is more than any model has: %s", what)
+		}
 		t, from, ok := v.Tensor, int64(0), false
 		t.Name = name
 		if t.Storage, from, ok = v.storage.place(); !ok {

@@ -79,7 +79,8 @@ var pickleCases = []Case{
 	{Name: "subprocess.Popen", Kind: fault.Unsupported, At: -1, Says: "subprocess.Popen", Make: weight("csubprocess\nPopen\n" + text("ls") + "\x85R")},
 	{Name: "runpy in a parameter", Kind: fault.Unsupported, At: -1, Says: "runpy._run_code", Make: weight("ctorch._tensor\n_rebuild_from_type_v2\n(crunpy\n_run_code\nctorch\nTensor\n)}tR")},
 	{Name: "a class instead of weights", Kind: fault.Unsupported, At: -1, Says: "an object of class torch.nn.modules.linear.Linear", Make: code("ctorch.nn.modules.linear\nLinear\n)\x81.")},
-	{Name: "what getattr gave", Kind: fault.Unsupported, At: -1, Says: "no tensors by name", Make: weight("cbuiltins\ngetattr\ncos\npath\n" + text("x") + "\x86R" + text("y") + "\x85R")},
+	{Name: "what getattr gave", Kind: fault.Unsupported, At: -1, Says: "no tensors by name", Make: weight("cbuiltins\ngetattr\ncmine\nThing\n" + text("x") + "\x86R" + text("y") + "\x85R")},
+	{Name: "getattr of os", Kind: fault.Unsupported, At: -1, Says: "Python would run os.path.x", Make: weight("cbuiltins\ngetattr\ncos\npath\n" + text("x") + "\x86R" + text("y") + "\x85R")},
 
 	// Opcodes.
 	{Name: "empty pickle", Kind: fault.Format, At: pickleAt, Says: "no end", Make: pickled("")},

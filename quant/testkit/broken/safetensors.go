@@ -126,7 +126,7 @@ var safetensorsCases = []Case{
 		}
 		return header(`{`+b.String()[1:]+`}`, 0)()
 	}},
-	{Name: "300,000 tensors", Kind: fault.Unsupported, At: -1, Says: "more than 262144 tensors", Make: func() []byte { return many(300_000, "")() }},
-	{Name: "600,000 scales", Kind: fault.Unsupported, At: -1, Says: "more than 262144 tensors", Make: func() []byte { return many(600_000, "_scale")() }},
+	{Name: "300,000 tensors", Kind: fault.Unsupported, At: 14831163, Says: "more than 262144 tensors", Make: func() []byte { return many(300_000, "")() }},
+	{Name: "600,000 scales", Kind: fault.Unsupported, At: 32919105, Says: "more than 262144 tensors", Make: func() []byte { return many(600_000, "_scale")() }},
 	{Name: "a string of 44 MB", Kind: fault.Unsupported, At: 41943050, Says: "longer than", Make: func() []byte { return header(`{"`+strings.Repeat("x", 42<<20)+`":1}`, 0)() }},
 }

@@ -21,7 +21,7 @@ func object(name, value string) string {
 
 var scriptCases = []Case{
 	{Name: "script: a dict", Kind: fault.Format, At: -1, Says: "holds a dict of 0, not a module", Make: script("}.")},
-	{Name: "script: another class", Kind: fault.Format, At: -1, Says: "holds an object of class os.M", Make: script("cos\nM\n)\x81.")},
+	{Name: "script: another class", Kind: fault.Format, At: -1, Says: "holds an object of class mine.M", Make: script("cmine\nM\n)\x81.")},
 	{Name: "script: no source", Kind: fault.Format, At: -1, Says: "the source of class __torch__.M is not in the archive", Make: script(object("w", rebuild(storage4, dense22)))},
 	{Name: "script: source of another class", Kind: fault.Format, At: -1, Says: "the source of class __torch__.M is not in the archive", Make: script(object("w", rebuild(storage4, dense22)), "m/code/__torch__.py", "class N(Module):\n")},
 	{Name: "script: source that is a bomb", Kind: fault.Format, At: -1, Says: "__torch__.py claims 104857600 bytes", Make: func() []byte {

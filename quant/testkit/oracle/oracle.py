@@ -92,6 +92,8 @@ LARGE = [
 
 
 def nibble(exe, *args, cwd=None):
+    if args[0] == "convert":
+        args = (*args, "--force")  # outputs are written over each other
     p = subprocess.run([exe, *map(str, args)], capture_output=True, text=True, cwd=cwd)
     if p.returncode:
         raise AssertionError(f"nibble {' '.join(map(str, args))}: {p.stderr}")
@@ -214,7 +216,7 @@ TIED_CONFLICTS = [
 
 def check_tied(run, folder, config, asked, names):
     torch.save(models.build("tied", torch.float32).state_dict(), folder / "in.pt")
-    p = subprocess.run([*run.args, "convert", folder / "in.pt", "--config", conversion.save(config, folder), "-o", folder / "out", *asked], capture_output=True, text=True)
+    p = subprocess.run([*run.args, "convert", folder / "in.pt", "--config", conversion.save(config, folder), "-o", folder / "out", "--force", *asked], capture_output=True, text=True)
     assert p.returncode == 1 and "tied" in p.stderr and names in p.stderr, f"{p.returncode}: {p.stderr}"
     assert not (folder / "out").exists(), "a file is left"
     return 1, 0

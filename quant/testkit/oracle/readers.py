@@ -32,6 +32,7 @@ REFUSED = {
 }
 # What Nibble reads beyond the reference: a part of the reference's error, and why.
 BEYOND = {
+    "file in archive is not in a subdirectory": "zips of torch.save that were packed again without their folder",
     "is not on the list": "objects of unknown classes are records that nothing is done with",
     "No module named '__builtin__'": "names of Python 2 in newer protocols",
     "SpecViolationError": "the weights of a program whose graph wants others",

@@ -1,0 +1,88 @@
+package quant_test
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+
+	"nibble/quant"
+	"nibble/quant/container"
+	"nibble/quant/fault"
+	"nibble/quant/plan"
+	"nibble/quant/tensor"
+	"nibble/quant/testkit"
+)
+
+// Each hostile file is refused, for the right reason, or read as PyTorch reads it.
+func TestHostileFiles(t *testing.T) {
+	says := map[string]string{
+		"zip-zip64-unmarked.pt": "two end records that differ", "zip-case.pt": `"archive/data/a" and "archive/data/A", which are one name`,
+		"zip-casepkl.pt": `"archive/data.pkl" and "archive/DATA.PKL"`, "zip-BYTEORDER.pt": `byte order "big"`, "pk-two-dtypes.pt": `storage "0" is of two types`,
+		"leg-two-dtypes.pth": `storage "0" is of two types`, "pk-build-tensor.pt": "sets the state of a tensor", "pk-V-escape.pt": "text with escapes",
+		"export-two-ways.pt2": "data/weights/model.pt and as data/weights/model_weights_config.json", "pk-dict-odd.pt": "a key without a value",
+		"pk-setitems-odd.pt": "a key without a value", "pk-zero-overflow.pt": "overflows", "pk-os-newobj.pt": "Python would run subprocess.Popen",
+		"pk-getattr-os.pt": "Python would run posixpath.os.system", "pk-map-os.pt": "Python would run os.system", "esc-class.pt": "an object of class __main__.X",
+		"esc-osname.pt": "Python would run os.sys", "esc-storagekey.pt": "which is not in the zip",
+		"evil-names.safetensors": "", "pk-dictcopy.pt": "",
+	}
+	entries, err := os.ReadDir("testkit/fixtures/hostile")
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := 0
+	for _, e := range entries {
+		want, known := says[e.Name()]
+		if e.Name() == "README.md" {
+			continue
+		}
+		seen++
+		_, err := quant.Inspect([]*tensor.File{testkit.File(e.Name(), testkit.Fixture(t, ".", "hostile/"+e.Name()))})
+		switch {
+		case !known:
+			t.Errorf("%s is not in the table", e.Name())
+		case want == "" && err != nil, want != "" && (fault.KindOf(err) == "" || !strings.Contains(fmt.Sprint(err), want)):
+			t.Errorf("%s: %v, want %q", e.Name(), err, want)
+		case strings.Contains(fmt.Sprint(err), "index out of range"):
+			t.Errorf("%s: %v", e.Name(), err)
+		}
+	}
+	if seen != len(says) {
+		t.Errorf("%d files, %d in the table", seen, len(says))
+	}
+}
+
+// dict(d) is a copy: what is set in d afterwards is not in it.
+func TestDictIsACopy(t *testing.T) {
+	c, err := quant.Inspect([]*tensor.File{testkit.File("x.pt", testkit.Fixture(t, ".", "hostile/pk-dictcopy.pt"))})
+	if err != nil || len(c.State.Tensors) != 1 {
+		t.Fatal(c, err)
+	}
+	if c.State.Tensors[0].Offset != 0 {
+		t.Errorf("it is the tensor that was set afterwards, at %d", c.State.Tensors[0].Offset)
+	}
+}
+
+// One weight under 20,000 names is refused where each would be written, and converted where it is written once.
+func TestOneWeightUnderManyNames(t *testing.T) {
+	items := "c" + "torch._utils\n_rebuild_tensor_v2\n((X\x07\x00\x00\x00storagectorch\nFloatStorage\nX\x01\x00\x00\x000X\x03\x00\x00\x00cpuJ\x00\x00\x04\x00tQK\x00M\x00\x02M\x00\x02\x86M\x00\x02K\x01\x86\x89NtRq\x01}("
+	for i := range 20_000 {
+		name := fmt.Sprintf("%06d.weight", i)
+		items += "X" + string([]byte{byte(len(name)), 0, 0, 0}) + name + "h\x01"
+	}
+	file := testkit.File("x.pt", testkit.Zip("a/data.pkl", "\x80\x02"+items+"u.", "a/data/0", strings.Repeat("\x00", 1<<20), "a/version", "3\n"))
+	c, err := quant.Inspect([]*tensor.File{file})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, to := range []string{"packed", "int8"} {
+		_, err := quant.Plan(c, parse(t, recipes[0]), plan.Options{}, container.Options{To: to})
+		if fault.KindOf(err) != fault.Unsupported || !strings.Contains(fmt.Sprint(err), "the same values under many names") {
+			t.Errorf("%s: %v", to, err)
+		}
+	}
+	j, err := quant.Plan(c, parse(t, recipes[0]), plan.Options{}, container.Options{To: "coremltools"})
+	if err != nil || j.Layout.Bytes > 8<<20 {
+		t.Error("coremltools:", err)
+	}
+}
