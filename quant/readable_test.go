@@ -44,7 +44,7 @@ func TestManyNamesForOneWeight(t *testing.T) {
 			t.Fatalf("%d names: %v", names, err)
 		}
 		state, err := open("out", out)
-		if err != nil || len(state.Tensors) < names {
+		if err != nil || len(state) < names {
 			t.Errorf("%d names: %v", names, err)
 		}
 	}

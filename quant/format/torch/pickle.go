@@ -32,7 +32,7 @@ type reader struct {
 // bytes looked at or held, and on time, for what no count foresees.
 const (
 	maxSpent = 64 << 20
-	maxTime  = 10 * time.Second
+	maxTime  = 4 * time.Second
 )
 
 var errWork = errors.New("it asks for more work than a state dict does")

@@ -6,6 +6,9 @@
 //	NAME/byteorder     "little" or "big" (absent in old files: little)
 //	NAME/version       "3"
 //
+// The zip's directory is read as PyTorch's own reader does (directory.go), so that no file is read in two ways;
+// what only some readers would take is refused.
+//
 // It reads zips of torch.save, torch.jit.save (script.go) and torch.export.save
 // (export.go), the format before 1.6 (legacy.go) and the tar of 0.1 (tar.go).
 //
@@ -13,8 +16,8 @@
 // and every allocation before a pickle runs, classes.go is the allow-list of what it may
 // call, and storages stay byte ranges of the file; values are never read here. A whole
 // pickled nn.Module is read as the records it consists of, and tells the classes of its
-// layers (module.go). A pickle that would run a command in Python (os.system) is refused by
-// name; whatever else it calls becomes a record that nothing is done with.
+// layers (module.go). A pickle that would run a command in Python, in the known ways (danger.go), is
+// refused by name; whatever else it calls becomes a record that nothing is done with.
 //
 // Refused as unsupported: sparse, quantized, nested and meta tensors, types that safetensors
 // has no name for, big-endian files, frozen and quantized TorchScript, several programs in
