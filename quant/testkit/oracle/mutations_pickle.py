@@ -153,10 +153,6 @@ def a_name(rng, data):
     return b"".join(ops)
 
 
-def dtype_storage(rng):
-    return rng.choice(["FloatStorage", "HalfStorage", "LongStorage", "ByteStorage", "DoubleStorage", "BFloat16Storage", "BoolStorage", "ComplexFloatStorage"])
-
-
 @kind("one storage under two types")
 def two_types(rng):
     a, b = rng.sample(["FloatStorage", "HalfStorage", "IntStorage", "ByteStorage"], 2)
@@ -166,7 +162,7 @@ def two_types(rng):
 
 @kind("types of storage")
 def types(rng):
-    kind = dtype_storage(rng)
+    kind = rng.choice(["FloatStorage", "HalfStorage", "LongStorage", "ByteStorage", "DoubleStorage", "BFloat16Storage", "BoolStorage", "ComplexFloatStorage"])
     width = {"F": 4, "H": 2, "L": 8, "D": 8, "C": 8}.get(kind[0], 2 if kind == "BFloat16Storage" else 1)
     return items(("w", tensor(storage("2", kind, rng.choice([64 // width, 8, 4, 64])))))
 
