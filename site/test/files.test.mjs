@@ -96,6 +96,7 @@ function unzip(b) {
 
 test('a sharded model comes back as a zip of shards, with its index and small files', { timeout: 60000 }, async () => {
   const folder = shardedFolder('tiny-model')
+  writeFileSync(join(folder, 'a:b.json'), '{}') // a name that not every system can unpack stays out of a zip
   const { page, problems } = await openPage(site)
   await chooseFolder(page, folder)
   await page.waitForSelector(`${id('convert')}:not(:disabled)`)
@@ -104,7 +105,9 @@ test('a sharded model comes back as a zip of shards, with its index and small fi
   const name = kind === 'firefox' ? 'model-int4.zip' : 'tiny-model-int4.zip'
   assert.equal(await page.$eval(id('download'), a => a.download), name)
   const zip = await download(site, page)
-  assert.deepEqual(Object.fromEntries(Object.entries(unzip(zip)).sort()), await nativeFolder(folder))
+  const { 'a:b.json': copied, ...portable } = await nativeFolder(folder)
+  assert.ok(copied)
+  assert.deepEqual(Object.fromEntries(Object.entries(unzip(zip)).sort()), portable)
   await page.click(id('verify'))
   await waitForText(page, 'verification', '6')
   assert.match(await page.$eval(id('python'), e => e.textContent), /for shard in sorted\(pathlib.Path\("(tiny-)?model-int4"\)\.glob\("\*\.safetensors"\)\)/)

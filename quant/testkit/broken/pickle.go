@@ -81,6 +81,13 @@ var pickleCases = []Case{
 	{Name: "a class instead of weights", Kind: fault.Unsupported, At: -1, Says: "an object of class torch.nn.modules.linear.Linear", Make: code("ctorch.nn.modules.linear\nLinear\n)\x81.")},
 	{Name: "what getattr gave", Kind: fault.Unsupported, At: -1, Says: "no tensors by name", Make: weight("cbuiltins\ngetattr\ncmine\nThing\n" + text("x") + "\x86R" + text("y") + "\x85R")},
 	{Name: "getattr of os", Kind: fault.Unsupported, At: -1, Says: "Python would run os.path.x", Make: weight("cbuiltins\ngetattr\ncos\npath\n" + text("x") + "\x86R" + text("y") + "\x85R")},
+	{Name: "an object of what runs commands", Kind: fault.Unsupported, At: -1, Says: "Python would run subprocess.Popen", Make: weight("csubprocess\nPopen\n" + text("x") + "\x85\x81")},
+	{Name: "a dotted name", Kind: fault.Unsupported, At: -1, Says: "Python would run torch.serialization.os.system", Make: weight(text("torch.serialization") + text("os.system") + "\x93" + text("x") + "\x85R")},
+	{Name: "handed to map", Kind: fault.Unsupported, At: -1, Says: "Python would run os.system", Make: weight("cbuiltins\nmap\ncos\nsystem\n]" + text("x") + "a\x86R")},
+	{Name: "handed over in a tuple", Kind: fault.Unsupported, At: -1, Says: "Python would run os.system", Make: weight("cfunctools\npartial\ncos\nsystem\n\x85\x85R")},
+	{Name: "getattr of a name on the way", Kind: fault.Unsupported, At: -1, Says: `Python would run builtins.getattr for "__globals__"`, Make: weight("cbuiltins\ngetattr\ncmine\nThing\n" + text("__globals__") + "\x86R")},
+	{Name: "300,000 names for one tensor", Kind: fault.Unsupported, At: -1, Says: "more than 262144 tensors", Make: code(rebuild(storage4, dense22) + "q\x01}(" + manyTexts(300_000, "h\x01") + "u.")},
+	{Name: "40,000 tensors of 64 sizes", Kind: fault.Unsupported, At: -1, Says: "the shapes of its tensors take more room", Make: code("(" + times("K\x01", 64) + "tq\x01" + storage4 + "q\x02}(" + manyTexts(40_000, "ctorch._utils\n_rebuild_tensor\n(h\x02K\x00h\x01h\x01tR") + "u.")},
 
 	// Opcodes.
 	{Name: "empty pickle", Kind: fault.Format, At: pickleAt, Says: "no end", Make: pickled("")},

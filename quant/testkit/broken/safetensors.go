@@ -127,6 +127,11 @@ var safetensorsCases = []Case{
 		return header(`{`+b.String()[1:]+`}`, 0)()
 	}},
 	{Name: "300,000 tensors", Kind: fault.Unsupported, At: 14831163, Says: "more than 262144 tensors", Make: func() []byte { return many(300_000, "")() }},
+	{Name: "a name of 5,000 bytes", Kind: fault.Unsupported, At: 5059, Says: "a tensor has a name of 5000 bytes, more than 4096", Make: header(`{"`+times("n", 5000)+`":`+entry("U8", "[1]", "[0,1]")+`}`, 1)},
+	{Name: "51 MB of metadata", Kind: fault.Unsupported, At: -1, Says: "__metadata__ takes more than 48 MB", Make: func() []byte {
+		long := times("m", 17<<20)
+		return header(`{"__metadata__":{"a":"`+long+`","b":"`+long+`","c":"`+long+`"}}`, 0)()
+	}},
 	{Name: "600,000 scales", Kind: fault.Unsupported, At: 32919105, Says: "more than 262144 tensors", Make: func() []byte { return many(600_000, "_scale")() }},
 	{Name: "a string of 44 MB", Kind: fault.Unsupported, At: 41943050, Says: "longer than", Make: func() []byte { return header(`{"`+strings.Repeat("x", 42<<20)+`":1}`, 0)() }},
 }
