@@ -59,6 +59,8 @@ func describe(v any) string {
 		return fmt.Sprintf("a list of %d", len(*v))
 	case *types.Tuple:
 		return fmt.Sprintf("a tuple of %d", len(*v))
+	case *types.Set:
+		return fmt.Sprintf("a set of %d", len(*v))
 	case *types.Dict:
 		return fmt.Sprintf("a dict of %d", len(*v))
 	case *ordered:
