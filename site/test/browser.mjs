@@ -19,6 +19,7 @@ if (!kind || !browserPath) throw new Error('run these tests with ./build.sh test
 
 /** Runs the native command; resolves to its standard output. */
 export async function nibble(...args) {
+  if (args[0] === 'convert') args = [...args, '--force'] // outputs are written over each other
   return (await promisify(execFile)(join(root, 'build/nibble'), args, { maxBuffer: 1 << 28 })).stdout
 }
 
