@@ -22,7 +22,7 @@ func TestHostileFiles(t *testing.T) {
 		"leg-two-dtypes.pth": `storage "0" is of two types`, "pk-build-tensor.pt": "sets the state of a tensor", "pk-V-escape.pt": "text with escapes",
 		"export-two-ways.pt2": "data/weights/model.pt and as data/weights/model_weights_config.json", "pk-dict-odd.pt": "a key without a value",
 		"pk-setitems-odd.pt": "a key without a value", "pk-zero-overflow.pt": "overflows", "pk-os-newobj.pt": "Python would run subprocess.Popen",
-		"pk-getattr-os.pt": "Python would run posixpath.os.system", "pk-map-os.pt": "Python would run os.system", "esc-class.pt": "an object of class __main__.X",
+		"pk-getattr-os.pt": "Python would run posixpath.os", "pk-map-os.pt": "Python would run os.system", "esc-class.pt": "an object of class __main__.X",
 		"esc-osname.pt": "Python would run os.sys", "esc-storagekey.pt": "which is not in the zip",
 		"evil-names.safetensors": "", "pk-dictcopy.pt": "",
 	}

@@ -95,8 +95,12 @@ func leadsOut(dir, link string) bool {
 	if strings.HasPrefix(to, home+string(filepath.Separator)) {
 		return false
 	}
-	cache, snapshot := filepath.Dir(filepath.Dir(home)), filepath.Base(filepath.Dir(home))
-	return snapshot != "snapshots" || filepath.Dir(to) != filepath.Join(cache, "blobs")
+	for at := home; at != filepath.Dir(at); at = filepath.Dir(at) {
+		if filepath.Base(filepath.Dir(at)) == "snapshots" {
+			return filepath.Dir(to) != filepath.Join(filepath.Dir(filepath.Dir(at)), "blobs")
+		}
+	}
+	return true
 }
 
 // input is a file that was opened, and what it was before it was read.
@@ -238,16 +242,15 @@ func (c *call) writable(path string) error {
 }
 
 // create makes an output under a temporary name beside it; commit gives it its real
-// one, so that a half-written file never carries it. A link stays one, and what it leads to is
-// replaced; what is replaced leaves its permissions.
+// one, so that a half-written file never carries it. What is replaced leaves its permissions; a link is replaced
+// itself, not what it leads to. What was not there at the beginning must not be there at the end.
 func (c *call) create(path string) (f *os.File, commit func() error, err error) {
 	if err := c.writable(path); err != nil {
 		return nil, nil, err
 	}
-	path = resolved(path)
 	mode := os.FileMode(0o666) // less what the umask takes away
-	there, err := os.Stat(path)
-	if err == nil {
+	there, err := os.Lstat(path)
+	if err == nil && there.Mode().IsRegular() {
 		mode = there.Mode().Perm()
 	}
 	name, err := temporary(path, func(name string) (err error) {
@@ -258,13 +261,18 @@ func (c *call) create(path string) (f *os.File, commit func() error, err error) 
 		return nil, nil, err
 	}
 	return f, func() error {
-		if there != nil {
+		if there != nil && there.Mode().IsRegular() {
 			if err := f.Chmod(mode); err != nil {
 				return err
 			}
 		}
 		if err := f.Close(); err != nil {
 			return err
+		}
+		if there == nil {
+			if _, err := os.Lstat(path); err == nil {
+				return fmt.Errorf("%s was made meanwhile, and is left as it is; choose another name", path)
+			}
 		}
 		return os.Rename(name, path)
 	}, nil

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"io"
 	"os"
@@ -8,6 +9,7 @@ import (
 	"strings"
 
 	"nibble/quant"
+	"nibble/quant/checkpoint"
 )
 
 // output is what convert writes: a file, or a folder of shards. It has a temporary name
@@ -21,7 +23,7 @@ type output struct {
 // output makes the place for what a job writes.
 func (c *call) output(j *quant.Job) (*output, error) {
 	if j.Checkpoint.Sharded {
-		return c.outputFolder()
+		return c.outputFolder(j)
 	}
 	if err := c.writable(c.out); err != nil {
 		return nil, err
@@ -58,7 +60,7 @@ func (c *call) mayReplace(path string) error {
 
 // outputFolder makes a folder beside the one it will be. That one may be there, empty, or with --force
 // as the output of an earlier conversion.
-func (c *call) outputFolder() (*output, error) {
+func (c *call) outputFolder(j *quant.Job) (*output, error) {
 	path := resolved(c.out)
 	parent := filepath.Dir(path)
 	if info, err := os.Stat(parent); err != nil || !info.IsDir() {
@@ -68,7 +70,7 @@ func (c *call) outputFolder() (*output, error) {
 	there, err := os.Stat(path)
 	if err == nil {
 		mode = there.Mode().Perm()
-		if err := c.mayFill(c.out, there); err != nil {
+		if err := c.mayFill(c.out, there, j); err != nil {
 			return nil, err
 		}
 	}
@@ -92,9 +94,9 @@ func (c *call) outputFolder() (*output, error) {
 	}, nil
 }
 
-// mayFill refuses a folder with anything in it; with --force it may hold a model in shards, and nothing else
-// but files.
-func (c *call) mayFill(path string, info os.FileInfo) error {
+// mayFill refuses a folder with anything in it. With --force it may hold one model in shards: its index, the files
+// that the index names, and small files that are about to be written again.
+func (c *call) mayFill(path string, info os.FileInfo, j *quant.Job) error {
 	if !info.IsDir() {
 		return fmt.Errorf("%s is a file; this model is sharded, so its output is a folder: choose a new name", path)
 	}
@@ -105,24 +107,57 @@ func (c *call) mayFill(path string, info os.FileInfo) error {
 	if !c.force {
 		return fmt.Errorf("%s is there and not empty; this model is sharded, so its output is a folder: choose a new name, or replace it with --force", path)
 	}
-	model := false
+	known, err := modelIn(path, entries)
+	if err != nil {
+		return err
+	}
+	for _, f := range j.Checkpoint.Beside {
+		known[filepath.Base(f.Name)] = true
+	}
 	for _, e := range entries {
-		if !e.Type().IsRegular() {
-			return fmt.Errorf("%s holds %s, which is no file of a model; choose a new name", path, e.Name())
-		}
-		model = model || strings.HasSuffix(e.Name(), ".index.json")
 		if c.isInput(filepath.Join(path, e.Name())) {
 			return fmt.Errorf("%s is the input; choose another name for the output", path)
 		}
-	}
-	if !model {
-		return fmt.Errorf("%s holds no model in shards, so --force does not replace it; choose a new name", path)
+		if !e.Type().IsRegular() || !known[e.Name()] {
+			return fmt.Errorf("%s holds %s, which is no file of a model in shards, so --force does not replace it; choose a new name", path, e.Name())
+		}
 	}
 	return nil
 }
 
+// modelIn lists the files of the model in shards that a folder holds: its one index and what that names.
+func modelIn(path string, entries []os.DirEntry) (map[string]bool, error) {
+	known := map[string]bool{}
+	for _, e := range entries {
+		if !strings.HasSuffix(e.Name(), ".index.json") || len(known) > 0 {
+			continue
+		}
+		info, err := e.Info()
+		if err != nil || info.Size() > checkpoint.MaxIndex {
+			continue
+		}
+		text, err := os.ReadFile(filepath.Join(path, e.Name()))
+		if err != nil {
+			return nil, err
+		}
+		var index struct {
+			WeightMap map[string]string `json:"weight_map"`
+		}
+		if json.Unmarshal(text, &index) == nil {
+			known[e.Name()] = true
+			for _, shard := range index.WeightMap {
+				known[shard] = true
+			}
+		}
+	}
+	return known, nil
+}
+
 // exchange gives a folder its real name, and takes away what had it.
 func exchange(dir, path string) error {
+	if info, err := os.Lstat(path); err == nil && !info.IsDir() {
+		return fmt.Errorf("%s was made meanwhile; choose another name", path)
+	}
 	os.Remove(path) // an empty folder
 	old := dir + ".old"
 	if err := os.Rename(path, old); err != nil && !os.IsNotExist(err) {
@@ -138,7 +173,8 @@ func exchange(dir, path string) error {
 // temporary makes something under a name that is free, beside a path.
 func temporary(path string, make func(name string) error) (string, error) {
 	for n := os.Getpid(); ; n++ {
-		name := filepath.Join(filepath.Dir(path), fmt.Sprintf(".%s.%d.partial", filepath.Base(path), n))
+		base := filepath.Base(path) // cut, for a name has 255 bytes at most
+		name := filepath.Join(filepath.Dir(path), fmt.Sprintf(".%s.%d.partial", base[:min(len(base), 200)], n))
 		if err := make(name); !os.IsExist(err) {
 			return name, err
 		}

@@ -125,7 +125,11 @@ func (r *reader) find(module, name string) (any, error) {
 	if isTensorClass(module, name) {
 		return tensorClass{}, nil
 	}
-	return &class{reader: r, module: module, name: name, runs: runsCommands(module, name)}, nil // a name that cannot be called
+	c := &class{reader: r, module: module, name: name} // a name that cannot be called
+	if runsCommands(module, name) {
+		return nil, c.refuse("")
+	}
+	return c, nil
 }
 
 // typeNamed finds a storage class or a dtype of torch's, nil when there is none.
@@ -193,5 +197,5 @@ func reconstruct(args []any) (any, error) {
 	if !ok {
 		return nil, fmt.Errorf("_reconstructor of something that is no class")
 	}
-	return &record{class: c}, nil
+	return &record{class: c, given: args[2] != nil}, nil
 }

@@ -2,6 +2,7 @@ package torch
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/nlpodyssey/gopickle/types"
@@ -18,28 +19,40 @@ import (
 type class struct {
 	reader       *reader
 	module, name string
-	runs         bool // calling it could run a command (danger.go)
 }
 
 // Call runs nothing: what a call would give is a record of it.
 func (c *class) Call(args ...any) (any, error) {
-	if c.runs {
-		return nil, c.refuse("")
-	}
 	if err := handsOver(args); err != nil {
 		return nil, err
 	}
 	if takesAttribute(c, args) {
 		return nil, c.refuse(fmt.Sprintf(" for %q", short(args[1])))
 	}
-	return &record{class: c, called: true}, nil
+	if changes(c, args) {
+		return nil, fmt.Errorf("it calls %s on a tensor or a dict, which could change it", short(c.module+"."+c.name))
+	}
+	given := len(args) > 0 && !(c.name == "defaultdict" && len(args) == 1)
+	return &record{class: c, called: true, given: given}, nil
+}
+
+// changes reports whether a call of a function of Python's or a method could change a tensor or a dict.
+func changes(c *class, args []any) bool {
+	switch c.module {
+	case "builtins", "__builtin__", "operator", "_operator", "torch", "torch._C", "torch.ops":
+	default:
+		if !strings.Contains(c.name, ".") {
+			return false
+		}
+	}
+	return slices.ContainsFunc(args[:min(len(args), 64)], func(a any) bool {
+		_, isStorage := a.(*storage)
+		return isStorage || isTensor(a) || isDict(a)
+	})
 }
 
 // PyNew makes an empty record, as cls.__new__(cls) would.
 func (c *class) PyNew(args ...any) (any, error) {
-	if c.runs {
-		return nil, c.refuse("")
-	}
 	return &record{class: c}, handsOver(args)
 }
 
@@ -48,7 +61,9 @@ func (c *class) PyNew(args ...any) (any, error) {
 type record struct {
 	class  *class
 	called bool // it is what calling the class, or a function, gave
+	given  bool // with arguments, so that what is set in it afterwards is not all that it holds
 	state  any
+	size   int // of the state when it was set: Python copies it
 	items  []pair
 	module int8 // whether it is one: 0 is not known, 1 no, 2 yes
 }
@@ -74,10 +89,16 @@ func inert(v any) bool {
 
 // PySetState keeps the attributes.
 func (o *record) PySetState(state any) error {
+	if err := handsOver([]any{state}); err != nil {
+		return err
+	}
 	if t, ok := state.(*types.Tuple); ok && t.Len() == 2 {
 		state = t.Get(0) // beside __slots__
 	}
-	o.state, o.module = state, 0
+	if o.state != nil {
+		return fmt.Errorf("the state of an object is set twice")
+	}
+	o.state, o.module, o.size = state, 0, rawLen(state)
 	return nil
 }
 
@@ -199,6 +220,9 @@ func (w *moduleWalk) layerOf(o *record, path string) (*layer, error) {
 		return nil, fault.Not(w.file, "%s is a quantized layer (%s)", spoken(path), describe(o)).
 			Hint("take the model from before it was quantized")
 	}
+	if rawLen(o.state) != o.size {
+		return nil, fault.Bad(w.file, "the attributes of %s change after they were set", spoken(path))
+	}
 	attributes, _ := entries(o.state)
 	l, kinds := &layer{}, map[string]any{}
 	// A subclass of MultiheadAttention's own that is a Linear in all but name.
@@ -211,7 +235,10 @@ func (w *moduleWalk) layerOf(o *record, path string) (*layer, error) {
 		}
 	}
 	passing := map[string]bool{} // buffers that torch does not save
-	left := members(kinds["_non_persistent_buffers_set"])
+	left, ok := names(kinds["_non_persistent_buffers_set"])
+	if !ok {
+		return nil, fault.Not(w.file, "the buffers of %s that are not saved are %s", spoken(path), describe(kinds["_non_persistent_buffers_set"]))
+	}
 	if !w.pay(0, len(left)) {
 		return nil, w.endless()
 	}
@@ -265,6 +292,24 @@ func (w *moduleWalk) pay(characters, entries int) bool {
 
 func (w *moduleWalk) endless() error {
 	return fault.Bad(w.file, "its modules nest or repeat more than those of a model do")
+}
+
+// names lists the members of a set, a list or a tuple, or the keys of a dict; none of nothing.
+func names(v any) ([]any, bool) {
+	switch v.(type) {
+	case nil:
+		return nil, true
+	case *types.List, *types.Tuple, *types.Set:
+		return members(v), true
+	case *types.Dict, *ordered:
+		items, _ := entries(v)
+		var keys []any
+		for _, it := range items {
+			keys = append(keys, it.key)
+		}
+		return keys, true
+	}
+	return nil, false
 }
 
 // members lists what builtins.set was made of.

@@ -67,8 +67,8 @@ func TestObjectsThatAreNoModels(t *testing.T) {
 		"an object":              {"ca.b\nC\n)\x81}" + word("x") + "K\x01sb", "the file holds an object of class a.b.C, not a state dict"},
 		"half a module":          {"ca\nM\n)\x81}" + word("_parameters") + empty + "sb", "an object of class a.M"},
 		"no tensors":             {module("a\nM", 0, ""), "the file holds no tensors by name"},
-		"a class":                {"cos\nsystem\n", "the file holds the class os.system, not a state dict"},
-		"state of a class":       {"cos\nsystem\n}b", "the pickle is broken"},
+		"a class":                {"cmine\nThing\n", "the file holds the class mine.Thing, not a state dict"},
+		"state of a class":       {"cmine\nThing\n}b", "the pickle is broken"},
 		"children that are none": {module("a\nM", 0, "", word("a"), "K\x05", "K\x05", get(0)), "the module a is an integer, whose weights cannot be told"},
 	} {
 		if err := read(c.pickle); fault.KindOf(err) == "" || !strings.Contains(err.Error(), c.says) {

@@ -15,6 +15,7 @@ import (
 const (
 	MaxPickle = 48 << 20
 	maxStack  = 1 << 20   // values on the stack; CPython's pickler keeps it below 3,000
+	maxMemo   = 1 << 20   // entries of the memo
 	maxMarks  = 256       // nested MARKs, each a stack of its own
 	maxMemory = 320 << 20 // bytes that running the pickle may hold, roughly
 	maxInt    = 1024      // bytes of an integer
@@ -90,8 +91,9 @@ type scanner struct {
 	marks  []int // stack heights
 	memo   map[uint64]held
 	memory int
-	frame  int  // where the present frame ends, which no instruction may cross
-	listed bool // an odd text lies in a list
+	module map[int32]uint8 // what a text that was renamed, or could be, was used for
+	frame  int             // where the present frame ends, which no instruction may cross
+	listed bool            // an odd text lies in a list
 }
 
 // held is a value: the size of a text and where it begins (0 for other values), whether it could be a
@@ -122,7 +124,7 @@ var (
 // that would make the unpickler hold too much. base is the pickle's offset in the file.
 // An error that more bytes might cure is a shortError.
 func scan(file string, p []byte, base int64) (end int, err error) {
-	s := &scanner{file: file, p: p, base: base, memo: map[uint64]held{}}
+	s := &scanner{file: file, p: p, base: base, memo: map[uint64]held{}, module: map[int32]uint8{}}
 	for at := 0; at < len(p); {
 		op, ok := opcodes[p[at]]
 		if !ok {
@@ -134,7 +136,7 @@ func scan(file string, p []byte, base int64) (end int, err error) {
 			return 0, s.short(at, "the pickle ends inside an instruction")
 		}
 		if p[at] == '.' {
-			return at + 1, nil
+			return at + 1, s.twoUses(at)
 		}
 		if at < s.frame && at+1+n > s.frame && s.frame != at+1 && s.frame != at+1+lengthField[op.operand] {
 			return 0, s.bad(at, "the pickle is broken (an instruction reaches beyond its frame)")
@@ -143,7 +145,7 @@ func scan(file string, p []byte, base int64) (end int, err error) {
 			return 0, err
 		}
 		at += 1 + n
-		if len(s.marks) > maxMarks || len(s.stack) > maxStack || s.memory+at > maxMemory {
+		if len(s.marks) > maxMarks || len(s.stack) > maxStack || len(s.memo) > maxMemo || s.memory+at > maxMemory {
 			return 0, s.bad(at, "the pickle nests or allocates more than a state dict does")
 		}
 	}
@@ -190,8 +192,8 @@ func (s *scanner) step(at int, op opcode, arg []byte) error {
 		value.container = containers[string(arg)]
 		s.rename(at+1, bytes.IndexByte(arg, '\n'))
 	case 0x93:
-		if n := len(s.stack); n >= 2 {
-			s.rename(int(s.stack[n-2].text), int(s.stack[n-2].size))
+		if n := len(s.stack); n >= 2 && s.rename(int(s.stack[n-2].text), int(s.stack[n-2].size)) {
+			s.module[s.stack[n-2].text] |= renamed
 		}
 	case 'I', 'L', 'F', 'V', 'S':
 		fits, odd := lineFits(code, arg[:len(arg)-1])
@@ -248,13 +250,16 @@ func (s *scanner) step(at int, op opcode, arg []byte) error {
 }
 
 // rename gives a module of ours the name under which it comes to find.
-func (s *scanner) rename(at, size int) {
+func (s *scanner) rename(at, size int) bool {
 	if size <= 0 || size > 16 {
-		return
+		return false
 	}
-	if first, ok := ours[string(s.p[at:at+size])]; ok {
+	text := string(s.p[at : at+size])
+	if first, ok := ours[text]; ok {
 		s.p[at] = first
+		return true
 	}
+	return theirs[text] != ""
 }
 
 // move takes values off the stack and puts one of the given size there.

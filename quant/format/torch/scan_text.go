@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"regexp"
 	"unicode/utf8"
+
+	"nibble/quant/fault"
 )
 
 // What gopickle reads otherwise than Python does, or takes where Python does not, is refused before it runs:
@@ -21,6 +23,16 @@ var containers = map[string]bool{
 // refused. what says what is wrong.
 func (s *scanner) taken(code byte, values []held, made *held) (what string) {
 	n, odd := len(values), false
+	if code != 0x93 && code != '0' && code != '1' {
+		for _, v := range values {
+			if v.text > 0 && v.size >= 8 && v.size <= 16 {
+				text := string(s.p[v.text : v.text+v.size])
+				if _, ours := ours[text]; ours || theirs[text] != "" {
+					s.module[v.text] |= otherwise
+				}
+			}
+		}
+	}
 	for i, v := range values {
 		odd = odd || v.odd && (code != 's' && code != 'u' && code != 'd' || i%2 == 0)
 	}
@@ -62,6 +74,24 @@ func (s *scanner) taken(code byte, values []held, made *held) (what string) {
 		return "a name in it is a text with escapes"
 	}
 	return ""
+}
+
+// Uses of a text.
+const (
+	renamed   = 1 // as the name of a module of ours, which was changed for it
+	otherwise = 2
+)
+
+// twoUses refuses a text that is the name of such a module and anything else, too: what else it is would read
+// otherwise than in the file.
+func (s *scanner) twoUses(at int) error {
+	for _, uses := range s.module {
+		if uses == renamed|otherwise {
+			return fault.Not(s.file, "a name in it is that of a module of Python's (collections, copy_reg), which Nibble cannot tell apart").
+				At(s.base + int64(at)).Hint("save the state dict with torch.save and its usual protocol, 2")
+		}
+	}
+	return nil
 }
 
 const noKey = "a dict or a set has a key that cannot be one"

@@ -36,6 +36,7 @@ type script struct {
 type kind struct {
 	parameters, buffers map[string]bool // nil when it is no module
 	layer               string
+	setsState           bool // it makes its state of what was saved, in code
 }
 
 func readScripted(a *archive) (*tensor.StateDict, error) {
@@ -82,6 +83,10 @@ func (s *script) layerOf(o *record, path string) (*layer, error) {
 	k, err := s.kindOf(o.class)
 	if err != nil {
 		return nil, err
+	}
+	if k.setsState {
+		return nil, fault.Not(s.file, "%s makes its weights in code when it is loaded (__setstate__)", spoken(path)).
+			Hint("save the weights with torch.save(model.state_dict(), ...)")
 	}
 	l := &layer{class: k.layer}
 	for _, own := range []map[string]bool{k.parameters, k.buffers} {
@@ -175,6 +180,7 @@ func (s *script) parse(module, text string) bool {
 		if k == nil || k.parameters == nil {
 			continue
 		}
+		k.setsState = k.setsState || strings.HasPrefix(line, "  def __setstate__(")
 		if list, ok := strings.CutPrefix(line, "  __parameters__ = ["); ok {
 			s.quoted(list, k.parameters)
 		}

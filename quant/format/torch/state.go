@@ -238,7 +238,7 @@ func entries(v any) ([]pair, bool) {
 		}
 		out = lastWins(out)
 	case *record: // of a class derived from dict
-		if d.items == nil {
+		if d.items == nil || d.given {
 			return nil, false
 		}
 		out = lastWins(d.items)

@@ -32,6 +32,7 @@ var scriptCases = []Case{
 		}, "m/data.pkl", "\x80\x02"+object("w", rebuild(storage4, dense22)), "m/constants.pkl", "", "m/code/__torch__.py", times("\n", 100<<20), "m/data/0", times("\x00", 16))
 	}},
 	{Name: "script: no parameters", Kind: fault.Unsupported, At: -1, Says: "holds no parameters", Make: script(object("other", "K\x01"), "m/code/__torch__.py", moduleCode)},
+	{Name: "script: makes its weights in code", Kind: fault.Unsupported, At: -1, Says: "makes its weights in code when it is loaded", Make: script(object("w", rebuild(storage4, dense22)), "m/code/__torch__.py", moduleCode+"  def __setstate__(self, state: Tensor) -> NoneType:\n    return None\n")},
 	{Name: "script: packed weights", Kind: fault.Unsupported, At: -1, Says: "holds weights in a form of its own", Make: script(object("p", "c__torch__.torch.classes.quantized\nLinearPackedParamsBase\n)\x81"), "m/code/__torch__.py", moduleCode)},
 	{Name: "script: quantized parameter", Kind: fault.Unsupported, Tensor: "w", At: -1, Says: "a quantized tensor", Make: script(object("w", "ctorch._utils\n_rebuild_qtensor\n)R"), "m/code/__torch__.py", moduleCode)},
 	{Name: "script: holds itself", Kind: fault.Format, At: -1, Says: "nest or repeat", Make: script("c__torch__\nM\n)\x81q\x00}"+text("me")+"h\x00sb.", "m/code/__torch__.py", moduleCode)},
