@@ -33,6 +33,7 @@ torch.manual_seed(5)
 DTYPES = [
     torch.float64, torch.float32, torch.float16, torch.bfloat16, torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8,
     torch.bool, torch.complex64, torch.uint16, torch.uint32, torch.uint64, torch.float8_e4m3fn, torch.float8_e5m2,
+    torch.float8_e4m3fnuz, torch.float8_e5m2fnuz, torch.float8_e8m0fnu,
 ]
 
 
@@ -395,7 +396,7 @@ LAYOUTS = {
     "refused: meta": refused(lambda: {"a": torch.empty(3, device="meta")}, "meta device"), "refused: complex128": refused(lambda: {"a": torch.ones(2, dtype=torch.complex128)}, "complex128"),
     "refused: conjugated": refused(lambda: {"a": torch.ones(2, dtype=torch.complex64).conj()}, "pending operation (conj)"),
     "refused: nested": refused(lambda: {"a": torch.nested.nested_tensor([torch.ones(2), torch.ones(3)])}, "nested"),
-    "refused: float8_e8m0": refused(lambda: {"a": torch.ones(2).to(torch.float8_e8m0fnu)}, "float8_e8m0fnu"), "refused: optimizer": refused(optimizer_state, "state of an optimizer"),
+    "refused: float4": refused(lambda: {"a": torch.ones(2, dtype=torch.uint8).view(torch.float4_e2m1fn_x2)}, "float4_e2m1fn_x2"), "refused: optimizer": refused(optimizer_state, "state of an optimizer"),
     "refused: quantized, legacy": refused(lambda: {"a": torch.quantize_per_tensor(torch.ones(4), 0.1, 0, torch.qint8)}, "quantized", _use_new_zipfile_serialization=False),
     "refused: several": refused(lambda: {"generator": plain(), "discriminator": plain()}, "several state dicts (generator, discriminator)"),
 }
