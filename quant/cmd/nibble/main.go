@@ -99,7 +99,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 		return 2
 	}
 	out := &sturdy{w: bufio.NewWriter(stdout)}
-	c := &call{stdout: out, stderr: stderr, outside: map[string]bool{}, ask: asker(stderr)}
+	c := &call{stdout: out, stderr: stderr, outside: map[string]bool{}}
 	if err := c.parse(args[0], args[1:]); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
 			fmt.Fprint(stdout, usage)
@@ -110,6 +110,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), stopping...)
 	defer stop()
+	c.ask = asker(ctx, stderr)
 	context.AfterFunc(ctx, stop) // the second one ends the command wherever it is
 	err := command(ctx, c)
 	c.close()
@@ -130,17 +131,25 @@ func run(args []string, stdout, stderr io.Writer) int {
 	return 1
 }
 
-// asker asks a person, where one is at a terminal: nil elsewhere.
-func asker(stderr io.Writer) func(question string) bool {
+// asker asks a person, where one is at a terminal: nil elsewhere. To be stopped is to say no.
+func asker(ctx context.Context, stderr io.Writer) func(question string) bool {
 	f, ok := stderr.(*os.File)
 	if !ok || !isTerminal(f) || !isTerminal(os.Stdin) {
 		return nil
 	}
 	return func(question string) bool {
 		fmt.Fprint(f, question)
-		answer, _ := bufio.NewReader(os.Stdin).ReadString('\n')
-		answer = strings.ToLower(strings.TrimSpace(answer))
-		return answer == "y" || answer == "yes"
+		answers := make(chan string, 1)
+		go func() {
+			line, _ := bufio.NewReader(os.Stdin).ReadString('\n')
+			answers <- strings.ToLower(strings.TrimSpace(line))
+		}()
+		select {
+		case answer := <-answers:
+			return answer == "y" || answer == "yes"
+		case <-ctx.Done():
+			return false
+		}
 	}
 }
 
