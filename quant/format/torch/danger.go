@@ -90,11 +90,17 @@ func (c *class) refuse(how string) error {
 		Hint("do not load it: a file of weights needs no such thing, and its maker should be asked")
 }
 
-// handsOver refuses getattr among arguments, itself or in a list, a tuple or a dict.
-func handsOver(args []any) error { return handed(args, 0) }
+// handsOver refuses getattr among arguments, itself or in lists and tuples in them, as far as a few thousand go.
+func handsOver(args []any) error {
+	left := 4096
+	return handed(args, &left)
+}
 
-func handed(args []any, depth int) error {
-	for _, a := range args[:min(len(args), 64)] {
+func handed(args []any, left *int) error {
+	for _, a := range args {
+		if *left--; *left < 0 {
+			return nil
+		}
 		var inner []any
 		switch a := a.(type) {
 		case *class:
@@ -106,10 +112,8 @@ func handed(args []any, depth int) error {
 		case *types.List:
 			inner = *a
 		}
-		if depth < 3 {
-			if err := handed(inner, depth+1); err != nil {
-				return err
-			}
+		if err := handed(inner, left); err != nil {
+			return err
 		}
 	}
 	return nil
