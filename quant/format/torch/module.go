@@ -36,12 +36,14 @@ func (c *class) Call(args ...any) (any, error) {
 	return &record{class: c, called: true, given: given}, nil
 }
 
-// changes reports whether a call of a function of Python's or a method could change a tensor or a dict.
+// changes reports whether a call of a function of Python's, or of a method, could change a tensor or a dict. A class
+// inside a class has a dotted name, too, and a capital.
 func changes(c *class, args []any) bool {
 	switch c.module {
 	case "builtins", "__builtin__", "operator", "_operator", "torch", "torch._C", "torch.ops":
 	default:
-		if !strings.Contains(c.name, ".") {
+		last := c.name[strings.LastIndexByte(c.name, '.')+1:]
+		if last == c.name || last != strings.ToLower(last) {
 			return false
 		}
 	}
