@@ -117,8 +117,9 @@ func findDirectory(f *tensor.File) (directory, error) {
 	if _, err := f.R.ReadAt(tail, from); err != nil && err != io.EOF {
 		return directory{}, err
 	}
-	end := -1
-	for i := len(tail) - endSize; i >= 0 && end < 0; i-- {
+	// A comment has at most 65,535 bytes; before the record there is room for what zip64 has.
+	end, first := -1, max(0, len(tail)-math.MaxUint16-endSize)
+	for i := len(tail) - endSize; i >= first && end < 0; i-- {
 		if string(tail[i:i+4]) == "PK\x05\x06" {
 			end = i
 		}

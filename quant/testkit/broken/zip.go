@@ -77,6 +77,14 @@ var zipCases = []Case{
 	{Name: "zip64 that announces billions of entries", Kind: fault.Format, At: -1, Says: `the file begins like a zip but its directory cannot be read `, Make: manyAnnounced},
 	{Name: "zip64 whose end lies", Kind: fault.Format, At: -1, Says: `the zip's zip64 record would lie beyond the end of the file`, Make: func() []byte { b := manyAnnounced(); put32(b, len(b)-22-12+4, 1<<20); return b }},
 	{Name: "zip without a pickle", Kind: fault.Unsupported, At: -1, Says: "no data.pkl", Make: zips("readme.txt", "hello")},
+	{Name: "zip whose end is too far from its end", Kind: fault.Format, At: -1, Says: "no directory at its end", Make: func() []byte {
+		return append(append(append([]byte("PK\x03\x04"), make([]byte, 100)...), "PK\x05\x06"...), make([]byte, 65_535+22+76-5)...)
+	}},
+	{Name: "zip whose comment is as long as it may be", Kind: fault.Unsupported, At: -1, Says: "no data.pkl", Make: func() []byte {
+		b := zipped("readme.txt", "hello")
+		b[len(b)-2], b[len(b)-1] = 0xff, 0xff
+		return append(b, make([]byte, 65_535)...)
+	}},
 	{Name: "zip with the pickle two folders down", Kind: fault.Format, At: -1, Says: `the zip's data.pkl does not lie in the folder of its first f`, Make: zips("a/b/data.pkl", emptyDict)},
 	{Name: "zip with two pickles", Kind: fault.Format, At: -1, Says: `the zip holds "b/data.pkl" beside the folder "a/", which PyT`, Make: zips("a/data.pkl", emptyDict, "b/data.pkl", emptyDict)},
 	{Name: "zip with two pickles, one at the root", Kind: fault.Format, At: -1, Says: "two pickles", Make: zips("data.pkl", emptyDict, "b/data.pkl", emptyDict)},
