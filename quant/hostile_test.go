@@ -63,14 +63,39 @@ func TestDictIsACopy(t *testing.T) {
 	}
 }
 
-// One weight under 20,000 names is refused where each would be written, and converted where it is written once.
-func TestOneWeightUnderManyNames(t *testing.T) {
-	items := "c" + "torch._utils\n_rebuild_tensor_v2\n((X\x07\x00\x00\x00storagectorch\nFloatStorage\nX\x01\x00\x00\x000X\x03\x00\x00\x00cpuJ\x00\x00\x04\x00tQK\x00M\x00\x02M\x00\x02\x86M\x00\x02K\x01\x86\x89NtRq\x01}("
-	for i := range 20_000 {
-		name := fmt.Sprintf("%06d.weight", i)
+// manyNames is a checkpoint of one weight of 1 MB under n names.
+func manyNames(n int, prefix string) []byte {
+	items := "ctorch._utils\n_rebuild_tensor_v2\n((X\x07\x00\x00\x00storagectorch\nFloatStorage\nX\x01\x00\x00\x000" +
+		"X\x03\x00\x00\x00cpuJ\x00\x00\x04\x00tQK\x00M\x00\x02M\x00\x02\x86M\x00\x02K\x01\x86\x89NtRq\x01}("
+	for i := range n {
+		name := fmt.Sprintf("%s%06d.weight", prefix, i)
 		items += "X" + string([]byte{byte(len(name)), 0, 0, 0}) + name + "h\x01"
 	}
-	file := testkit.File("x.pt", testkit.Zip("a/data.pkl", "\x80\x02"+items+"u.", "a/data/0", strings.Repeat("\x00", 1<<20), "a/version", "3\n"))
+	return testkit.Zip("a/data.pkl", "\x80\x02"+items+"u.", "a/data/0", strings.Repeat("\x00", 1<<20), "a/version", "3\n")
+}
+
+// Shards count together: each of two is within the bound, and both are not.
+func TestManyNamesInShards(t *testing.T) {
+	for shards, refused := range map[int]bool{1: false, 2: true} {
+		var files []*tensor.File
+		for i := range shards {
+			name := fmt.Sprintf("m/pytorch_model-%05d-of-%05d.bin", i+1, shards)
+			files = append(files, testkit.File(name, manyNames(1000, string(rune('a'+i)))))
+		}
+		c, err := quant.Inspect(files)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = quant.Plan(c, parse(t, recipes[0]), plan.Options{}, container.Options{})
+		if (err != nil) != refused || refused && !strings.Contains(err.Error(), "the same values under many names") {
+			t.Errorf("%d shards: %v", shards, err)
+		}
+	}
+}
+
+// One weight under 20,000 names is refused where each would be written, and converted where it is written once.
+func TestOneWeightUnderManyNames(t *testing.T) {
+	file := testkit.File("x.pt", manyNames(20_000, ""))
 	c, err := quant.Inspect([]*tensor.File{file})
 	if err != nil {
 		t.Fatal(err)

@@ -67,7 +67,7 @@ func (j *Job) layShards() error {
 		j.shards = append(j.shards, s)
 	}
 	j.Layout = sum
-	return nil
+	return container.TooLarge(j.Checkpoint.Name, sum.Bytes, j.Checkpoint.Bytes())
 }
 
 // stemOf is what the shards of a container are called.

@@ -144,25 +144,30 @@ const (
 	mostBytes = 256 << 20
 )
 
-// repeats refuses an output that is so much larger than its input that it can only be meant to fill a disk. Where
-// a container writes a weight of many names once, it is not.
-func (l *Layout) repeats(p *plan.Plan) error {
-	if l.Bytes <= mostBytes || len(p.Entries) == 0 || p.Entries[0].Tensor.Storage.File == nil {
+// TooLarge refuses an output of so many bytes that it is not to be explained by an input of so many: it can only be
+// meant to fill a disk. Where a container writes a weight of many names once, it is not. The files of a sharded
+// output count together.
+func TooLarge(file string, out, in int64) error {
+	if out <= mostBytes || out <= mostTimes*in {
 		return nil
 	}
-	files := map[*tensor.File]bool{}
-	in := int64(0)
+	return fault.Not(file, "the output would have %d bytes, and the input has %d: its tensors are the same values under many names", out, in).
+		Hint("save each weight once, or choose the coremltools container, which keeps tied weights together")
+}
+
+// repeats holds a layout against the files that its tensors lie in.
+func (l *Layout) repeats(p *plan.Plan) error {
+	files, in := map[*tensor.File]bool{}, int64(0)
 	for i := range p.Entries {
-		if f := p.Entries[i].Tensor.Storage.File; !files[f] {
+		if f := p.Entries[i].Tensor.Storage.File; f != nil && !files[f] {
 			files[f] = true
 			in += f.Size
 		}
 	}
-	if l.Bytes <= mostTimes*in {
+	if in == 0 {
 		return nil
 	}
-	return fault.Not(inputName(p), "the output would have %d bytes, and the input has %d: its tensors are the same values under many names", l.Bytes, in).
-		Hint("save each weight once, or choose the coremltools container, which keeps tied weights together")
+	return TooLarge(inputName(p), l.Bytes, in)
 }
 
 // count fills EntryOut.

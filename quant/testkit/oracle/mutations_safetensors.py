@@ -1,24 +1,12 @@
 """Classes of files for readers.py: safetensors with one thing changed.
 
-CLASSES maps a name to a function of a random generator that yields (ending, bytes).
+They stand in CLASSES, beside those of mutations_other.py.
 """
 
 import json
 import struct
 
-CLASSES = {}
-
-
-def kind(title, ending, n=60):
-    """A class of n files, each made by a function of a random generator."""
-    def keep(make):
-        def run(rng):
-            for i in range(n):
-                yield ending, make(rng, i)
-        CLASSES[title] = run
-        return make
-    return keep
-
+from mutations_other import CLASSES, kind
 
 WIDTH = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U8": 1, "BOOL": 1, "U16": 2, "U32": 4, "U64": 8, "C64": 8,
          "F8_E4M3": 1, "F8_E5M2": 1, "F8_E8M0": 1, "F8_E4M3FNUZ": 1, "F8_E5M2FNUZ": 1}

@@ -18,13 +18,12 @@ import subprocess
 import sys
 import tempfile
 
-import mutations_other
 import mutations_pickle
 import mutations_safetensors
 import mutations_zip
 
 HERE = pathlib.Path(__file__).parent
-CLASSES = mutations_zip.CLASSES | mutations_pickle.CLASSES | mutations_safetensors.CLASSES | mutations_other.CLASSES
+CLASSES = mutations_zip.CLASSES | mutations_pickle.CLASSES | mutations_safetensors.CLASSES
 FLOORS = json.loads((HERE / "readers.json").read_text())
 REFUSED = {
     "zip: two names in one, by case", "zip: two of one name", "pickle: one storage under two types", "legacy: one storage under two types",
