@@ -6,6 +6,7 @@ import (
 	"errors"
 	"math"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -184,10 +185,15 @@ func TestKeepUnfit(t *testing.T) {
 // their storage and their figures.
 func TestTiedWeightsOfAModel(t *testing.T) {
 	in := testkit.Fixture(t, ".", "ptq-tied-f32.pt")
-	_, _, err := convert(t, in, `{"global_config":{"weight_dtype":"int4"}}`, container.Options{}, 1)
+	_, _, err := convert(t, in, `{"global_config":{"weight_dtype":"int4"},"module_name_configs":{"head":{"weight_dtype":"int8"}}}`, container.Options{}, 1)
 	var f *fault.Error
 	if !errors.As(err, &f) || f.Kind != fault.Unsupported || !strings.Contains(f.Error(), `"embed.weight" (tied)`) {
 		t.Errorf("error %v", err)
+	}
+	// By default both are kept, with how to quantize them.
+	_, kept, err := convert(t, in, `{"global_config":{"weight_dtype":"int4"}}`, container.Options{}, 1)
+	if err != nil || !slices.ContainsFunc(kept.Advice, func(a report.Advice) bool { return a.About == "tied" }) {
+		t.Errorf("%v, advice %+v", err, kept)
 	}
 	out, r, err := convertWith(t, in, `{"global_config":{"weight_dtype":"uint4","quantization_scheme":"affine"}}`, plan.Options{Embeddings: true}, container.Options{To: "coremltools"}, 1)
 	if err != nil {
@@ -212,11 +218,14 @@ func TestTiedWeightsOfAModel(t *testing.T) {
 // An exported recipe gives the same bytes, and says what a config cannot.
 func TestExport(t *testing.T) {
 	in := testkit.Fixture(t, ".", "ptq-conv-f32.pt")
-	types, err := plan.ParseType("grouped_up=ConvTranspose2d")
-	if err != nil {
-		t.Fatal(err)
+	asked := plan.Options{}
+	for _, text := range []string{"grouped_up=ConvTranspose2d", "deconv=ConvTranspose1d"} {
+		types, err := plan.ParseType(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		asked.Types = append(asked.Types, types)
 	}
-	asked := plan.Options{Types: []plan.TypeRule{types}}
 	for _, config := range []string{
 		`{"global_config":{"weight_dtype":"int4","granularity":"per_block","block_size":8},"module_name_configs":{"depthwise":{"weight_dtype":"int8"}}}`,
 		`{"global_config":{"weight_dtype":"uint4","granularity":"per_block","block_size":[2,16],"quantization_scheme":"affine"}}`,
@@ -225,12 +234,12 @@ func TestExport(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		j, err := quant.Plan(c, parse(t, config), asked, container.Options{})
+		j, err := quant.Plan(c, parse(t, config), tiny(asked), container.Options{})
 		if err != nil {
 			t.Fatal(err)
 		}
 		exported, notes := j.Plan.Export()
-		if len(notes) != 2 || !strings.Contains(notes[0], "as a tuple only") || !strings.Contains(notes[1], "--module-type 'grouped_up=ConvTranspose2d'") {
+		if len(notes) != 3 || !strings.Contains(notes[0], "as a tuple only") || !strings.Contains(notes[1], "the type of grouped_up was set to ConvTranspose2d") {
 			t.Errorf("notes %q", notes)
 		}
 		want, _, err := convertWith(t, in, config, asked, container.Options{}, 1)
@@ -267,12 +276,12 @@ func TestExportSaysWhatItCannot(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	j, err := quant.Plan(c, parse(t, recipe.Default), plan.Options{KeepUnfit: true, Keep: map[string]string{"bad.weight": "NaN"}}, container.Options{})
+	j, err := quant.Plan(c, parse(t, recipe.Default), tiny(plan.Options{KeepUnfit: true, Keep: map[string]string{"bad.weight": "NaN"}}), container.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	r, notes := j.Plan.Export()
-	for i, want := range []string{"coremltools would keep attn.q_proj_weight: a block of 32 is not smaller", "coremltools would keep attn.v_proj_weight: a block of 32", "--keep-unfit"} {
+	for i, want := range []string{"coremltools would keep attn.q_proj_weight: a block of 32 is not smaller", "coremltools would keep attn.v_proj_weight: a block of 32", "tensors that cannot be quantized are kept"} {
 		if len(notes) != 3 || !strings.Contains(notes[i], want) {
 			t.Errorf("notes %q, want %q", notes, want)
 		}

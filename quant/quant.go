@@ -17,6 +17,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"hash"
 	"io"
 	"slices"
@@ -39,9 +40,10 @@ const Version = "0.1.0"
 // report. A program that bounds Go's memory adds it for each, lest the collector run without pause.
 const MemoryPerTensor = 4 << 10
 
-// Inspect opens the one checkpoint among files and reads no weights.
-func Inspect(files []*tensor.File) (*checkpoint.Checkpoint, error) {
-	return checkpoint.OpenOne(files)
+// Inspect opens the one checkpoint among files and reads no weights. Where a file holds several models, parts name
+// those that are meant; without them it is the one that its framework means, or none, and Plan says so.
+func Inspect(files []*tensor.File, parts ...string) (*checkpoint.Checkpoint, error) {
+	return checkpoint.OpenOne(files, parts...)
 }
 
 // Job is a decided conversion: nothing is left to choose.
@@ -56,6 +58,10 @@ type Job struct {
 // Plan decides what becomes of every tensor and where every byte of the output lies.
 // A job whose Plan has a Conflict can be shown and not converted.
 func Plan(c *checkpoint.Checkpoint, r *recipe.Recipe, po plan.Options, co container.Options) (*Job, error) {
+	if err := c.Convertible(); err != nil {
+		return nil, err
+	}
+	po.Parts = c.Wanted
 	co.Version = Version
 	p, err := plan.Build(&c.State, r, po)
 	if err != nil {
@@ -77,6 +83,7 @@ func (j *Job) Report() *report.Report {
 		r.Inputs = append(r.Inputs, report.File{Name: f.Name, Bytes: f.Size, Format: j.Checkpoint.Format})
 	}
 	_, r.Output.Bytes = j.Files()
+	r.WarnOfShards(j.Checkpoint.Missing)
 	return r
 }
 
@@ -289,13 +296,22 @@ func InspectOutput(files []*tensor.File) (*checkpoint.Checkpoint, error) {
 	return checkpoint.OpenOne(files)
 }
 
+// PartsOf are the parts of its source that an output says it was made of.
+func PartsOf(out *checkpoint.Checkpoint) []string {
+	var asked plan.Asked
+	if json.Unmarshal([]byte(out.Meta(container.MetaOptions)), &asked) != nil {
+		return nil
+	}
+	return asked.Parts
+}
+
 // Verify holds an output against the source it was made from. progress may be nil.
 func Verify(out, source []*tensor.File, progress func(done, total int64)) (*verify.Report, error) {
 	o, err := InspectOutput(out)
 	if err != nil {
 		return nil, err
 	}
-	s, err := Inspect(source)
+	s, err := Inspect(source, PartsOf(o)...)
 	if err != nil {
 		return nil, err
 	}

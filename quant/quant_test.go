@@ -47,6 +47,7 @@ func convert(t testing.TB, in []byte, config string, o container.Options, worker
 
 func convertWith(t testing.TB, in []byte, config string, asked plan.Options, o container.Options, workers int) ([]byte, *report.Report, error) {
 	t.Helper()
+	asked = tiny(asked)
 	c, err := quant.Inspect([]*tensor.File{testkit.File("in", in)})
 	if err != nil {
 		t.Fatal(err)
@@ -58,6 +59,12 @@ func convertWith(t testing.TB, in []byte, config string, asked plan.Options, o c
 	var out bytes.Buffer
 	r, err := quant.Convert(context.Background(), j, &out, quant.Options{Name: "out", Workers: workers, Hash: true})
 	return out.Bytes(), r, err
+}
+
+// tiny are options under which weights are quantized that are too small for users, and kept ones are converted.
+func tiny(asked plan.Options) plan.Options {
+	asked.AllowNone, asked.Least = true, plan.Least{Inputs: 1, Weights: 1}
+	return asked
 }
 
 func TestReadsWhatTheRealToolsWrote(t *testing.T) {

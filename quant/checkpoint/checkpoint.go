@@ -8,6 +8,7 @@
 package checkpoint
 
 import (
+	"fmt"
 	"io"
 	"path"
 	"slices"
@@ -30,6 +31,10 @@ type Checkpoint struct {
 	Sharded  bool                // the output is to be sharded again
 	From     []int               // of a sharded model: the file of each tensor, as index into Files
 	Beside   []*tensor.File      // small files of a sharded model's folder, to be copied
+
+	Wanted    []string   // parts that were asked for
+	Quantized *Quantized // what quantized it before; nil when nothing did
+	Missing   []string   // shards that the name of the one file speaks of and that are not there
 }
 
 // Bytes is the size of the files that hold weights.
@@ -79,16 +84,17 @@ const TorchZip = torch.Saved
 var formats = []struct {
 	name  string
 	match func(head []byte, size int64) bool
-	open  func(f *tensor.File) (*Checkpoint, error)
+	open  func(f *tensor.File, want []string) (*Checkpoint, error)
 }{
 	{TorchZip, torch.Match, openTorch},
-	{"PyTorch before 1.6", torch.MatchLegacy, openWith(torch.ReadLegacy)},
-	{"PyTorch 0.1 tar", torch.MatchTar, openWith(torch.ReadTar)},
+	{"PyTorch before 1.6", torch.MatchLegacy, openLegacy},
+	{torch.Tar, torch.MatchTar, openTar},
 	{"safetensors", safetensors.Match, openSafetensors},
 }
 
-// Open recognises and opens one file.
-func Open(f *tensor.File) (*Checkpoint, error) {
+// Open recognises and opens one file. Of one that holds several models, those of the parts that are wanted are
+// read, or the one that its framework means.
+func Open(f *tensor.File, want ...string) (*Checkpoint, error) {
 	if f.Size == 0 {
 		return nil, fault.Bad(f.Name, "the file is empty").Hint("copy or download it again")
 	}
@@ -97,18 +103,20 @@ func Open(f *tensor.File) (*Checkpoint, error) {
 		return nil, err
 	}
 	for _, row := range formats {
-		if row.match(head, f.Size) {
-			c, err := row.open(f)
+		if row.match(head, f.Size) && !isDistributed(f.Name) {
+			c, err := row.open(f, want)
 			if err != nil {
 				return nil, err
 			}
-			if len(c.State.Tensors) == 0 {
+			if len(c.State.Tensors) == 0 && len(c.State.Parts) == 0 {
 				return nil, fault.Not(f.Name, "the file holds no tensors").Hint("there is nothing in it to convert")
 			}
 			if c.Format == "" {
 				c.Format = row.name
 			}
-			c.Name, c.Files = f.Name, []*tensor.File{f}
+			c.Name, c.Files, c.Wanted = f.Name, []*tensor.File{f}, want
+			c.Quantized = quantized(c)
+			c.noteAdapter()
 			return c, nil
 		}
 	}
@@ -122,28 +130,77 @@ func headOf(f *tensor.File) ([]byte, error) {
 	return head, err
 }
 
-func openTorch(f *tensor.File) (*Checkpoint, error) {
-	state, kind, err := torch.Read(f)
+func openTorch(f *tensor.File, want []string) (*Checkpoint, error) {
+	state, kind, err := torch.Read(f, want)
+	if err != nil {
+		return nil, err
+	}
+	c := &Checkpoint{Name: f.Name, State: *state, Format: kind}
+	if kind != torch.Saved {
+		err = parted(c, want)
+	}
+	return c, err
+}
+
+func openLegacy(f *tensor.File, want []string) (*Checkpoint, error) {
+	state, err := torch.ReadLegacy(f, want)
+	if err != nil {
+		return nil, err
+	}
+	return &Checkpoint{State: *state}, nil
+}
+
+func openTar(f *tensor.File, want []string) (*Checkpoint, error) {
+	state, kind, err := torch.ReadTar(f, want)
 	if err != nil {
 		return nil, err
 	}
 	return &Checkpoint{State: *state, Format: kind}, nil
 }
 
-func openWith(read func(f *tensor.File) (*tensor.StateDict, error)) func(f *tensor.File) (*Checkpoint, error) {
-	return func(f *tensor.File) (*Checkpoint, error) {
-		state, err := read(f)
-		if err != nil {
-			return nil, err
-		}
-		return &Checkpoint{State: *state}, nil
-	}
-}
-
-func openSafetensors(f *tensor.File) (*Checkpoint, error) {
-	c, err := safetensors.Read(f)
+func openSafetensors(f *tensor.File, want []string) (*Checkpoint, error) {
+	st, err := safetensors.Read(f)
 	if err != nil {
 		return nil, err
 	}
-	return &Checkpoint{State: tensor.StateDict{Tensors: c.Tensors}, Metadata: []map[string]string{c.Metadata}}, nil
+	c := &Checkpoint{Name: f.Name, State: tensor.StateDict{Tensors: st.Tensors}, Metadata: []map[string]string{st.Metadata}}
+	c.absent()
+	return c, parted(c, want)
+}
+
+// absent finds the names that safetensors.torch.save_model left out, as __metadata__ tells: name -> the one kept.
+func (c *Checkpoint) absent() {
+	there := map[string]bool{}
+	for i := range c.State.Tensors {
+		there[c.State.Tensors[i].Name] = true
+	}
+	for _, name := range sortedKeys(c.Metadata[0]) {
+		if of := c.Metadata[0][name]; there[of] && !there[name] {
+			c.State.Absent = append(c.State.Absent, tensor.Alias{Name: name, Of: of})
+		}
+	}
+}
+
+// noteAdapter says of a LoRA that it is one.
+func (c *Checkpoint) noteAdapter() {
+	pairs := 0
+	for i := range c.State.Tensors {
+		name := c.State.Tensors[i].Name
+		for _, mark := range []string{".lora_A.", ".lora_down.", ".lora_embedding_A", "_lora.down.", ".lora.down."} {
+			if strings.Contains(name, mark) {
+				pairs++
+				break
+			}
+		}
+	}
+	if pairs > 0 {
+		c.State.Notes = append(c.State.Notes, fmt.Sprintf("there is a LoRA adapter in it (%d %s), which is converted as it is; to quantize a model with it, merge it into the model before", pairs, plural(pairs, "layer")))
+	}
+}
+
+func plural(n int, word string) string {
+	if n == 1 {
+		return word
+	}
+	return word + "s"
 }

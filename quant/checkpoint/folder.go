@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"nibble/quant/fault"
+	"nibble/quant/format/torch"
 	"nibble/quant/tensor"
 )
 
@@ -32,18 +33,39 @@ func IsShard(name string) bool {
 	return m != nil && m[3] != "00001"
 }
 
-// OpenOne opens the one model among several files, such as a dropped folder.
-func OpenOne(files []*tensor.File) (*Checkpoint, error) {
+// otherShards names the other files of a model, of which a name says that it is one of several.
+func otherShards(name string) (others []string) {
+	m := shardName.FindStringSubmatch(path.Base(name))
+	if m == nil {
+		return nil
+	}
+	var count int
+	fmt.Sscanf(m[3], "%d", &count)
+	for i := 1; i <= min(count, maxShards); i++ {
+		if number := fmt.Sprintf("%05d", i); number != m[2] {
+			others = append(others, m[1]+"-"+number+"-of-"+m[3]+m[4])
+		}
+	}
+	return others
+}
+
+// OpenOne opens the one model among several files, such as a dropped folder; want names parts of it, where one
+// file holds several models.
+func OpenOne(files []*tensor.File, want ...string) (*Checkpoint, error) {
 	if len(files) == 1 {
-		c, err := Open(files[0])
-		if err == nil && IsShard(files[0].Name) {
-			c.State.Notes = append(c.State.Notes, "the name says that this is one part of a model; the other parts are not in it")
+		c, err := Open(files[0], want...)
+		if err == nil {
+			c.Missing = otherShards(files[0].Name)
 		}
 		return c, err
 	}
 	f, err := sortOut(files)
 	if err != nil {
 		return nil, err
+	}
+	alone := len(f.indexes) == 0 && f.numbered() == nil
+	if len(want) > 0 && !alone {
+		return nil, torch.NoPart(f.name, want[0], nil)
 	}
 	switch {
 	case len(f.indexes) > 0:
@@ -58,8 +80,9 @@ func OpenOne(files []*tensor.File) (*Checkpoint, error) {
 	if err != nil {
 		return nil, err
 	}
-	c, err := Open(one)
+	c, err := Open(one, want...)
 	if err == nil {
+		c.Missing = otherShards(one.Name)
 		c.State.Notes = append(c.State.Notes, f.others([]*tensor.File{one})...)
 	}
 	return c, err
@@ -93,6 +116,10 @@ func sortOut(files []*tensor.File) (*folder, error) {
 			return nil, err
 		}
 		isModel := false
+		if isDistributed(x.Name) { // its pieces begin like zips
+			f.rest = append(f.rest, x)
+			continue
+		}
 		for _, row := range formats {
 			isModel = isModel || row.match(head, x.Size)
 		}
@@ -144,6 +171,11 @@ func (f *folder) empty() bool { return len(f.weights) == 0 && len(f.indexes) == 
 
 // nothing says what was given instead of a model.
 func (f *folder) nothing(count int) error {
+	for _, x := range f.rest {
+		if isDistributed(x.Name) {
+			return distributed(x.Name)
+		}
+	}
 	for _, x := range f.rest {
 		if x.Size == 0 {
 			continue

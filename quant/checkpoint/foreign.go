@@ -39,8 +39,23 @@ func isUnknown(err error) bool {
 	return ok && e.What == unknown
 }
 
+// isDistributed reports whether a file is of torch.distributed.checkpoint.
+func isDistributed(name string) bool { return strings.HasSuffix(name, ".distcp") }
+
+// distributed refuses a checkpoint of torch.distributed.checkpoint, with the command that makes one file of it.
+func distributed(name string) error {
+	return fault.Not(name, "this is part of a distributed checkpoint (torch.distributed.checkpoint)").Code("distributed").
+		Hint("make one file of its folder with python -m torch.distributed.checkpoint.format_utils dcp_to_torch FOLDER model.pt")
+}
+
 // refuse says what a file is that Nibble does not read.
 func refuse(f *tensor.File, head []byte) error {
+	if isDistributed(f.Name) {
+		return distributed(f.Name)
+	}
+	if gzip := "\x1f\x8b"; strings.HasSuffix(f.Name, ".nemo") && bytes.HasPrefix(head, []byte(gzip)) {
+		return fault.Not(f.Name, "this is a NeMo archive, compressed").Hint("unpack it with tar -xzf and drop the model_weights.ckpt inside")
+	}
 	for _, row := range foreign {
 		if bytes.HasPrefix(head, []byte(row.magic)) {
 			return fault.Not(f.Name, "this is %s", row.what).Hint("%s", row.do)

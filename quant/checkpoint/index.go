@@ -214,6 +214,8 @@ func (f *folder) merge(shards []*tensor.File, x *index) (*Checkpoint, error) {
 		out.State.Tensors = append(out.State.Tensors, c.State.Tensors...)
 		out.State.Versions = append(out.State.Versions, c.State.Versions...)
 		out.State.Notes = append(out.State.Notes, c.State.Notes...)
+		out.State.Absent = append(out.State.Absent, c.State.Absent...)
+		out.State.LeftOut += c.State.LeftOut
 	}
 	if x != nil {
 		for _, name := range sortedKeys(x.where) {
@@ -226,6 +228,8 @@ func (f *folder) merge(shards []*tensor.File, x *index) (*Checkpoint, error) {
 	if unnamed > 0 {
 		out.State.Notes = append(out.State.Notes, fmt.Sprintf("%d tensors are in the shards and not in the index; they are carried over", unnamed))
 	}
+	out.Quantized = quantized(out)
+	out.noteAdapter()
 	var notes []string
 	out.Beside, notes = f.beside()
 	out.State.Notes = append(append(out.State.Notes, f.others(shards)...), notes...)

@@ -14,5 +14,5 @@ func arith(t *Task) kernel.Arith {
 // unfit is the error for weights that the arithmetic cannot take.
 func unfit(e *plan.Entry, what string) error {
 	return fault.Not(e.Tensor.Storage.FileName(), "%s", what).In(e.Tensor.Name).
-		Hint("repair the checkpoint, or keep such tensors as they are with --keep-unfit (on the page: keep what cannot be quantized)")
+		Code("unfit").Hint("repair the checkpoint, or keep what cannot be quantized as it is")
 }

@@ -29,11 +29,13 @@ type Error struct {
 	Offset int64  // byte in File, valid when HasOffset
 	What   string // what was found, lower case, no full stop
 	Do     string // what to do next; may be empty
+	Name   string // code of an error that programs act on; mostly empty
+	Line   int    // of a text, from 1 on; 0 is none, and then Offset tells the place
 
 	HasOffset bool
 }
 
-// Error reads: FILE: tensor "T": at byte N: WHAT; DO
+// Error reads: FILE: tensor "T": at byte N (or line N): WHAT; DO
 func (e *Error) Error() string {
 	var b strings.Builder
 	if e.File != "" {
@@ -42,7 +44,9 @@ func (e *Error) Error() string {
 	if e.Tensor != "" {
 		fmt.Fprintf(&b, "tensor %q: ", short(e.Tensor))
 	}
-	if e.HasOffset {
+	if e.Line > 0 {
+		fmt.Fprintf(&b, "line %d: ", e.Line)
+	} else if e.HasOffset {
 		fmt.Fprintf(&b, "at byte %d: ", e.Offset)
 	}
 	b.WriteString(short(e.What))
@@ -80,6 +84,18 @@ func (e *Error) At(offset int64) *Error { e.Offset, e.HasOffset = offset, true; 
 
 // Hint says what to do next.
 func (e *Error) Hint(do string, args ...any) *Error { e.Do = fmt.Sprintf(do, args...); return e }
+
+// Code names the error for programs.
+func (e *Error) Code(name string) *Error { e.Name = name; return e }
+
+// CodeOf is the code of the first fault in err's chain, or "".
+func CodeOf(err error) string {
+	var e *Error
+	if errors.As(err, &e) {
+		return e.Name
+	}
+	return ""
+}
 
 // KindOf is the kind of the first fault in err's chain, or "" when there is none.
 func KindOf(err error) Kind {

@@ -28,8 +28,15 @@ func (p *Plan) Export() (*recipe.Recipe, []string) {
 	}
 	for i := range p.Entries {
 		e := &p.Entries[i]
-		unfit := strings.HasPrefix(e.Reason, Unfit)
-		if e.Beyond == "" && !unfit || said[e.Module] {
+		unfit := e.Code == IsUnfit || e.Code == IsTied
+		switch {
+		case said[e.Module]:
+			continue
+		case e.Code == Doubtful || e.Code == IsRouter: // coremltools knows the class, and may quantize it
+			said[e.Module] = true
+			rules = append(rules, recipe.NewNameRule(e.Module, recipe.Entry{}))
+			continue
+		case e.Beyond == "" && !unfit:
 			continue
 		}
 		entry, ok := equivalent(reached[e.Module])
@@ -59,13 +66,13 @@ func (p *Plan) beyondConfigs(r *recipe.Recipe) (notes []string) {
 		}
 	}
 	if embeddings > 0 {
-		notes = append(notes, fmt.Sprintf("coremltools keeps embeddings, %d here; the command quantizes them with --include-embeddings", embeddings))
+		notes = append(notes, fmt.Sprintf("coremltools keeps embeddings, of which %d are quantized here", embeddings))
 	}
 	for _, t := range p.Options.Types {
-		notes = append(notes, fmt.Sprintf("the command needs --module-type '%s=%s'; coremltools knows the class", t.Pattern, t.Class))
+		notes = append(notes, fmt.Sprintf("the type of %s was set to %s; coremltools knows the class", t.Pattern, t.Class))
 	}
 	if p.Options.KeepUnfit {
-		notes = append(notes, "tensors that cannot be quantized are kept by --keep-unfit; coremltools writes NaN for them")
+		notes = append(notes, "tensors that cannot be quantized are kept; coremltools writes NaN for them")
 	}
 	return notes
 }
@@ -99,4 +106,5 @@ func equivalent(reached []*Entry) (recipe.Entry, bool) {
 	return recipe.Entry{}, false
 }
 
-func transposed(e *Entry) bool { return strings.HasPrefix(e.Type, "ConvTranspose") }
+// transposed reports whether the weight's first axis is the inputs'.
+func transposed(e *Entry) bool { return strings.HasPrefix(e.Type, "ConvTranspose") || e.Type == Conv1D }

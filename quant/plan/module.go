@@ -1,7 +1,6 @@
 package plan
 
 import (
-	"regexp"
 	"strings"
 
 	"nibble/quant/recipe"
@@ -14,7 +13,8 @@ const (
 	Linear    = "Linear"
 	MHA       = "MultiheadAttention"
 	Embedding = recipe.Embedding
-	Recurrent = "RNN"
+	Conv1D    = "Conv1D" // of Transformers: a Linear whose weight is [in, out]
+	RNN       = "RNN"
 )
 
 // Where a module's type is known from.
@@ -22,34 +22,30 @@ const (
 	FromFile = "file"     // the file tells: a fact
 	FromUser = "user"     // set by the user: obeyed
 	Inferred = "inferred" // from names and shapes: shown, easy to change
-)
-
-var (
-	attentionParam = regexp.MustCompile(`^(in_proj|q_proj|k_proj|v_proj)_weight$`)
-	recurrentParam = regexp.MustCompile(`^weight_(ih|hh|hr)_l\d+(_reverse)?$`)
-	embeddingName  = regexp.MustCompile(`^(.*_)?emb$|^(wte|wpe|token_embd|shared|relative_attention_bias)$`)
-	outputName     = regexp.MustCompile(`unembed|embed_out|embed.*proj`) // a Linear in spite of its name
+	Guessed  = "doubtful" // from names and shapes that say too little: kept, easy to change
 )
 
 // param says which module a tensor belongs to and what it is there.
 type param struct {
 	module string // whose config decides; "" is the root
 	name   string // weight, bias, in_proj_weight, ...
-	class  string // "" when it is nothing that could be quantized
+	guess
 	source string // where class is known from
 	set    string // module whose class the user set, when source is FromUser
 }
 
+// guess is the class of a tensor's module, "" when it is nothing that could be quantized, and why it
+// is kept whatever the recipe says; mostly nothing.
+type guess struct {
+	class string
+	kept  Reason
+}
+
 // modules finds the module and its class for every tensor of a state dict.
-func modules(state *tensor.StateDict, rules []TypeRule) ([]param, error) {
-	byName := make(map[string]*tensor.Tensor, len(state.Tensors))
-	for i := range state.Tensors {
-		byName[state.Tensors[i].Name] = &state.Tensors[i]
-	}
-	known := newClasses(state, rules)
+func modules(state *tensor.StateDict, facts *facts, known *classes) ([]param, error) {
 	out := make([]param, len(state.Tensors))
 	for i := range state.Tensors {
-		p, err := place(&state.Tensors[i], byName, known)
+		p, err := place(&state.Tensors[i], facts, known)
 		if err != nil {
 			return nil, err
 		}
@@ -64,25 +60,44 @@ func modules(state *tensor.StateDict, rules []TypeRule) ([]param, error) {
 }
 
 // place takes a class that is known, or infers one.
-func place(t *tensor.Tensor, byName map[string]*tensor.Tensor, known *classes) (param, error) {
+func place(t *tensor.Tensor, facts *facts, known *classes) (param, error) {
 	module, name := split(t.Name)
+	if facts.inParts(t, module, name) {
+		return param{module: module, name: name, guess: guess{kept: because(IsSplit)}}, nil
+	}
+	if facts.isStack(t, module, name) { // such a tensor is a module by itself
+		p := param{module: t.Name, name: name, guess: guess{kept: because(IsExperts)}, set: t.Name}
+		class, source, err := known.of(t.Name)
+		if source == FromUser {
+			p.source, p.guess = source, guess{class: class}
+		}
+		return p, err
+	}
 	class, source, err := known.of(module)
-	if err != nil || source != "" {
-		return told(module, name, class, source), err
+	if err != nil {
+		return param{}, err
+	}
+	if source != "" {
+		p := told(module, name, class, source)
+		if p.class == Linear && source == FromFile && facts.isRouter(module) {
+			p.kept = because(IsRouter)
+		}
+		return p, nil
 	}
 	outer, last := split(module)
 	if last != "out_proj" || name != "weight" {
-		return inferred(infer(t, byName)), nil
+		return inferred(infer(t, facts)), nil
 	}
 	switch class, source, err = known.of(outer); {
 	case err != nil:
 		return param{}, err
 	case class == MHA:
-		return param{module: outer, name: "out_proj.weight", class: MHA, source: source, set: outer}, nil
+		p := param{module: outer, name: "out_proj.weight", guess: guess{class: MHA}, source: source, set: outer}
+		return p, nil
 	case source != "": // no attention, so its out_proj is a module like others
-		return inferred(param{module: module, name: name, class: weightClass(t, module, byName[join(module, "bias")])}), nil
+		return inferred(param{module: module, name: name, guess: facts.weight(t, module)}), nil
 	}
-	return inferred(infer(t, byName)), nil
+	return inferred(infer(t, facts)), nil
 }
 
 // told is a tensor of a module whose class is known: the class is its own when it is a
@@ -102,7 +117,11 @@ func told(module, name, class, source string) param {
 
 // inferred marks a class, where one was found.
 func inferred(p param) param {
-	if p.class != "" {
+	switch {
+	case p.class == "":
+	case p.kept.Code == Doubtful:
+		p.source = Guessed
+	default:
 		p.source = Inferred
 	}
 	return p
@@ -122,69 +141,4 @@ func join(module, param string) string {
 		return param
 	}
 	return module + "." + param
-}
-
-func infer(t *tensor.Tensor, byName map[string]*tensor.Tensor) param {
-	module, name := split(t.Name)
-	p := param{module: module, name: name}
-	switch {
-	case attentionParam.MatchString(name):
-		p.class = MHA
-	case recurrentParam.MatchString(name):
-		p.class = Recurrent
-	case name != "weight":
-	default:
-		if outer, last := split(module); last == "out_proj" && isAttention(outer, byName) {
-			// coremltools' walk stops at the attention, so its config holds for out_proj.
-			return param{module: outer, name: "out_proj.weight", class: MHA}
-		}
-		p.class = weightClass(t, module, byName[join(module, "bias")])
-	}
-	return p
-}
-
-func isAttention(module string, byName map[string]*tensor.Tensor) bool {
-	return byName[join(module, "in_proj_weight")] != nil || byName[join(module, "q_proj_weight")] != nil
-}
-
-// weightClass reads the type of a parameter called "weight" from its rank, its bias
-// and its module's name.
-func weightClass(t *tensor.Tensor, module string, bias *tensor.Tensor) string {
-	low := strings.ToLower(module)
-	switch rank := len(t.Shape); rank {
-	case 2:
-		_, last := split(low)
-		if bias == nil && namesEmbedding(last) && !outputName.MatchString(last) {
-			return Embedding
-		}
-		return Linear
-	case 3, 4, 5:
-		kind := "Conv"
-		if deconvolution(t, low, bias) {
-			kind = "ConvTranspose"
-		}
-		return kind + string(rune('0'+rank-2)) + "d"
-	}
-	return ""
-}
-
-// namesEmbedding reads the last part of a module's name. What is cheap comes first: names can be long.
-func namesEmbedding(last string) bool {
-	return strings.Contains(last, "embed") || len(last) < 64 && embeddingName.MatchString(last) || strings.HasSuffix(last, "_emb")
-}
-
-// deconvolution: a bias has one value per output channel, which is axis 0 of a Conv and
-// axis 1 (times the groups) of a ConvTranspose. Where both fit or there is no bias,
-// the name decides.
-func deconvolution(t *tensor.Tensor, module string, bias *tensor.Tensor) bool {
-	if bias != nil && len(bias.Shape) == 1 {
-		n := bias.Shape[0]
-		if n != t.Shape[0] && t.Shape[1] > 0 && n%t.Shape[1] == 0 {
-			return true
-		}
-		if n == t.Shape[0] && n != t.Shape[1] {
-			return false
-		}
-	}
-	return strings.Contains(module, "deconv") || strings.Contains(module, "transpose")
 }

@@ -14,10 +14,7 @@ package plan
 
 import (
 	"fmt"
-	"slices"
-	"strings"
 
-	"nibble/quant/fault"
 	"nibble/quant/recipe"
 	"nibble/quant/scheme"
 	"nibble/quant/tensor"
@@ -30,24 +27,36 @@ type Options struct {
 	CoremltoolsSkips bool              // keep each layer that coremltools would skip
 	KeepUnfit        bool              // keep what holds NaN, infinity or too much, instead of stopping at it
 	Keep             map[string]string // tensors to keep whatever the recipe says -> why
+	AllowNone        bool              // convert, too, where nothing is quantized
+	Parts            []string          // of the model that were asked for
+	Least            Least             // of what coremltools would skip; zero is the default
 }
 
-// Unfit begins the reason of a tensor in Options.Keep.
-const Unfit = "cannot be quantized: "
+// Least is how large a weight must be for Nibble to quantize it where coremltools would not. Smaller ones
+// win next to nothing, and some are no weights at all, such as the numbers 0 to 15 that a YOLO multiplies with.
+type Least struct{ Inputs, Weights int64 }
+
+// usual is Least where nothing is said.
+var usual = Least{Inputs: 16, Weights: 4096}
 
 // Entry is the verdict for one tensor.
 type Entry struct {
 	Tensor     *tensor.Tensor
 	Module     string // dotted name; "" is the root
 	Type       string // module type, "" when none was recognised
-	TypeSource string // FromFile, FromUser, Inferred; "" without a type
+	TypeSource string // FromFile, FromUser, Inferred, Guessed; "" without a type
 	Quantize   bool
 	Rule       string // which rule of the recipe won; "" when none was asked
+	Code       Code   // of the reason
 	Reason     string // in plain words
 	Beyond     string // quantized, though coremltools would keep it: why it would
+	byName     bool   // Rule names the module
 	Scheme     scheme.Scheme
 	Grid       scheme.Grid // valid when Quantize
 }
+
+// keep sets the verdict.
+func (e *Entry) keep(why Reason) { e.Quantize, e.Code, e.Reason = false, why.Code, why.Text }
 
 // Plan is the verdicts in the order of the state dict.
 type Plan struct {
@@ -55,7 +64,8 @@ type Plan struct {
 	Recipe   *recipe.Recipe
 	Options  Options
 	Entries  []Entry
-	Conflict error // tied weights with different verdicts: to be shown, not converted
+	Ties     []Tie // weights that are kept because another name of theirs is
+	Conflict error // tied weights with different verdicts, or nothing to quantize: to be shown, not converted
 	whole    *Plan // of which this is a part; nil for a plan of its own
 }
 
@@ -76,7 +86,8 @@ func (p *Plan) Part(entries []int) *Plan {
 // Build decides. An error is a pattern or a module type that cannot be right.
 func Build(state *tensor.StateDict, r *recipe.Recipe, o Options) (*Plan, error) {
 	p := &Plan{State: state, Recipe: r, Options: o, Entries: make([]Entry, len(state.Tensors))}
-	params, err := modules(state, o.Types)
+	facts, known := newFacts(state), newClasses(state, o.Types)
+	params, err := modules(state, facts, known)
 	if err != nil {
 		return nil, err
 	}
@@ -87,13 +98,20 @@ func Build(state *tensor.StateDict, r *recipe.Recipe, o Options) (*Plan, error) 
 		}
 		p.Entries[i] = e
 	}
-	p.Conflict = p.tied()
+	if p.Conflict = p.tied(); p.Conflict != nil {
+		return p, nil
+	}
+	if err := p.absent(facts, known); err != nil {
+		return nil, err
+	}
+	p.Conflict = p.nothing()
 	return p, nil
 }
 
 // decide fills in the verdict.
 func (p *Plan) decide(e *Entry, m param) error {
-	if e.Reason = untouchable(e.Tensor, m, p.Options.Embeddings); e.Reason != "" {
+	if why := untouchable(e, m, p.Options.Embeddings); why.Code != "" {
+		e.keep(why)
 		return nil
 	}
 	entry, rule, err := p.Recipe.Rule(m.module, m.class)
@@ -101,104 +119,72 @@ func (p *Plan) decide(e *Entry, m param) error {
 	case err != nil:
 		return err
 	case rule == "":
-		e.Reason = "no rule of the recipe names it"
+		e.keep(because(NoRule))
 		return nil
 	case entry.Scheme == nil:
-		e.Rule, e.Reason = rule, "the recipe keeps it"
+		e.Rule = rule
+		e.keep(because(ByRecipe))
 		return nil
 	}
-	e.Rule, e.Scheme = rule, *entry.Scheme
+	e.Rule, e.byName, e.Scheme = rule, entry.ByName, *entry.Scheme
 	if why := p.Options.Keep[e.Tensor.Name]; why != "" {
-		e.Reason = Unfit + why
+		e.keep(Reason{IsUnfit, "cannot be quantized: " + why})
 		return nil
 	}
-	grid, why := e.Scheme.Blocks(e.Tensor.Shape, transposed(e))
-	if why != "" && !p.Options.CoremltoolsSkips {
-		if g, still := e.Scheme.TrueBlocks(e.Tensor.Shape, transposed(e)); still == "" {
-			grid, why, e.Beyond = g, "", why
-		} else {
-			why = still
-		}
-	}
-	if why != "" {
-		e.Reason = why
+	if why := p.cut(e); why.Code != "" {
+		e.keep(why)
 		return nil
 	}
-	e.Quantize, e.Grid = true, grid
-	e.Reason = fmt.Sprintf("weight of %s", article(m.class))
+	e.Quantize, e.Code, e.Reason = true, OfLayer, fmt.Sprintf("weight of %s", article(m.class))
 	return nil
 }
 
-// untouchable says why no recipe can quantize a tensor, or "".
-func untouchable(t *tensor.Tensor, m param, embeddings bool) string {
+// cut lays the blocks, or says why there are none. Where coremltools would skip the layer, its true axes
+// are tried, if that is worth it.
+func (p *Plan) cut(e *Entry) Reason {
+	grid, skips := e.Scheme.Blocks(e.Tensor.Shape, transposed(e))
+	if skips == "" {
+		e.Grid = grid
+		return Reason{}
+	}
+	if p.Options.CoremltoolsSkips {
+		return Reason{NoBlocks, skips}
+	}
+	grid, why := e.Scheme.TrueBlocks(e.Tensor.Shape, transposed(e))
+	if why != "" {
+		return Reason{NoBlocks, why}
+	}
+	if small := p.tooLittle(e, grid); small != "" {
+		return Reason{Beyond, fmt.Sprintf("coremltools keeps it (%s), and so does Nibble: %s", skips, small)}
+	}
+	e.Grid, e.Beyond = grid, skips
+	return Reason{}
+}
+
+// tooLittle says why a layer that coremltools would skip is kept, too: judged alike for every container,
+// by the codes, scales and zero points themselves.
+func (p *Plan) tooLittle(e *Entry, g scheme.Grid) string {
+	least := p.Options.Least
+	if least == (Least{}) {
+		least = usual
+	}
+	inputs, weights := e.Tensor.Shape[1], e.Tensor.Elements()
+	if transposed(e) {
+		inputs = e.Tensor.Shape[0]
+	}
+	perScale := e.Tensor.DType.Arithmetic().Size()
+	if e.Scheme.HasZeroPoint() {
+		perScale++
+	}
 	switch {
-	case !t.DType.Weight():
-		return fmt.Sprintf("%s values, not float weights", t.DType)
-	case t.Elements() == 0:
-		return "empty"
-	case m.class == Recurrent:
-		return "recurrent layer: coremltools keeps these"
-	case m.class == Module:
-		return "its module type was set to Module, which is kept"
-	case m.class != "" && !quantizable(m.class):
-		return m.class + ": coremltools keeps these"
-	case len(t.Shape) < 2:
-		if strings.HasPrefix(m.name, "bias") || strings.HasSuffix(m.name, "bias") {
-			return "bias"
-		}
-		return "one number per channel or fewer (norm, running mean)"
-	case m.class == Embedding && !embeddings:
-		return "embedding: coremltools keeps these"
-	case m.class == "":
-		return "not the weight of a layer that coremltools quantizes"
+	case e.Tensor.Frozen:
+		return "it is frozen, and may be no weight"
+	case inputs < least.Inputs:
+		return fmt.Sprintf("it has fewer than %d inputs", least.Inputs)
+	case weights < least.Weights:
+		return fmt.Sprintf("it has fewer than %d weights", least.Weights)
+	case (weights*int64(e.Scheme.Bits())+7)/8+g.Scales()*perScale >= e.Tensor.Bytes():
+		return "codes and scales would not be smaller than the weight"
 	}
 	return ""
-}
-
-func article(class string) string {
-	if class == MHA {
-		return "an attention (" + class + ")"
-	}
-	return "a " + class
-}
-
-// tied finds weights that are one view of one storage under two names and yet have
-// different verdicts. coremltools writes the quantized values over both without a word.
-func (p *Plan) tied() error {
-	first := map[string]int{}
-	for i := range p.Entries {
-		b := &p.Entries[i]
-		if b.Tensor.Storage.File == nil || b.Tensor.Elements() == 0 {
-			continue
-		}
-		view := b.Tensor.View()
-		k, seen := first[view]
-		if !seen {
-			first[view] = i
-			continue
-		}
-		a := &p.Entries[k]
-		if a.Quantize == b.Quantize && (!a.Quantize || a.Grid == b.Grid && sameScheme(a.Scheme, b.Scheme)) {
-			continue
-		}
-		hint := "write one rule of module_name_configs that matches both"
-		if a.Type == Embedding || b.Type == Embedding {
-			hint = "quantize both with --include-embeddings (on the page: embeddings too), or keep both with a module_name_configs entry of null"
-		}
-		return fault.Not(b.Tensor.Storage.FileName(), "it is one weight with %q (tied), but %s and %s", a.Tensor.Name, verdict(b), verdict(a)).
-			In(b.Tensor.Name).Hint("%s", hint)
-	}
-	return nil
-}
-
-func sameScheme(a, b scheme.Scheme) bool {
-	return a.WeightDType == b.WeightDType && a.Granularity == b.Granularity && a.Mode == b.Mode && slices.Equal(a.BlockSize, b.BlockSize)
-}
-
-// verdict is half a sentence about one of two tied weights.
-func verdict(e *Entry) string {
-	if e.Quantize {
-		return fmt.Sprintf("%s becomes %s by %s", e.Tensor.Name, e.Scheme, e.Rule)
-	}
-	return fmt.Sprintf("%s is kept (%s)", e.Tensor.Name, e.Reason)
 }

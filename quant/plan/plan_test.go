@@ -29,7 +29,7 @@ func TestModuleTypes(t *testing.T) {
 		f32("patch_embed.proj.weight", 64, 3, 16, 16), f32("patch_embed.proj.bias", 64),
 		f32("c1.weight", 8, 4, 3), f32("c3.weight", 8, 4, 3, 3, 3),
 		f32("up.weight", 8, 4, 2, 2), f32("up.bias", 4), f32("down.weight", 8, 4, 2, 2), f32("down.bias", 8),
-		f32("grouped_up.weight", 8, 4, 2, 2), f32("grouped_up.bias", 12),
+		f32("grouped_up.weight", 6, 4, 2, 2), f32("grouped_up.bias", 12),
 		f32("deconv.weight", 8, 8, 2), f32("deconv.bias", 8), f32("x.ConvTranspose.weight", 8, 4, 2, 2, 2),
 		f32("attn.in_proj_weight", 96, 32), f32("attn.out_proj.weight", 32, 32), f32("attn.out_proj.bias", 32),
 		f32("cross.q_proj_weight", 32, 32), f32("cross.k_proj_weight", 32, 32), f32("other.out_proj.weight", 32, 32), f32("self.q_proj.weight", 32, 32),
@@ -50,7 +50,7 @@ func TestModuleTypes(t *testing.T) {
 		"RNN rnn", "RNN rnn",
 		" norm", " ", " conv",
 	}
-	params, err := modules(s, nil)
+	params, err := modules(s, newFacts(s), newClasses(s, nil))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -72,7 +72,7 @@ func TestVerdicts(t *testing.T) {
 	half.DType = tensor.BF16
 	ids := f32("ids.weight", 64, 64)
 	ids.DType = tensor.I64
-	s := state(f32("fc.weight", 64, 64), f32("fc.bias", 64), f32("head.weight", 64, 64), f32("odd.weight", 7, 70), f32("short.weight", 7, 30), half, ids,
+	s := state(f32("fc.weight", 64, 64), f32("fc.bias", 64), f32("head.weight", 64, 64), f32("odd.weight", 7, 70), f32("short.weight", 200, 30), half, ids,
 		f32("attn.in_proj_weight", 96, 32), f32("attn.out_proj.weight", 32, 32), f32("wte.weight", 64, 64), f32("none.weight", 0, 64),
 		f32("rnn.weight_ih_l0", 64, 64), f32("table", 64, 64), f32("norm.weight", 64))
 	want := []struct{ scheme, rule, reason string }{
@@ -219,14 +219,14 @@ func TestEmbeddingsWhenAsked(t *testing.T) {
 
 // What coremltools skips and Nibble does not, and the option that makes them agree.
 func TestBeyondCoremltools(t *testing.T) {
-	s := state(f32("short.weight", 8, 16), f32("up.weight", 64, 4, 2, 2), f32("up.bias", 4), f32("fine.weight", 8, 64))
+	s := state(f32("short.weight", 256, 16), f32("up.weight", 64, 16, 2, 2), f32("up.bias", 16), f32("fine.weight", 8, 64))
 	r := parse(t, `{"global_config":{"weight_dtype":"int4","granularity":"per_block","block_size":32}}`)
 	for _, strict := range []bool{false, true} {
 		p, err := Build(s, r, Options{CoremltoolsSkips: strict})
 		if err != nil {
 			t.Fatal(err)
 		}
-		for i, want := range []string{"a block of 32 is not smaller than its 16 input channels", "a block of 32 is not smaller than its 4 input channels", "", ""} {
+		for i, want := range []string{"a block of 32 is not smaller than its 16 input channels", "a block of 32 is not smaller than its 16 input channels", "", ""} {
 			e := p.Entries[i]
 			switch {
 			case i == 2:
@@ -242,9 +242,9 @@ func TestTiedWeights(t *testing.T) {
 	tie := func(names ...string) *tensor.StateDict {
 		var list []tensor.Tensor
 		for _, n := range names {
-			x := f32(n, 64, 64, 1)
-			if !strings.HasPrefix(names[1], "deconv") {
-				x = f32(n, 64, 64)
+			x := f32(n, 64, 64)
+			if strings.HasPrefix(names[1], "deconv") {
+				x = f32(n, 64, 64, 1)
 			}
 			x.Storage = tensor.Storage{File: file, Start: 0, End: 64 * 64 * 4}
 			list = append(list, x)
@@ -263,8 +263,9 @@ func TestTiedWeights(t *testing.T) {
 			`m.pt: tensor "b.weight": it is one weight with "a.weight" (tied), but b.weight becomes int8 symmetric per_channel by module_name_configs "b" and a.weight becomes int4`},
 		{tie("a.weight", "b.weight"), `{"global_config":{"weight_dtype":"int4"},"module_name_configs":{"b":null}}`, Options{}, "b.weight is kept (the recipe keeps it)"},
 		{tie("a.weight", "b.weight"), `{"module_name_configs":{"a|b":null}}`, Options{}, ""},
-		{tie("a.weight", "deconv.weight"), global, Options{}, "a.weight becomes int4"}, // the same scheme on other axes
-		{tie("wte.weight", "lm_head.weight"), global, Options{}, "--include-embeddings"},
+		{tie("a.weight", "deconv.weight"), global, Options{Types: rules(t, "deconv=ConvTranspose1d")}, "a.weight becomes int4"}, // the same scheme on other axes
+		{tie("wte.weight", "lm_head.weight"), global, Options{AllowNone: true}, ""},                                             // both are kept
+		{tie("wte.weight", "lm_head.weight"), `{"global_config":{},"module_name_configs":{"lm_head":{"weight_dtype":"int4"}}}`, Options{}, "by module_name_configs"},
 		{tie("wte.weight", "lm_head.weight"), global, Options{Embeddings: true}, ""},
 		{tie("wte.weight", "lm_head.weight"), global, Options{Keep: map[string]string{"lm_head.weight": "x"}}, ""},
 	} {

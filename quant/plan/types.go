@@ -15,7 +15,7 @@ const Module = "Module"
 
 // rank is how many axes the weight of a class has.
 var rank = map[string]int{
-	Linear: 2, MHA: 2, Embedding: 2,
+	Linear: 2, MHA: 2, Embedding: 2, Conv1D: 2,
 	"Conv1d": 3, "Conv2d": 4, "Conv3d": 5, "ConvTranspose1d": 3, "ConvTranspose2d": 4, "ConvTranspose3d": 5,
 }
 
@@ -117,4 +117,6 @@ func (c *classes) unused() error {
 }
 
 // quantizable reports whether a recipe is asked about a class.
-func quantizable(class string) bool { return recipe.IsLayer(class) || class == Embedding }
+func quantizable(class string) bool {
+	return recipe.IsLayer(class) || class == Embedding || class == Conv1D
+}

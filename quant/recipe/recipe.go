@@ -26,6 +26,7 @@ const Default = `{"global_config": {"weight_dtype": "int4", "granularity": "per_
 // Entry is one module config. A nil Scheme keeps the module's weights.
 type Entry struct {
 	Scheme *scheme.Scheme
+	ByName bool // of module_name_configs, as Rule answers
 }
 
 // NameRule is one entry of module_name_configs.
@@ -60,7 +61,7 @@ func (r *Recipe) Rule(module, class string) (e Entry, rule string, err error) {
 				Hint("write it without repeats inside repeats")
 		}
 		if ok {
-			return n.Entry, `module_name_configs "` + n.Pattern + `"`, nil
+			return Entry{n.Entry.Scheme, true}, `module_name_configs "` + n.Pattern + `"`, nil
 		}
 	}
 	for _, t := range r.Types {

@@ -2,6 +2,7 @@ package recipe
 
 import (
 	"bytes"
+	"errors"
 	"math"
 	"strconv"
 	"strings"
@@ -15,16 +16,24 @@ import (
 const maxBytes = 1 << 20
 
 // Parse reads a config in JSON or YAML. file is the name that errors show; its ending
-// says which of the two it is, and without one the text does.
+// says which of the two it is, and without one the text does. Errors name the line.
 func Parse(file string, content []byte) (*Recipe, error) {
+	r, err := parse(file, content)
+	var known *fault.Error
+	if errors.As(err, &known) && known.HasOffset && known.Offset <= int64(len(content)) {
+		known.Line = 1 + bytes.Count(content[:known.Offset], []byte("\n"))
+	}
+	return r, err
+}
+
+func parse(file string, content []byte) (*Recipe, error) {
 	if len(content) > maxBytes {
 		return nil, fault.Not(file, "the config has %d bytes, more than %d", len(content), maxBytes)
 	}
-	content = bytes.TrimPrefix(content, []byte("\xef\xbb\xbf"))
-	if len(bytes.TrimSpace(content)) == 0 {
+	if len(bytes.TrimSpace(bytes.TrimPrefix(content, bom))) == 0 {
 		return nil, fault.Bad(file, "the config is empty").Hint("write {} for coremltools' defaults")
 	}
-	v, err := read(file, content)
+	v, err := read(file, bytes.TrimPrefix(content, bom))
 	if err != nil {
 		return nil, err
 	}
@@ -36,6 +45,9 @@ func Parse(file string, content []byte) (*Recipe, error) {
 	r.Source = v.json(nil)
 	return r, p.oneMode(r)
 }
+
+// bom is the mark that some editors put before UTF-8.
+var bom = []byte("\xef\xbb\xbf")
 
 type parser struct{ file string }
 

@@ -1,16 +1,63 @@
 package report
 
 import (
+	"fmt"
+	"strings"
+
 	"nibble/quant/plan"
 	"nibble/quant/scheme"
 )
 
-// Advice is a sentence about running the result on Apple's devices, after Apple's guide
-// (docs-guides/source of coremltools: opt-quantization-overview, opt-quantization-perf,
+// Advice is a sentence about what would quantize more of the model, or about running the result on Apple's devices,
+// after Apple's guide (docs-guides/source of coremltools: opt-quantization-overview, opt-quantization-perf,
 // opt-opt1_3). About names the sentence for translations.
 type Advice struct {
 	About string `json:"about"`
 	Text  string `json:"text"`
+	Fits  bool   `json:"fits"` // it is of what would quantize more of the model, not of devices
+}
+
+// fold are the lines of Python that put a weight of several parts together again, by what the parts are called.
+var fold = []struct{ about, end, text string }{
+	{"fold_weight_norm", ".weight_g", "Some weights are in two parts (weight_norm) and are kept. To quantize them, fold them in Python, save, and convert that:\n" +
+		"for m in model.modules():\n    if hasattr(m, \"weight_g\"): torch.nn.utils.remove_weight_norm(m)"},
+	{"fold_spectral_norm", ".weight_orig", "Some weights are divided by their spectral norm when they run (spectral_norm) and are kept. To quantize them, fold them in Python, save, and convert that:\n" +
+		"for m in model.modules():\n    if hasattr(m, \"weight_orig\"): torch.nn.utils.remove_spectral_norm(m)"},
+	{"fold_parametrizations", ".parametrizations.weight.original", "Some weights are made of others when they run (parametrizations) and are kept. To quantize them, fold them in Python, save, and convert that:\n" +
+		"for m in model.modules():\n    if hasattr(m, \"parametrizations\"): torch.nn.utils.parametrize.remove_parametrizations(m, \"weight\")"},
+}
+
+// Mostly begins what About says of the reason for which most of a model is kept; the reason's code follows.
+const Mostly = "mostly_"
+
+// fitting is what would quantize more of a model, or why both of two tied weights are kept.
+func fitting(p *plan.Plan) []Advice {
+	out := []Advice{}
+	if most := p.Mostly(); most.Of > 0 && most.Bytes*2 > most.Of && p.Conflict == nil {
+		text := fmt.Sprintf("%d %% of the model's bytes are kept for one reason: %s.", most.Bytes*100/most.Of, most.Text)
+		if do := plan.Remedy(most.Code); do != "" {
+			text += " To try: " + do + "."
+		}
+		out = append(out, Advice{Mostly + string(most.Code), text, true})
+	}
+	if len(p.Ties) > 0 {
+		t := p.Ties[0]
+		text := fmt.Sprintf("%s is one weight with %s (tied), and both are kept. With embeddings quantized, too, both are quantized, which is what coremltools does to them.", t.Kept, t.With)
+		if len(p.Ties) > 1 {
+			text = fmt.Sprintf("%d weights are another's, too (tied), as %s is %s, and both are kept. With embeddings quantized, too, both are quantized, which is what coremltools does to them.", len(p.Ties), t.Kept, t.With)
+		}
+		out = append(out, Advice{"tied", text, true})
+	}
+	for _, row := range fold {
+		for i := range p.Entries {
+			e := &p.Entries[i]
+			if e.Code == plan.IsSplit && strings.HasSuffix(strings.TrimRight(e.Tensor.Name, "01"), row.end) {
+				out = append(out, Advice{row.about, row.text, true})
+				break
+			}
+		}
+	}
+	return out
 }
 
 // advice depends on which schemes a plan uses.
@@ -26,10 +73,10 @@ func advice(p *plan.Plan) []Advice {
 		blocks = blocks || block
 		coarse = coarse || e.Scheme.Bits() == 4 && !block
 	}
-	out := []Advice{}
+	out := fitting(p)
 	add := func(when bool, about, text string) {
 		if when {
-			out = append(out, Advice{about, text})
+			out = append(out, Advice{about, text, false})
 		}
 	}
 	add(four || blocks, "ios18", "4-bit linear weights, and blocks of any width, need iOS 18 or macOS 15: convert with minimum_deployment_target=ct.target.iOS18. With the default target the converter leaves the weights dense and says nothing.")

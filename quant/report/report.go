@@ -9,28 +9,42 @@ import (
 	"fmt"
 	"math"
 	"path"
+	"strings"
 
 	"nibble/quant/container"
+	"nibble/quant/fault"
 	"nibble/quant/kernel"
 	"nibble/quant/plan"
 	"nibble/quant/scheme"
+	"nibble/quant/tensor"
 )
 
 // Report is report.json.
 type Report struct {
-	Nibble  string          `json:"nibble"` // version
-	Inputs  []File          `json:"inputs"`
-	Output  File            `json:"output"`
-	Files   []File          `json:"files"` // of a sharded output, which is a folder; else empty
-	Recipe  json.RawMessage `json:"recipe"`
-	Tensors []Tensor        `json:"tensors"`
-	Totals  Totals          `json:"totals"`
-	Notes   []string        `json:"notes"` // what else the input held
-	Options plan.Asked      `json:"options"`
-	Advice  []Advice        `json:"advice"`
-	Problem string          `json:"problem"` // why it cannot be converted as it is planned; mostly ""
+	Nibble      string          `json:"nibble"` // version
+	Inputs      []File          `json:"inputs"`
+	Output      File            `json:"output"`
+	Files       []File          `json:"files"` // of a sharded output, which is a folder; else empty
+	Recipe      json.RawMessage `json:"recipe"`
+	Tensors     []Tensor        `json:"tensors"`
+	Totals      Totals          `json:"totals"`
+	Notes       []string        `json:"notes"` // what else the input held
+	Options     plan.Asked      `json:"options"`
+	Advice      []Advice        `json:"advice"`
+	Problem     string          `json:"problem"` // why it cannot be converted as it is planned; mostly ""
+	ProblemCode string          `json:"problem_code"`
+	Warnings    []Warning       `json:"warnings"`
+	Parts       []tensor.Part   `json:"parts"` // of a file that holds several models; else empty
 
 	sums kernel.Errors
+}
+
+// Warning is what a user should look at. About names the sentence for translations; Names are the tensors or files
+// that it speaks of.
+type Warning struct {
+	About string   `json:"about"`
+	Text  string   `json:"text"`
+	Names []string `json:"names"`
 }
 
 // File is an input or the output; SHA256 is null unless asked for.
@@ -44,18 +58,19 @@ type File struct {
 // Tensor is one row. The errors are null for what is kept and before converting;
 // sqnr_db is null where there is no error at all.
 type Tensor struct {
-	Name       string  `json:"name"`
-	Shape      []int64 `json:"shape"`
-	DType      string  `json:"dtype"`
-	Module     string  `json:"module"`
-	ModuleType string  `json:"module_type"`
-	TypeSource string  `json:"module_type_source"`
-	Verdict    string  `json:"verdict"` // "quantize" or "keep"
-	Rule       string  `json:"rule"`
-	Reason     string  `json:"reason"`
-	Scheme     *Scheme `json:"scheme"` // null when kept
-	BytesIn    int64   `json:"bytes_in"`
-	BytesOut   int64   `json:"bytes_out"`
+	Name       string    `json:"name"`
+	Shape      []int64   `json:"shape"`
+	DType      string    `json:"dtype"`
+	Module     string    `json:"module"`
+	ModuleType string    `json:"module_type"`
+	TypeSource string    `json:"module_type_source"`
+	Verdict    string    `json:"verdict"` // "quantize" or "keep"
+	Rule       string    `json:"rule"`
+	Reason     string    `json:"reason"`
+	Code       plan.Code `json:"reason_code"`
+	Scheme     *Scheme   `json:"scheme"` // null when kept
+	BytesIn    int64     `json:"bytes_in"`
+	BytesOut   int64     `json:"bytes_out"`
 	Figures
 	Parameters int64             `json:"parameters"`         // #params of coremltools' report
 	Beyond     string            `json:"beyond_coremltools"` // why coremltools would have kept it; mostly ""
@@ -88,24 +103,29 @@ type Totals struct {
 	Parameters int64 `json:"parameters"`
 	BytesIn    int64 `json:"bytes_in"`
 	BytesOut   int64 `json:"bytes_out"`
+	Weights    int64 `json:"bytes_weights"`  // of the tensors in the input, each view once
+	LeftOut    int64 `json:"bytes_left_out"` // of what else the input holds: optimizers, other parts
 	Figures
 }
 
 // Build makes the rows from a plan and its layout, without errors.
 func Build(p *plan.Plan, l *container.Layout) *Report {
-	r := &Report{Recipe: json.RawMessage(p.Recipe.Source), Notes: p.State.Notes, Tensors: make([]Tensor, len(p.Entries)), Options: p.Options.Asked(), Advice: advice(p), Files: []File{}}
+	r := &Report{Recipe: json.RawMessage(p.Recipe.Source), Notes: p.State.Notes, Tensors: make([]Tensor, len(p.Entries)), Options: p.Options.Asked(), Advice: advice(p), Files: []File{},
+		Warnings: []Warning{}, Parts: append([]tensor.Part{}, p.State.Parts...)}
 	if r.Notes == nil {
 		r.Notes = []string{}
 	}
 	if p.Conflict != nil {
-		r.Problem = p.Conflict.Error()
+		r.Problem, r.ProblemCode = p.Conflict.Error(), fault.CodeOf(p.Conflict)
 	}
+	r.Totals.LeftOut = p.State.LeftOut
+	views := map[string]bool{}
 	r.Output.Bytes, r.Output.Format = l.Bytes, l.Name
 	for i, e := range p.Entries {
 		t := Tensor{
 			Name: e.Tensor.Name, Shape: e.Tensor.Shape, DType: e.Tensor.DType.String(),
 			Module: e.Module, ModuleType: e.Type, TypeSource: e.TypeSource,
-			Verdict: "keep", Rule: e.Rule, Reason: e.Reason,
+			Verdict: "keep", Rule: e.Rule, Reason: e.Reason, Code: e.Code,
 			BytesIn: e.Tensor.Bytes(), BytesOut: l.EntryOut[i],
 			Parameters: e.Tensor.Elements(), Beyond: e.Beyond,
 		}
@@ -118,6 +138,10 @@ func Build(p *plan.Plan, l *container.Layout) *Report {
 		r.Totals.Tensors++
 		r.Totals.Parameters += e.Tensor.Elements()
 		r.Totals.BytesIn += t.BytesIn
+		if view := e.Tensor.View(); e.Tensor.Storage.File == nil || !views[view] {
+			views[view] = true
+			r.Totals.Weights += t.BytesIn
+		}
 		r.Totals.BytesOut += t.BytesOut
 	}
 	return r
@@ -152,6 +176,49 @@ func (r *Report) Sum() {
 	if r.sums.Count > 0 {
 		r.Totals.Figures = FiguresOf(r.sums)
 	}
+	r.warnOfNoise()
+}
+
+// Poor is the SQNR below which a layer is warned about, in dB: two bits.
+const Poor = 12
+
+// warnOfNoise names the layers that lost most.
+func (r *Report) warnOfNoise() {
+	w := Warning{About: "noise", Names: []string{}}
+	worst := math.Inf(1)
+	for i := range r.Tensors {
+		if db := r.Tensors[i].SQNR; db != nil && *db < Poor {
+			w.Names = append(w.Names, r.Tensors[i].Name)
+			worst = min(worst, *db)
+		}
+	}
+	if len(w.Names) > 0 {
+		w.Text = fmt.Sprintf("%s below %d dB (the weakest has %.1f): %s. Give them smaller blocks, or 8 bits, or keep them.",
+			layers(len(w.Names)), Poor, worst, firstOf(w.Names))
+		r.Warnings = append(r.Warnings, w)
+	}
+}
+
+// WarnOfShards names the files of a model that are not there.
+func (r *Report) WarnOfShards(missing []string) {
+	if len(missing) > 0 {
+		r.Warnings = append(r.Warnings, Warning{"shards", "this is one file of a model of several; missing are " + firstOf(missing), missing})
+	}
+}
+
+func layers(n int) string {
+	if n == 1 {
+		return "1 layer is"
+	}
+	return fmt.Sprintf("%d layers are", n)
+}
+
+// firstOf lists a few names.
+func firstOf(names []string) string {
+	if len(names) > 5 {
+		return strings.Join(names[:5], ", ") + fmt.Sprintf(" and %d more", len(names)-5)
+	}
+	return strings.Join(names, ", ")
 }
 
 // FiguresOf turns sums into figures. A weight of zeros has cosine 1 and no SQNR.

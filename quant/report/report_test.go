@@ -10,6 +10,7 @@ import (
 	"nibble/quant/kernel"
 	"nibble/quant/plan"
 	"nibble/quant/scheme"
+	"nibble/quant/tensor"
 )
 
 // sample is a report with names that mean harm.
@@ -25,7 +26,7 @@ func sample() *Report {
 				Scheme: &Scheme{WeightDType: "uint4", Granularity: "per_block", Mode: "affine", BlockSize: []int64{1, 2}}},
 			{Name: "a</td><b>", Shape: []int64{3}, DType: "F16", Verdict: "keep", Reason: `bias & "more"`, Parameters: 3},
 		},
-		Advice: []Advice{{"ios18", "needs <iOS 18>"}},
+		Advice: []Advice{{"ios18", "needs <iOS 18>", false}},
 	}
 	r.Totals.Tensors, r.Totals.Quantized, r.Totals.Parameters = 2, 1, 7
 	r.Fill(0, kernel.Errors{Count: 4, Signal: 1, Noise: 0.0025, Approximated: 1, Max: 0.05}, h)
@@ -104,18 +105,20 @@ func TestForms(t *testing.T) {
 }
 
 func TestAdvice(t *testing.T) {
+	weight := &tensor.Tensor{Name: "a.weight", DType: tensor.F32, Shape: []int64{8, 8}}
 	entry := func(d scheme.WeightDType, g scheme.Granularity) plan.Entry {
-		return plan.Entry{Quantize: true, Scheme: scheme.Scheme{WeightDType: d, Granularity: g}}
+		return plan.Entry{Tensor: weight, Quantize: true, Scheme: scheme.Scheme{WeightDType: d, Granularity: g}}
 	}
 	for _, c := range []struct {
 		entries []plan.Entry
 		want    string
 	}{
 		{nil, ""},
-		{[]plan.Entry{{}, entry("int8", "per_channel")}, "ios16"},
+		{[]plan.Entry{{Tensor: weight, Code: plan.IsEmbed}, entry("int8", "per_channel")}, "ios16"},
 		{[]plan.Entry{entry("uint8", "per_block")}, "ios18 gpu"},
 		{[]plan.Entry{entry("int4", "per_block")}, "ios18 gpu"},
 		{[]plan.Entry{entry("int4", "per_tensor")}, "ios18 coarse"},
+		{[]plan.Entry{{Tensor: weight, Code: plan.IsEmbed}, {Tensor: weight, Code: plan.IsEmbed}, entry("int8", "per_channel")}, "mostly_embedding ios16"},
 		{[]plan.Entry{entry("uint4", "per_block"), entry("int4", "per_channel"), entry("int8", "per_tensor")}, "ios18 gpu coarse"},
 	} {
 		var got []string

@@ -36,6 +36,7 @@ type Tensor struct {
 	Strides []int64 // elements, one per axis, not negative
 	Storage Storage
 	Offset  int64 // bytes from Storage.Start to the first element
+	Frozen  bool  // a parameter that takes no gradients, where the file tells
 }
 
 // Elements is the number of values. Readers checked that it does not overflow.
@@ -139,8 +140,29 @@ type StateDict struct {
 	Notes []string
 	// Classes says which class a module has, where the file tells: module -> class.
 	Classes map[string]string
+	// Absent are names that the file leaves out because they are another tensor's (tied).
+	Absent []Alias
+	// Parts are the models that the file holds, of which Tensors are some.
+	Parts []Part
+	// LeftOut is how many bytes of values the file holds beside the tensors: of optimizers, of other parts.
+	LeftOut int64
 	// Versions is torch's _metadata: module name -> version, in file order.
 	Versions []ModuleVersion
+}
+
+// Alias is a second name of a tensor.
+type Alias struct{ Name, Of string }
+
+// Average begins the names of EMA weights in a state dict that holds the live ones, too (LDM, Stable Diffusion).
+const Average = "model_ema."
+
+// Part is one of several models in a file, by the dotted path of its dict.
+type Part struct {
+	Name    string `json:"name"`
+	Tensors int    `json:"tensors"`
+	Bytes   int64  `json:"bytes"`
+	EMA     bool   `json:"ema"`    // weights averaged over the training
+	Chosen  bool   `json:"chosen"` // its tensors are those of the state dict
 }
 
 // ModuleVersion is one entry of a torch state dict's _metadata.

@@ -30,6 +30,10 @@ type inspection struct {
 	Format  string       `json:"format"`
 	Tensors []tensorLine `json:"tensors"`
 	Notes   []string     `json:"notes"`
+
+	Parts     []tensor.Part         `json:"parts"`     // of a file that holds several models; else empty
+	Quantized *checkpoint.Quantized `json:"quantized"` // by what it is quantized already; null when it is not
+	Missing   []string              `json:"missing"`   // shards that are not there
 }
 
 type tensorLine struct {
@@ -45,7 +49,7 @@ func (c *call) checkpoint() (*checkpoint.Checkpoint, error) {
 	if err != nil {
 		return nil, err
 	}
-	m, err := quant.Inspect(files)
+	m, err := quant.Inspect(files, c.parts...)
 	if err != nil {
 		return nil, err
 	}
@@ -64,7 +68,8 @@ func inspect(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
-	out := inspection{Name: m.Name, Bytes: m.Bytes(), Format: m.Format, Tensors: []tensorLine{}, Notes: append([]string{}, m.State.Notes...)}
+	out := inspection{Name: m.Name, Bytes: m.Bytes(), Format: m.Format, Tensors: []tensorLine{}, Notes: append([]string{}, m.State.Notes...),
+		Parts: append([]tensor.Part{}, m.State.Parts...), Quantized: m.Quantized, Missing: append([]string{}, m.Missing...)}
 	for i := range m.State.Tensors {
 		t := &m.State.Tensors[i]
 		out.Tensors = append(out.Tensors, tensorLine{t.Name, t.DType.String(), t.Shape, t.Bytes()})
@@ -239,7 +244,11 @@ func verifyCommand(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
-	from, err := quant.Inspect(source)
+	parts := c.parts
+	if len(parts) == 0 {
+		parts = quant.PartsOf(made)
+	}
+	from, err := quant.Inspect(source, parts...)
 	if err != nil {
 		return err
 	}

@@ -1,13 +1,13 @@
 // Command nibble is the core on the command line:
 //
-//	nibble inspect PATH...  [--json]
+//	nibble inspect PATH...  [--part NAME]... [--json]
 //	nibble plan    PATH...  [--config FILE] [--to CONTAINER] [--json] [--export FILE]
 //	nibble convert PATH...  [--config FILE] [--to CONTAINER] -o OUT [--report FILE] [--hash] [--force]
 //	nibble verify  OUT --against PATH... [--json]
 //	nibble python  OUT
 //
-// plan and convert also take --module-type, --include-embeddings, --coremltools-skips
-// and --keep-unfit; a report is JSON, CSV or HTML by the ending of its name.
+// plan and convert also take --part, --module-type, --include-embeddings, --coremltools-skips, --keep-unfit
+// and --allow-none; a report is JSON, CSV or HTML by the ending of its name.
 //
 // Results go to standard output, progress and errors to standard error. An error is
 // one line: what, where, what to do. The exit status is 0 only when the file is
@@ -45,7 +45,7 @@ func roomFor(tensors int) { debug.SetMemoryLimit(memory + int64(tensors)*quant.M
 
 const usage = `nibble turns a model checkpoint into a 4-bit one.
 
-  nibble inspect PATH...  [--json]
+  nibble inspect PATH...  [--part NAME]... [--json]
   nibble plan    PATH...  [--config FILE] [--to CONTAINER] [OPTIONS] [--json] [--export FILE]
   nibble convert PATH...  [--config FILE] [--to CONTAINER] [OPTIONS] -o OUT [--report FILE]... [--hash] [--force]
   nibble verify  OUT --against PATH... [--json]
@@ -68,6 +68,9 @@ OPTIONS
 --coremltools-skips           keep each layer that coremltools would skip: blocks that are not smaller than the
                               input channels, ConvTranspose layers that it tests on the wrong axis
 --keep-unfit                  keep tensors that hold NaN or infinity instead of stopping at the first
+--allow-none                  convert, too, where nothing would be quantized
+--part NAME                   of a file that holds several models (EMA weights beside live ones, parts of a
+                              pipeline), the one to take; may be given several times. inspect lists them
 `
 
 // errUsage is a wrong call.
@@ -127,7 +130,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	if errors.Is(err, context.Canceled) {
 		err = errors.New("it was stopped, and left nothing behind")
 	}
-	fmt.Fprintf(stderr, "nibble: %s\n", visible(err.Error()))
+	fmt.Fprintf(stderr, "nibble: %s\n", visible(err.Error()+optionFor(err)))
 	return 1
 }
 
@@ -184,6 +187,7 @@ type call struct {
 	stdout, stderr io.Writer
 	paths          []string
 	against        []string
+	parts          []string
 	config         string
 	to, highNibble string
 	plan           plan.Options
@@ -202,6 +206,9 @@ type call struct {
 func (c *call) parse(command string, args []string) error {
 	f := flag.NewFlagSet(command, flag.ContinueOnError)
 	f.SetOutput(io.Discard)
+	if command != "python" {
+		f.Func("part", "", func(name string) error { c.parts = append(c.parts, name); return nil })
+	}
 	if command != "convert" && command != "python" {
 		f.BoolVar(&c.json, "json", false, "")
 	}
@@ -217,6 +224,7 @@ func (c *call) parse(command string, args []string) error {
 		f.BoolVar(&c.plan.Embeddings, "include-embeddings", false, "")
 		f.BoolVar(&c.plan.CoremltoolsSkips, "coremltools-skips", false, "")
 		f.BoolVar(&c.plan.KeepUnfit, "keep-unfit", false, "")
+		f.BoolVar(&c.plan.AllowNone, "allow-none", false, "")
 	}
 	if command == "plan" {
 		f.StringVar(&c.export, "export", "", "")

@@ -13,6 +13,7 @@ import (
 
 	"nibble/quant/plan"
 	"nibble/quant/report"
+	"nibble/quant/tensor"
 	"nibble/quant/verify"
 )
 
@@ -90,6 +91,13 @@ func (c *call) notes(notes []string) {
 
 func (c *call) printInspection(x inspection) {
 	fmt.Fprintf(c.stdout, "%s: %s, %d tensors, %s\n", visible(x.Name), x.Format, len(x.Tensors), report.Size(x.Bytes))
+	if x.Quantized != nil {
+		fmt.Fprintf(c.stdout, "quantized already: %s, %d weights\n", visible(x.Quantized.By), x.Quantized.Weights)
+	}
+	c.printParts(x.Parts)
+	if len(x.Missing) > 0 {
+		fmt.Fprintf(c.stdout, "warning: this is one file of a model of several; missing are %s\n", visible(strings.Join(x.Missing[:min(len(x.Missing), 20)], ", ")))
+	}
 	c.table(func(w *tabwriter.Writer) {
 		for _, t := range x.Tensors {
 			fmt.Fprintf(w, "  %s\t%s\t%s\t%s\n", printable(t.Name), t.DType, shape(t.Shape), report.Size(t.Bytes))
@@ -98,9 +106,55 @@ func (c *call) printInspection(x inspection) {
 	c.notes(x.Notes)
 }
 
-func (c *call) printPlan(r *report.Report) {
+// printParts lists the models of a file that holds several.
+func (c *call) printParts(parts []tensor.Part) {
+	if len(parts) == 0 {
+		return
+	}
+	fmt.Fprintln(c.stdout, "the file holds several models; --part NAME takes another, or more than one:")
+	c.table(func(w *tabwriter.Writer) {
+		for _, p := range parts {
+			taken, ema := "", ""
+			if p.Chosen {
+				taken = "taken"
+			}
+			if p.EMA {
+				ema = "EMA weights"
+			}
+			fmt.Fprintf(w, "  %s\t%d tensors\t%s\t%s\t%s\n", printable(p.Name), p.Tensors, report.Size(p.Bytes), ema, taken)
+		}
+	})
+}
+
+// sums is what goes in and what comes out: the weights alone, and beside them what is left out.
+func sums(r *report.Report) string {
 	in := r.Source()
-	fmt.Fprintf(c.stdout, "%s: %s, %s -> %s, %s\n", visible(in.Name), in.Format, report.Size(in.Bytes), r.Output.Format, report.Size(r.Output.Bytes))
+	text := fmt.Sprintf("%s, %s of weights", in.Format, report.Size(r.Totals.Weights))
+	if r.Totals.LeftOut > 0 {
+		text += fmt.Sprintf(" (and %s of other parts, optimizers and the like, which are left out)", report.Size(r.Totals.LeftOut))
+	}
+	text += fmt.Sprintf(" -> %s, %s", r.Output.Format, report.Size(r.Output.Bytes))
+	if times := float64(r.Totals.Weights) / float64(max(r.Output.Bytes, 1)); times > 1 {
+		text += fmt.Sprintf(", %.1f times smaller", times)
+	}
+	return text
+}
+
+// advise prints warnings, and advice on what would quantize more, with the command's options.
+func (c *call) advise(r *report.Report) {
+	for _, w := range r.Warnings {
+		fmt.Fprintf(c.stdout, "warning: %s\n", visible(w.Text))
+	}
+	for _, a := range r.Advice {
+		if a.Fits {
+			fmt.Fprintf(c.stdout, "advice: %s%s\n", strings.ReplaceAll(visible(a.Text), `\n`, "\n"), option(a.About))
+		}
+	}
+}
+
+func (c *call) printPlan(r *report.Report) {
+	fmt.Fprintf(c.stdout, "%s: %s\n", visible(r.Source().Name), sums(r))
+	c.printParts(r.Parts)
 	c.table(func(w *tabwriter.Writer) {
 		for _, t := range r.Tensors {
 			verdict, why := t.Verdict, t.Reason
@@ -117,6 +171,7 @@ func (c *call) printPlan(r *report.Report) {
 		}
 	})
 	c.notes(r.Notes)
+	c.advise(r)
 	fmt.Fprintf(c.stdout, "%d of %d tensors are quantized\n", r.Totals.Quantized, r.Totals.Tensors)
 }
 
@@ -129,15 +184,17 @@ func schemeText(s *report.Scheme) string {
 }
 
 func (c *call) printSummary(r *report.Report) {
-	fmt.Fprintf(c.stdout, "%s: %s, %s -> %s", visible(r.Output.Name), r.Output.Format, report.Size(r.Source().Bytes), report.Size(r.Output.Bytes))
+	fmt.Fprintf(c.stdout, "%s: %s", visible(r.Output.Name), sums(r))
 	fmt.Fprintf(c.stdout, ", %d of %d tensors quantized", r.Totals.Quantized, r.Totals.Tensors)
 	if r.Totals.SQNR != nil {
 		fmt.Fprintf(c.stdout, ", SQNR %.2f dB", *r.Totals.SQNR)
 	}
 	fmt.Fprintln(c.stdout)
+	c.printParts(r.Parts)
 	c.notes(r.Notes)
+	c.advise(r)
 	for _, t := range r.Tensors {
-		if r.Options.KeepUnfit && t.Verdict == "keep" && strings.HasPrefix(t.Reason, plan.Unfit) {
+		if r.Options.KeepUnfit && t.Code == plan.IsUnfit {
 			fmt.Fprintf(c.stdout, "note: %s is kept: %s\n", printable(t.Name), visible(t.Reason))
 		}
 	}

@@ -30,7 +30,7 @@ func TestPermissions(t *testing.T) {
 			t.Errorf("%s: %v, %v, want %v", path, info.Mode().Perm(), err, want)
 		}
 	}
-	call("convert", in, "-o", out, "--report", report)
+	call("convert", "--allow-none", in, "-o", out, "--report", report)
 	call("convert", shards, "-o", folder)
 	mode(out, 0o640)
 	mode(report, 0o640)
@@ -41,7 +41,7 @@ func TestPermissions(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	call("convert", in, "-o", out, "--report", report, "--force")
+	call("convert", "--allow-none", in, "-o", out, "--report", report, "--force")
 	mode(out, 0o604)
 	mode(report, 0o604)
 	if err := os.Chmod(folder, 0o700); err != nil {

@@ -2,6 +2,7 @@ package torch
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/nlpodyssey/gopickle/types"
 
@@ -23,7 +24,10 @@ type value struct {
 
 // unreadable is a tensor that is recognised and cannot be carried. A file may hold one
 // where no weight is meant; as a weight it is refused.
-type unreadable struct{ what, do string }
+type unreadable struct {
+	what, do string
+	code     string // of the error that it is as a weight; mostly ""
+}
 
 // function is an allowed Python callable.
 type function func(args []any) (any, error)
@@ -51,17 +55,33 @@ var foreignTypes = []struct {
 var otherTensors = map[string][2]string{
 	"torch._utils._rebuild_sparse_tensor":                   {"a sparse tensor", "save it after .to_dense()"},
 	"torch._utils._rebuild_sparse_csr_tensor":               {"a sparse tensor", "save it after .to_dense()"},
-	"torch._utils._rebuild_qtensor":                         {"a quantized tensor", "take the checkpoint from before it was quantized, or save it after .dequantize()"},
 	"torch._utils._rebuild_nested_tensor":                   {"a nested tensor", "save its parts one by one"},
 	"torch._utils._rebuild_meta_tensor_no_storage":          {"a tensor on the meta device, which has no values", "load the real weights before saving"},
 	"torch.nn.parameter.UninitializedParameter":             {"a parameter that has no values yet (lazy)", "run the model once before saving it"},
 	"torch.nn.parameter.UninitializedBuffer":                {"a buffer that has no values yet (lazy)", "run the model once before saving it"},
-	"torch._utils._rebuild_wrapper_subclass":                {"a tensor of a class of its own", "save plain tensors"},
 	"torch._utils._rebuild_xla_tensor":                      {"a tensor of a device that stores it as NumPy data", "save it after .cpu()"},
 	"torch._utils._rebuild_device_tensor_from_numpy":        {"a tensor of a device that stores it as NumPy data", "save it after .cpu()"},
 	"torch._utils._rebuild_device_tensor_from_cpu_tensor":   {"a tensor of a device of its own", "save it after .cpu()"},
 	"torch.distributed.tensor._api.DTensor":                 {"one rank's part of a distributed tensor", "save the full state dict"},
 	"torch.distributed._shard.sharded_tensor.ShardedTensor": {"one rank's part of a distributed tensor", "save the full state dict"},
+}
+
+// already is the code of a weight that is quantized already.
+const already = "already_quantized"
+
+func quantizedTensor([]any) (any, error) {
+	return &unreadable{"a quantized tensor", "take the checkpoint from before it was quantized, or save it after .dequantize()", already}, nil
+}
+
+// wrapperSubclass is (class, dtype, size, ...): a tensor whose values its class makes of others.
+func wrapperSubclass(args []any) (any, error) {
+	if len(args) > 0 {
+		if c, ok := args[0].(*class); ok && strings.HasPrefix(c.module, "torchao.") {
+			what := strings.ToValidUTF8(fmt.Sprintf("a tensor quantized by torchao (%.80s)", c.name), "?")
+			return &unreadable{what, "take the checkpoint from before it was quantized", already}, nil
+		}
+	}
+	return &unreadable{what: "a tensor of a class of its own", do: "save plain tensors"}, nil
 }
 
 // find is the allow-list: what a pickle may call. gopickle itself resolves the harmless
@@ -92,6 +112,10 @@ func (r *reader) find(module, name string) (any, error) {
 		return function(r.rebuildParameterWithState), nil
 	case "torch._tensor._rebuild_from_type_v2", "torch._tensor._rebuild_from_type", "torch.tensor._rebuild_from_type":
 		return function(r.rebuildFromType), nil
+	case "torch._utils._rebuild_qtensor":
+		return function(quantizedTensor), nil
+	case "torch._utils._rebuild_wrapper_subclass":
+		return function(wrapperSubclass), nil
 	case "torch.nn.parameter.Parameter":
 		return parameterClass{}, nil
 	case "torch.Size":
@@ -115,7 +139,7 @@ func (r *reader) find(module, name string) (any, error) {
 		return function(device), nil
 	}
 	if other, ok := otherTensors[full]; ok {
-		return function(func([]any) (any, error) { return &unreadable{other[0], other[1]}, nil }), nil
+		return function(func([]any) (any, error) { return &unreadable{what: other[0], do: other[1]}, nil }), nil
 	}
 	if module == "torch" {
 		if c := typeNamed(name); c != nil {

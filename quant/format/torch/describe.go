@@ -19,6 +19,9 @@ func (l *leftovers) add(path string, it pair) {
 		l.more++
 		return
 	}
+	if path != "" {
+		path += "."
+	}
 	l.notes = append(l.notes, fmt.Sprintf("%s%s (%s) is not part of the state dict and is left out", path, short(it.key), describe(it.value)))
 }
 

@@ -107,7 +107,7 @@ func (a *archive) inner(name string) (*tensor.StateDict, error) {
 	if err := in.records(); err != nil {
 		return nil, err
 	}
-	return readSaved(in)
+	return readSaved(in, nil)
 }
 
 // scalarTypes are the numbers that torch.export gives dtypes (ScalarType in

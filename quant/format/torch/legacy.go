@@ -34,7 +34,7 @@ func MatchLegacy(head []byte, size int64) bool {
 }
 
 // ReadLegacy reads the file's pickles and places its storages; it reads no values.
-func ReadLegacy(f *tensor.File) (*tensor.StateDict, error) {
+func ReadLegacy(f *tensor.File, want []string) (*tensor.StateDict, error) {
 	r := newReader(f)
 	_, at, err := r.pickleAt(0, f.Size)
 	if err != nil {
@@ -72,7 +72,7 @@ func ReadLegacy(f *tensor.File) (*tensor.StateDict, error) {
 	if err != nil {
 		return nil, err
 	}
-	state, err := r.stateDict(root)
+	state, err := r.stateDict(root, want)
 	if err == nil && end < f.Size {
 		state.Notes = append(state.Notes, fmt.Sprintf("%d bytes follow the last storage and are left out", f.Size-end))
 	}

@@ -156,7 +156,7 @@ type moduleWalk struct {
 }
 
 // layer is what one module has: its own parameters and persistent buffers, and its
-// children, each in order, and the class of torch's own that it is, or "".
+// children, each in order, and its class, "" where that is to be inferred.
 type layer struct {
 	own, children []pair
 	class         string
@@ -167,7 +167,7 @@ func newModuleWalk(file string) *moduleWalk {
 }
 
 // moduleState is nn.Module.state_dict: own parameters, then persistent buffers, then the
-// children, in order; and the class of each module that is torch's own.
+// children, in order; and the class of each module.
 func (r *reader) moduleState(root *record) ([]pair, map[string]string, error) {
 	w := newModuleWalk(r.file.Name)
 	w.sort = w.layerOf
@@ -227,15 +227,12 @@ func (w *moduleWalk) layerOf(o *record, path string) (*layer, error) {
 	}
 	attributes, _ := entries(o.state)
 	l, kinds := &layer{}, map[string]any{}
-	// A subclass of MultiheadAttention's own that is a Linear in all but name.
-	if torchs := strings.HasPrefix(o.class.module, "torch.nn.modules."); torchs && o.class.name != "NonDynamicallyQuantizableLinear" {
-		l.class = o.class.name
-	}
 	for _, a := range attributes {
 		if name, ok := a.key.(string); ok {
 			kinds[name] = a.value
 		}
 	}
+	l.class = classOf(o, kinds)
 	passing := map[string]bool{} // buffers that torch does not save
 	left, ok := names(kinds["_non_persistent_buffers_set"])
 	if !ok {

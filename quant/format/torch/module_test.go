@@ -30,7 +30,7 @@ func module(class string, memo byte, parameters string, children ...string) stri
 func get(memo byte) string { return "h" + string(memo) }
 
 func read(pickle string) error {
-	_, _, err := torch.Read(testkit.File("x", testkit.Zip("archive/data.pkl", "\x80\x02"+pickle+".", "archive/data/0", strings.Repeat("\x00", 16), "archive/version", "3\n")))
+	_, _, err := torch.Read(testkit.File("x", testkit.Zip("archive/data.pkl", "\x80\x02"+pickle+".", "archive/data/0", strings.Repeat("\x00", 16), "archive/version", "3\n")), nil)
 	return err
 }
 

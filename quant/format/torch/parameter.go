@@ -44,6 +44,11 @@ func parameter(data, requiresGrad any) (any, error) {
 	if !isTensor(data) {
 		return nil, fmt.Errorf("a parameter of %s", describe(data))
 	}
+	if v, plain := data.(*value); plain && requiresGrad == false {
+		frozen := *v
+		frozen.Frozen = true
+		data = &frozen
+	}
 	return data, takesGradients(requiresGrad, data)
 }
 
@@ -68,7 +73,7 @@ func (tensorClass) Call(args ...any) (any, error) {
 			return nil, fmt.Errorf("a tensor of %s", describe(a))
 		}
 	}
-	return &unreadable{"a tensor in the way of 2016", "load it in PyTorch and save it again"}, nil
+	return &unreadable{what: "a tensor in the way of 2016", do: "load it in PyTorch and save it again"}, nil
 }
 func (c tensorClass) PyNew(...any) (any, error) { return c.Call() }
 

@@ -7,21 +7,23 @@ import (
 	"nibble/quant/tensor"
 )
 
-// What a zip turns out to be.
+// What a zip or a tar turns out to be.
 const (
 	Saved    = "PyTorch zip"  // torch.save
 	Scripted = "TorchScript"  // torch.jit.save
 	Exported = "torch.export" // torch.export.save
+	Tar      = "PyTorch 0.1 tar"
+	Nemo     = "NeMo" // a tar with a checkpoint in it
 )
 
 // Read opens a zip that PyTorch wrote and returns its state dict and what kind of zip it
 // is. It reads the directory, the pickles and the small headers of the storages, no values.
-func Read(f *tensor.File) (*tensor.StateDict, string, error) {
+func Read(f *tensor.File, want []string) (*tensor.StateDict, string, error) {
 	a, err := open(f)
 	if err != nil {
 		return nil, "", err
 	}
-	kind, read := Saved, readSaved
+	kind, read := Saved, func(a *archive) (*tensor.StateDict, error) { return readSaved(a, want) }
 	switch {
 	case len(a.programs()) > 0:
 		kind, read = Exported, readExported
@@ -40,7 +42,7 @@ func Read(f *tensor.File) (*tensor.StateDict, string, error) {
 }
 
 // readSaved reads what torch.save wrote.
-func readSaved(a *archive) (*tensor.StateDict, error) {
+func readSaved(a *archive, want []string) (*tensor.StateDict, error) {
 	r, root, err := a.pickle("data.pkl", "data/")
 	if err != nil {
 		return nil, err
@@ -48,7 +50,7 @@ func readSaved(a *archive) (*tensor.StateDict, error) {
 	if err := r.apart(); err != nil {
 		return nil, err
 	}
-	state, err := r.stateDict(root)
+	state, err := r.stateDict(root, want)
 	if err == nil && a.mismatch {
 		state.Notes = append(state.Notes, "the checksum of data.pkl is not that of its content; PyTorch does not check it either")
 	}

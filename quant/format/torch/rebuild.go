@@ -101,7 +101,7 @@ func (r *reader) rebuildV2(args []any) (any, error) {
 // rebuildTyped is a tensor of its storage's type.
 func (r *reader) rebuildTyped(args []any) (any, error) {
 	if inert(args[0]) {
-		return &unreadable{"a tensor inside another pickle", "save the state dict itself"}, nil
+		return &unreadable{what: "a tensor inside another pickle", do: "save the state dict itself"}, nil
 	}
 	s, ok := args[0].(*storage)
 	if !ok {
@@ -122,7 +122,7 @@ func (r *reader) rebuildV3(args []any) (any, error) {
 	s, ok := args[0].(*storage)
 	d, ok2 := args[6].(dtypeName)
 	if ok && !ok2 && inert(args[6]) {
-		return &unreadable{"a tensor of a type that this version of Nibble does not know (" + describe(args[6]) + ")", "save it as float32"}, nil
+		return &unreadable{what: "a tensor of a type that this version of Nibble does not know (" + describe(args[6]) + ")", do: "save it as float32"}, nil
 	}
 	if !ok || !ok2 {
 		return nil, fmt.Errorf("_rebuild_tensor_v3 without a storage or a dtype")
@@ -144,7 +144,7 @@ func (r *reader) rebuild(s *storage, d dtypeName, args []any, from int) (any, er
 		}
 		for _, f := range flags {
 			if on, isBool := f.value.(bool); f.key != "conj" && f.key != "neg" || !isBool || on {
-				return &unreadable{"stored with a pending operation (" + short(f.key) + ")", "save it after .resolve_conj().resolve_neg()"}, nil
+				return &unreadable{what: "stored with a pending operation (" + short(f.key) + ")", do: "save it after .resolve_conj().resolve_neg()"}, nil
 			}
 		}
 	}
@@ -186,9 +186,9 @@ func (r *reader) placed(s *storage, d dtypeName, args []any) (any, error) {
 	}
 	switch {
 	case s.meta:
-		return &unreadable{"a tensor on the meta device, which has no values", "load the real weights before saving"}, nil
+		return &unreadable{what: "a tensor on the meta device, which has no values", do: "load the real weights before saving"}, nil
 	case d.dtype == tensor.Invalid:
-		return &unreadable{"of type " + d.foreign + ", which Nibble does not carry", "save it as another type"}, nil
+		return &unreadable{what: "of type " + d.foreign + ", which Nibble does not carry", do: "save it as another type"}, nil
 	}
 	return r.view(s, d.dtype, int64(offset), shape, strides)
 }

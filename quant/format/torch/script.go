@@ -119,9 +119,12 @@ func (s *script) layerOf(o *record, path string) (*layer, error) {
 
 var mangle = regexp.MustCompile(`\.___torch_mangle_\d+`)
 
-// layerClass is the name of torch's own layer that a class was compiled from, or "".
+// layerClass is the name of torch's own layer (or Transformers' Conv1D) that a class was compiled from, or "".
 func layerClass(c *class) string {
 	module := mangle.ReplaceAllString(c.module, "")
+	if strings.HasPrefix(module, "__torch__.transformers.") && c.name == "Conv1D" {
+		return c.name
+	}
 	if !strings.HasPrefix(module, "__torch__.torch.nn.modules.") || c.name == "NonDynamicallyQuantizableLinear" {
 		return ""
 	}

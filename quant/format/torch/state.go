@@ -1,6 +1,7 @@
 package torch
 
 import (
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -9,10 +10,6 @@ import (
 	"nibble/quant/fault"
 	"nibble/quant/tensor"
 )
-
-// wrappers are the keys under which training scripts put the state dict, in the
-// order they are tried: Lightning, plain PyTorch, DeepSpeed, BasicSR and others.
-var wrappers = []string{"state_dict", "model_state_dict", "model", "module", "params_ema", "params", "network", "net", "weights"}
 
 // pair is one entry of a Python dict.
 type pair struct {
@@ -23,12 +20,60 @@ type pair struct {
 // maxNotes bounds what is said about entries that are left out.
 const maxNotes = 100
 
-// stateDict unwraps the usual wrappers and names the tensors.
-func (r *reader) stateDict(root any) (*tensor.StateDict, error) {
-	out := &tensor.StateDict{}
-	left, whole := &leftovers{}, false
+// stateDict finds the parts of a file and reads those that are wanted; without a wish, the one that the
+// usual wrappers lead to. Where the file holds several and none is meant more than others, it reads none.
+func (r *reader) stateDict(root any, want []string) (*tensor.StateDict, error) {
+	found, out, left := r.models(root), &tensor.StateDict{}, &leftovers{}
+	var chosen []model
+	var err error
+	if len(want) > 0 {
+		chosen, err = r.pick(found, want)
+		r.leave(root, chosen, left)
+	} else if usual := r.usual(root, left); isModule(usual.root) || r.holdsTensors(usual.root, 1) {
+		chosen = []model{itself(found, usual)}
+	} else if len(found) == 1 {
+		chosen, left = found, &leftovers{}
+		r.leave(root, chosen, left)
+	} else if len(found) == 0 {
+		err = r.nothing(usual.root)
+	}
+	if err != nil {
+		return nil, err
+	}
+	for _, m := range chosen {
+		prefix := ""
+		if len(chosen) > 1 && m.only == "" && m.path != "" { // an average's names begin with its own
+			prefix = m.path
+		}
+		if err := r.read(out, m, prefix, left); err != nil {
+			return nil, err
+		}
+	}
+	if len(chosen) > 0 && len(out.Tensors) == 0 {
+		return nil, fault.Not(r.file.Name, "the file holds no tensors by name").Hint("save the weights with torch.save(model.state_dict(), ...)")
+	}
+	if len(found) > 1 || len(chosen) == 0 {
+		out.Parts = r.partsOf(found, chosen)
+	}
+	out.Notes = left.all()
+	out.LeftOut = r.unused(out)
+	return out, r.partitioned(root, out)
+}
+
+// itself is a part as it was found, without what is another part's.
+func itself(found []model, m model) model {
+	for _, f := range found {
+		if f.root == m.root && f.only == "" {
+			return f
+		}
+	}
+	return m
+}
+
+// usual follows the wrappers; what stands beside them is left out.
+func (r *reader) usual(root any, left *leftovers) model {
+	m := model{root: root}
 	items, ok := entries(root)
-	path := ""
 	for depth := 0; ok && depth < maxWraps; depth++ {
 		key, inner := r.wrapped(items)
 		if inner == nil {
@@ -38,44 +83,109 @@ func (r *reader) stateDict(root any) (*tensor.StateDict, error) {
 		}
 		for _, it := range items {
 			if it.key != key {
-				left.add(path, it)
+				left.add(m.path, it)
 			}
 		}
-		path += short(key) + "."
-		root = inner
+		m = model{path: join(m.path, short(key)), root: inner, ema: m.ema || saysEMA(key)}
 		items, ok = entries(inner)
 	}
-	if isModule(root) {
-		var err error
-		if items, out.Classes, err = r.moduleState(root.(*record)); err != nil {
-			return nil, err
+	return m
+}
+
+// leave names what stands beside the parts that were asked for.
+func (r *reader) leave(root any, chosen []model, left *leftovers) {
+	items, _ := entries(root)
+	for _, it := range items {
+		key := short(it.key)
+		within := func(m model) bool { return m.path == "" || m.path == key || strings.HasPrefix(m.path, key+".") }
+		if !slices.ContainsFunc(chosen, within) {
+			left.add("", it)
 		}
-		ok, whole = true, true
-		left.notes = append(left.notes, moduleNote(root.(*record)))
 	}
-	if !ok {
-		return nil, fault.Not(r.file.Name, "the file holds %s, not a state dict", describe(root)).
-			Hint("save the weights with torch.save(model.state_dict(), ...)")
+}
+
+// read adds the tensors of a part, under their names behind a prefix.
+func (r *reader) read(out *tensor.StateDict, m model, prefix string, left *leftovers) error {
+	items, ok := entries(m.root)
+	whole := isModule(m.root)
+	if whole {
+		var classes map[string]string
+		var err error
+		if items, classes, err = r.moduleState(m.root.(*record)); err != nil {
+			return err
+		}
+		if out.Classes == nil {
+			out.Classes = map[string]string{}
+		}
+		for module, class := range classes {
+			out.Classes[joined(prefix, module)] = class
+		}
+		left.notes = append(left.notes, moduleNote(m.root.(*record)))
+	}
+	if !ok && !whole {
+		return r.nothing(m.root)
 	}
 	for _, it := range items {
+		name, isName := it.key.(string)
+		if isName && !m.has(name) {
+			continue
+		}
+		if isName && prefix != "" {
+			it.key = join(prefix, name)
+		}
 		t, err := r.named(it)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		if t == nil && whole {
-			return nil, r.untold(it)
+			return r.untold(it)
 		}
 		if t == nil {
-			left.add(path, it)
+			left.add(m.path, it)
 			continue
 		}
 		out.Tensors = append(out.Tensors, *t)
 	}
-	if len(out.Tensors) == 0 {
-		return nil, r.noTensors(items)
+	for _, v := range versions(m.root) {
+		v.Module = joined(prefix, v.Module)
+		out.Versions = append(out.Versions, v)
 	}
-	out.Notes, out.Versions = left.all(), versions(root)
-	return out, nil
+	return nil
+}
+
+// joined is join where either may be the root.
+func joined(prefix, module string) string {
+	if module == "" {
+		return prefix
+	}
+	return join(prefix, module)
+}
+
+// unused is how many bytes the file's storages hold that no tensor of the state dict lies in.
+func (r *reader) unused(out *tensor.StateDict) (n int64) {
+	used := map[tensor.Storage]bool{}
+	for i := range out.Tensors {
+		used[out.Tensors[i].Storage] = true
+	}
+	for _, s := range r.storages {
+		if s.whole == nil && s.placed && !used[s.Storage] {
+			n += s.size
+		}
+	}
+	return n
+}
+
+// partitioned refuses what DeepSpeed's ZeRO-3 leaves in place of weights: tensors without values, and their shapes
+// beside them.
+func (r *reader) partitioned(root any, out *tensor.StateDict) error {
+	items, _ := entries(root)
+	shapes := slices.ContainsFunc(items, func(it pair) bool { return it.key == "param_shapes" })
+	full := slices.ContainsFunc(out.Tensors, func(t tensor.Tensor) bool { return t.Elements() > 0 && t.DType.Weight() && len(t.Shape) > 1 })
+	if !shapes || full || len(out.Tensors) == 0 {
+		return nil
+	}
+	return fault.Not(r.file.Name, "this is one rank's part of a DeepSpeed ZeRO-3 checkpoint: its tensors are placeholders without values").Code("zero3").
+		Hint("in the checkpoint's folder run python zero_to_fp32.py . merged, and take what it writes")
 }
 
 // named is the tensor of an entry, nil when the entry is no tensor with a name.
@@ -95,7 +205,7 @@ func (r *reader) named(it pair) (*tensor.Tensor, error) {
 	}
 	switch v := v.(type) {
 	case *unreadable:
-		return nil, fault.Not(r.file.Name, "it is %s", v.what).In(strings.ToValidUTF8(name, "?")).Hint("%s", v.do)
+		return nil, fault.Not(r.file.Name, "it is %s", v.what).In(strings.ToValidUTF8(name, "?")).Code(v.code).Hint("%s", v.do)
 	case *value:
 		if !utf8.ValidString(name) {
 			return nil, fault.Bad(r.file.Name, "a tensor's name is not UTF-8 text: %q", name)
@@ -120,109 +230,25 @@ func (r *reader) untold(it pair) error {
 		Hint("save the weights with torch.save(model.state_dict(), ...)")
 }
 
-// noTensors says what a dict without tensors seems to be.
-func (r *reader) noTensors(items []pair) error {
-	var dicts []string
-	keys := map[any]bool{}
+// nothing says what a file without tensors by name holds.
+func (r *reader) nothing(root any) error {
+	items, ok := entries(root)
 	for _, it := range items {
-		if name, ok := it.key.(string); ok {
-			keys[name] = true
-			if len(dicts) < 8 && r.holdsTensors(it.value, maxWraps) {
-				dicts = append(dicts, short(name))
-			}
+		if _, err := r.named(it); err != nil {
+			return err
 		}
 	}
+	numbered := slices.ContainsFunc(items, func(it pair) bool { _, isName := it.key.(string); return !isName && isTensor(it.value) })
+	e := fault.Not(r.file.Name, "the file holds no tensors by name")
 	switch {
-	case keys["state"] && keys["param_groups"]:
+	case !ok:
+		e = fault.Not(r.file.Name, "the file holds %s, not a state dict", describe(root))
+	case isOptimizer(items):
 		return fault.Not(r.file.Name, "this is the state of an optimizer, not a model").Hint("drop the model's checkpoint, which lies beside it")
-	case len(dicts) > 1:
-		return fault.Not(r.file.Name, "the file holds several state dicts (%s)", strings.Join(dicts, ", ")).
-			Hint("save the one to be converted alone, with torch.save")
+	case numbered:
+		e = fault.Not(r.file.Name, "the file holds tensors under numbers, not under names")
 	}
-	return fault.Not(r.file.Name, "the file holds no tensors by name").
-		Hint("save the weights with torch.save(model.state_dict(), ...)")
-}
-
-// onlyDict finds the one dict of tensors in a dict that has none itself.
-func (r *reader) onlyDict(items []pair) (key string, dict any) {
-	for _, it := range items {
-		switch v := it.value.(type) {
-		case *value, *unreadable:
-			return "", nil
-		default:
-			name, isName := it.key.(string)
-			if !isName || !r.holdsTensors(v, 1) {
-				continue
-			}
-			if dict != nil {
-				return "", nil
-			}
-			key, dict = name, v
-		}
-	}
-	return key, dict
-}
-
-// wrapped finds the entry that holds the real state dict. In a state dict itself no
-// value is a dict with tensors in it, so the names cannot be mistaken.
-func (r *reader) wrapped(items []pair) (string, any) { return r.wrappedIn(items, maxWraps) }
-
-// maxWraps bounds wrappers in wrappers; a dict can hold itself.
-const maxWraps = 3
-
-func (r *reader) wrappedIn(items []pair, depth int) (string, any) {
-	if depth == 0 {
-		return "", nil
-	}
-	for _, w := range wrappers {
-		for _, it := range items {
-			if it.key == w {
-				if isModule(it.value) {
-					return w, it.value
-				}
-				if r.holdsTensors(it.value, depth-1) {
-					return w, it.value
-				}
-			}
-		}
-	}
-	return "", nil
-}
-
-// question is one that holdsTensors answered: a dict can stand in very many places.
-type question struct {
-	dict  any
-	depth int
-}
-
-// holdsTensors looks for tensors in a dict and in the wrappers in it.
-func (r *reader) holdsTensors(dict any, depth int) bool {
-	switch dict.(type) {
-	case *types.Dict, *ordered, *record:
-	default:
-		return false
-	}
-	q := question{dict, depth}
-	answer, asked := r.holds[q]
-	if !asked {
-		items, _ := entries(dict)
-		answer = r.lookForTensors(items, depth)
-		r.holds[q] = answer
-	}
-	return answer
-}
-
-func (r *reader) lookForTensors(items []pair, depth int) bool {
-	for _, it := range items {
-		switch it.value.(type) {
-		case *value, *unreadable:
-			if _, isName := it.key.(string); isName {
-				return true
-			}
-		}
-	}
-	_, inner := r.wrappedIn(items, depth)
-	return inner != nil
+	return e.Hint("save the weights with torch.save(model.state_dict(), ...)")
 }
 
 // entries lists a dict or OrderedDict in order; a key set twice keeps its first

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
+	"strings"
 
 	"nibble/quant/fault"
 	"nibble/quant/tensor"
@@ -37,29 +38,50 @@ type tarReader struct {
 	tensors map[string]any
 }
 
-// ReadTar reads the tar's pickles and places its storages; it reads no values.
-func ReadTar(f *tensor.File) (*tensor.StateDict, error) {
+// ReadTar reads the tar's pickles and places its storages; it reads no values. It says what kind of tar it is.
+func ReadTar(f *tensor.File, want []string) (state *tensor.StateDict, kind string, err error) {
 	r := &tarReader{newReader(f), map[string]tensor.Storage{}, map[string]any{}}
 	if err := r.findParts(); err != nil {
-		return nil, err
+		return nil, "", err
+	}
+	for name, part := range r.parts { // NeMo puts a checkpoint in a tar, beside its config
+		if name == nemoWeights || name == "./"+nemoWeights {
+			state, err = r.inner(name, part, want)
+			return state, Nemo, err
+		}
 	}
 	for _, name := range []string{"storages", "tensors", "pickle"} {
 		if r.parts[name].File == nil {
-			return nil, fault.Not(f.Name, "this is a tar archive without a PyTorch checkpoint in it (no %s)", name).Hint("unpack it and drop the checkpoint inside")
+			return nil, "", fault.Not(f.Name, "this is a tar archive without a PyTorch checkpoint in it (no %s)", name).Hint("unpack it and drop the checkpoint inside")
 		}
 	}
 	if err := r.readStorages(r.parts["storages"]); err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	if err := r.readTensors(r.parts["tensors"]); err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	r.persistent = r.load
 	root, _, err := r.pickleAt(r.parts["pickle"].Start, r.parts["pickle"].End)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
-	return r.stateDict(root)
+	state, err = r.stateDict(root, want)
+	return state, Tar, err
+}
+
+// nemoWeights is the checkpoint in a .nemo file (nemo/core/connectors/save_restore_connector.py of NeMo 2.5).
+const nemoWeights = "model_weights.ckpt"
+
+// inner reads a checkpoint that is a file of the tar.
+func (r *tarReader) inner(name string, part tensor.Storage, want []string) (*tensor.StateDict, error) {
+	size := part.End - part.Start
+	file := &tensor.File{Name: r.file.Name + "/" + strings.TrimPrefix(name, "./"), Size: size, R: io.NewSectionReader(r.file.R, part.Start, size)}
+	state, _, err := Read(file, want)
+	if err == nil {
+		state.Notes = append(state.Notes, "the file is a NeMo archive; its config and the rest beside the weights are left out")
+	}
+	return state, err
 }
 
 // findParts walks the tar's headers.

@@ -166,7 +166,6 @@ var pickleCases = []Case{
 	{Name: "a lazy parameter", Kind: fault.Unsupported, Tensor: "w", At: -1, Says: "no values yet (lazy)", Make: weight("ctorch.nn.parameter\nUninitializedParameter\n)R")},
 	{Name: "a quantized layer", Kind: fault.Unsupported, At: -1, Says: "the module child is a quantized layer", Make: code("ca\nM\n)\x81}(" + text("_parameters") + "}" + text("_modules") + "}" + text("child") + "ctorch.ao.nn.quantized.dynamic.modules.linear\nLinear\n)\x81}(" + text("_parameters") + "}" + text("_modules") + "}ubsub.")},
 	{Name: "an optimizer", Kind: fault.Unsupported, At: -1, Says: "state of an optimizer", Make: code("}(" + text("state") + "}" + text("param_groups") + "]u.")},
-	{Name: "two state dicts", Kind: fault.Unsupported, At: -1, Says: "several state dicts (a, b)", Make: code("}(" + text("a") + "}" + text("w") + rebuild(storage4, dense22) + "s" + text("b") + "}" + text("w") + rebuild(storage4, dense22) + "su.")},
 }
 
 var tensorCases = []Case{

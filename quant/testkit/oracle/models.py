@@ -2,7 +2,7 @@
 
 Each takes a unit u that its widths are multiples of, and has example(), an input for
 its forward. TYPES is what the command has to be told: a bare state dict does not show
-that a grouped ConvTranspose is one.
+that a grouped ConvTranspose is one, or one with as many inputs as outputs.
 """
 
 import torch
@@ -119,7 +119,7 @@ class Root(nn.Linear):
 
 
 CLASSES = {"mlp": MLP, "conv": ConvNet, "attention": Attention, "tied": Tied, "root": Root, "large": Large}
-TYPES = {"conv": ["grouped_up=ConvTranspose2d"]}
+TYPES = {"conv": ["grouped_up=ConvTranspose2d", "deconv=ConvTranspose1d"]}
 
 
 def build(name, dtype, u=32):

@@ -1,0 +1,262 @@
+package quant_test
+
+import (
+	"context"
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"nibble/quant"
+	"nibble/quant/checkpoint"
+	"nibble/quant/container"
+	"nibble/quant/fault"
+	"nibble/quant/plan"
+	"nibble/quant/recipe"
+	"nibble/quant/report"
+	"nibble/quant/tensor"
+	"nibble/quant/testkit"
+)
+
+// opened opens a file of the cases.
+func opened(t *testing.T, name string, parts ...string) (*checkpoint.Checkpoint, error) {
+	t.Helper()
+	return quant.Inspect([]*tensor.File{testkit.File(name, testkit.Fixture(t, ".", "cases/"+name))}, parts...)
+}
+
+// planned plans it by the default recipe.
+func planned(t *testing.T, name string, parts ...string) (*report.Report, error) {
+	t.Helper()
+	c, err := opened(t, name, parts...)
+	if err != nil {
+		return nil, err
+	}
+	j, err := quant.Plan(c, parse(t, recipe.Default), plan.Options{AllowNone: true}, container.Options{})
+	if err != nil {
+		return nil, err
+	}
+	return j.Report(), nil
+}
+
+// What is no state dict, or is quantized already, is refused with a code, and with what to do.
+func TestCasesThatAreRefused(t *testing.T) {
+	for name, want := range map[string]struct{ code, says string }{
+		"bnb_nf4.safetensors":              {"already_quantized", "bitsandbytes (NF4)"},
+		"ct_packed.safetensors":            {"already_quantized", "compressed-tensors"},
+		"gpt_oss_mxfp4.safetensors":        {"already_quantized", "Mxfp4Config(dequantize=True)"},
+		"mlx_4bit.safetensors":             {"already_quantized", "(MLX)"},
+		"coreml_buffers.safetensors":       {"already_quantized", "(coremltools)"},
+		"torchao_int8wo.pt":                {"already_quantized", "torchao"},
+		"kokoro_parts.pth":                 {"choose_part", "bert, bert_encoder, predictor, decoder, text_encoder"},
+		"styletts2_net_parts.pth":          {"choose_part", "net.bert, net.decoder"},
+		"zero3_mp_rank_00_model_states.pt": {"zero3", "zero_to_fp32.py"},
+		"int_keys.pt":                      {"", "tensors under numbers"},
+		"list_of_tensors.pt":               {"", "a list of 2"},
+		"tuple.pt":                         {"", "a tuple of 1"},
+		"optimizer.pt":                     {"", "optimizer"},
+		"single_tensor.pt":                 {"", "a tensor"},
+		"detectron2_model_final.pkl":       {"", "not a PyTorch checkpoint"},
+	} {
+		_, err := planned(t, name)
+		if fault.KindOf(err) != fault.Unsupported || fault.CodeOf(err) != want.code || !strings.Contains(err.Error(), want.says) {
+			t.Errorf("%s: %q, %v", name, fault.CodeOf(err), err)
+		}
+		if err != nil && strings.Contains(err.Error(), "no tensors by name") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// What is quantized already can be looked at.
+func TestQuantizedCasesAreInspected(t *testing.T) {
+	for name, weights := range map[string]int{"bnb_nf4.safetensors": 1, "ct_packed.safetensors": 1, "gpt_oss_mxfp4.safetensors": 1, "mlx_4bit.safetensors": 1, "coreml_buffers.safetensors": 1} {
+		c, err := opened(t, name)
+		if err != nil || c.Quantized == nil || c.Quantized.Weights != weights {
+			t.Errorf("%s: %v, %+v", name, err, c)
+		}
+	}
+	if c, err := opened(t, "lora_peft.safetensors"); err != nil || c.Quantized != nil {
+		t.Errorf("%v, %+v", err, c)
+	}
+}
+
+// Our own outputs are quantized, too; verify goes on opening them.
+func TestOutputsAreQuantizedAlready(t *testing.T) {
+	for _, o := range outputs {
+		out, _, err := convert(t, wide(), recipe.Default, o, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, err := quant.Inspect([]*tensor.File{testkit.File("out", out)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := quant.Plan(c, parse(t, recipe.Default), plan.Options{}, container.Options{}); fault.CodeOf(err) != "already_quantized" {
+			t.Errorf("%+v: %v", o, err)
+		}
+	}
+}
+
+// Of a live model and its average, the one that the framework's own loader takes is read, and the other on demand.
+func TestPartsOfCases(t *testing.T) {
+	for name, want := range map[string]struct {
+		parts string // names, with a star at those taken
+		first string
+		other string
+	}{
+		"f5tts_both.pt":           {"ema_model_state_dict* model_state_dict", "initted", "model_state_dict"},
+		"timm_train.pth.tar":      {"state_dict state_dict_ema*", "fc.weight", "state_dict"},
+		"model_and_model_ema.pth": {"model model_ema*", "fc.weight", "model"},
+		"yolo_model_and_ema.pt":   {"model ema*", "model.0.weight", "model"},
+		"rtdetr_only_ema.pth":     {"", "fc.weight", ""},
+		"yolo_stripped.pt":        {"", "model.0.weight", ""},
+	} {
+		c, err := opened(t, name)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		if got := spelled(c); got != want.parts || c.State.Tensors[0].Name != want.first {
+			t.Errorf("%s: %s, %s", name, got, c.State.Tensors[0].Name)
+		}
+		if want.other == "" {
+			continue
+		}
+		other, err := opened(t, name, want.other)
+		if err != nil || other.State.Tensors[0].Storage == c.State.Tensors[0].Storage || other.State.LeftOut == 0 {
+			t.Errorf("%s: part %s: %v", name, want.other, err)
+		}
+		if _, err := opened(t, name, "none"); fault.CodeOf(err) != "no_part" {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func spelled(c *checkpoint.Checkpoint) string {
+	var names []string
+	for _, p := range c.State.Parts {
+		if p.Chosen {
+			p.Name += "*"
+		}
+		names = append(names, p.Name)
+	}
+	return strings.Join(names, " ")
+}
+
+// Several parts are one model, under their names; a nested one is found by the end of its own.
+func TestSeveralParts(t *testing.T) {
+	c, err := opened(t, "kokoro_parts.pth", "bert", "decoder")
+	if err != nil || len(c.State.Tensors) != 8 || c.State.Tensors[0].Name != "bert.module.fc.weight" || c.State.Tensors[4].Name != "decoder.module.fc.weight" {
+		t.Fatalf("%v, %+v", err, c)
+	}
+	if c, err = opened(t, "styletts2_net_parts.pth", "decoder"); err != nil || len(c.State.Tensors) != 4 || c.State.Tensors[0].Name != "module.fc.weight" {
+		t.Errorf("%v, %+v", err, c)
+	}
+	// What an output says of its parts is enough to verify it.
+	j, err := quant.Plan(mustOpen(t, "kokoro_parts.pth", "bert", "decoder"), parse(t, recipe.Default), plan.Options{}, container.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var made strings.Builder
+	if _, err := quant.Convert(context.Background(), j, &made, quant.Options{Workers: 1}); err != nil {
+		t.Fatal(err)
+	}
+	v, err := quant.Verify([]*tensor.File{testkit.File("out", []byte(made.String()))}, []*tensor.File{testkit.File("in", testkit.Fixture(t, ".", "cases/kokoro_parts.pth"))}, nil)
+	if err != nil || !v.OK || len(v.Tensors) != 8 {
+		t.Errorf("%v, %+v", err, v)
+	}
+}
+
+func mustOpen(t *testing.T, name string, parts ...string) *checkpoint.Checkpoint {
+	t.Helper()
+	c, err := opened(t, name, parts...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// An average inside a state dict is left out unless it is asked for, in safetensors as in PyTorch's files.
+func TestAverageInsideAStateDict(t *testing.T) {
+	names := []string{"model.fc.weight", "model_ema.modelfcweight", "model_ema.decay"}
+	in := testkit.Safetensors(testkit.F32(names[0], []int64{64, 64}, 1, 2), testkit.F32(names[1], []int64{64, 64}, 3, 4), testkit.F32(names[2], []int64{1}, 1))
+	for want, n := range map[string]int{"": 1, "live": 1, "model_ema": 2} {
+		var parts []string
+		if want != "" {
+			parts = []string{want}
+		}
+		c, err := quant.Inspect([]*tensor.File{testkit.File("in", in)}, parts...)
+		if err != nil || len(c.State.Tensors) != n || len(c.State.Parts) != 2 || c.State.LeftOut == 0 {
+			t.Errorf("%q: %v, %+v", want, err, c)
+		}
+	}
+	if _, err := quant.Inspect([]*tensor.File{testkit.File("in", in)}, "ema"); fault.CodeOf(err) != "no_part" {
+		t.Error(err)
+	}
+}
+
+// What else was reported: an archive of NeMo, a head whose embedding is not in the file, an adapter, one file of several.
+func TestOtherCases(t *testing.T) {
+	r, err := planned(t, "model_plain_tar.nemo")
+	if err != nil || r.Inputs[0].Format != "NeMo" || r.Totals.Quantized != 1 || r.Tensors[1].Name != "decoder.fc.weight" {
+		t.Errorf("NeMo: %v, %+v", err, r)
+	}
+	if r, err = planned(t, "tied_save_model.safetensors"); err != nil || r.Tensors[0].Code != plan.IsTied || r.Totals.Quantized != 1 || len(r.Advice) == 0 || r.Advice[0].About != "tied" {
+		t.Errorf("tied: %v, %+v", err, r)
+	}
+	if r, err = planned(t, "lora_kohya.safetensors"); err != nil || len(r.Notes) != 1 || !strings.Contains(r.Notes[0], "LoRA adapter in it (1 layer)") {
+		t.Errorf("LoRA: %v, %+v", err, r)
+	}
+	shard := testkit.File("m/model-00002-of-00003.safetensors", testkit.Safetensors(testkit.F32("a.weight", []int64{64, 64}, 1, 2)))
+	c, err := quant.Inspect([]*tensor.File{shard})
+	if err != nil || strings.Join(c.Missing, " ") != "model-00001-of-00003.safetensors model-00003-of-00003.safetensors" {
+		t.Fatalf("%v, %+v", err, c)
+	}
+	j, err := quant.Plan(c, parse(t, recipe.Default), plan.Options{}, container.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r := j.Report(); len(r.Warnings) != 1 || r.Warnings[0].About != "shards" || len(r.Warnings[0].Names) != 2 {
+		t.Errorf("warnings %+v", r.Warnings)
+	}
+	if _, err := quant.Inspect([]*tensor.File{testkit.File("dcp/.metadata", []byte("\x80\x02}.")), testkit.File("dcp/__0_0.distcp", []byte("PK\x03\x04 and so on"))}); fault.CodeOf(err) != "distributed" || !strings.Contains(err.Error(), "dcp_to_torch") {
+		t.Errorf("distributed: %v", err)
+	}
+}
+
+// "Times smaller" counts the weights that are converted, each once; what was left out stands beside it.
+func TestSums(t *testing.T) {
+	r, err := planned(t, "timm_train.pth.tar")
+	if err != nil || r.Totals.Weights != 8576 || r.Totals.LeftOut != 8576 {
+		t.Errorf("%v, %+v", err, r.Totals)
+	}
+	tied, err := planned(t, "tied_compiled.pt")
+	if err != nil || tied.Totals.Weights*2 != tied.Totals.BytesIn {
+		t.Errorf("%v, %+v", err, tied.Totals)
+	}
+	var asJSON map[string]any
+	text, _ := json.Marshal(r)
+	if json.Unmarshal(text, &asJSON); asJSON["parts"] == nil || asJSON["warnings"] == nil {
+		t.Errorf("report %s", text)
+	}
+}
+
+// A layer that lost most of what it says is warned about.
+func TestWarnsOfNoise(t *testing.T) {
+	values := make([]float32, 64*64)
+	for i := range values {
+		values[i] = float32(i%7-3) / 1000
+	}
+	for i := 0; i < len(values); i += 64 {
+		values[i] = 50
+	}
+	in := testkit.Safetensors(testkit.F32("fc.weight", []int64{64, 64}, values...), testkit.F32("fine.weight", []int64{64, 64}, 1, 2, 3))
+	_, r, err := convert(t, in, `{"global_config":{"weight_dtype":"int4","granularity":"per_channel"}}`, container.Options{}, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, row := range r.Tensors {
+		if poor := row.SQNR != nil && *row.SQNR < report.Poor; poor != (len(r.Warnings) > 0 && r.Warnings[0].Names[0] == row.Name) {
+			t.Errorf("%s has %v dB, warnings %+v", row.Name, row.SQNR, r.Warnings)
+		}
+	}
+}

@@ -1,0 +1,120 @@
+package checkpoint
+
+import (
+	"slices"
+	"strings"
+
+	"nibble/quant/fault"
+	"nibble/quant/tensor"
+)
+
+// Quantized says that a model is quantized already, and by what.
+type Quantized struct {
+	By      string `json:"by"`      // the tool or format, for people
+	Weights int    `json:"weights"` // how many are
+	Tensor  string `json:"tensor"`  // the first of them, as it is named in the file
+	do      string // what to do instead
+}
+
+// What to do with a model that is quantized.
+const (
+	before     = "take the checkpoint from before it was quantized"
+	dequantize = before + ", or load it in Transformers, call model.dequantize() and save it"
+)
+
+// marks is the literal table of how quantized weights are told: by the end of a tensor's name, its dtypes, and what
+// must stand beside it under the same name with another end. "" as an end is any tensor of that dtype.
+var marks = []struct {
+	by, end string
+	dtypes  []tensor.DType
+	beside  []string // ends, all of which must be there
+	do      string
+}{
+	{"bitsandbytes (NF4)", ".quant_state.bitsandbytes__nf4", nil, nil, dequantize},
+	{"bitsandbytes (FP4)", ".quant_state.bitsandbytes__fp4", nil, nil, dequantize},
+	{"bitsandbytes (int8)", ".SCB", nil, nil, dequantize},
+	{"bitsandbytes", ".quant_map", nil, []string{".absmax"}, dequantize},
+	{"GPTQ", ".qweight", words32, []string{".qzeros", ".scales", ".g_idx"}, before},
+	{"AWQ or GPTQ", ".qweight", words32, []string{".scales"}, before},
+	{"HQQ", ".W_q", nil, nil, before},
+	{"MLX", ".weight", []tensor.DType{tensor.U32}, []string{".scales"}, before},
+	{"coremltools", "/quantization_scale", nil, nil, before},
+	{"compressed-tensors", "_packed", bytes832, []string{"_scale"}, before},
+	{"compressed-tensors", ".weight", bytes8, []string{".weight_scale"}, before},
+	{"FP8 with scales", ".weight", floats8, []string{".weight_scale_inv"}, before},
+	{"FP8 with scales", ".weight", floats8, []string{".scale_weight"}, before},
+	{"FP8 with scales", "", floats8, []string{"_scale_inv"}, before},
+	{"MXFP4", "_blocks", bytes8, []string{"_scales"}, "load it in Transformers with Mxfp4Config(dequantize=True), and save it"},
+	{"torchao", "_weight_qdata", nil, []string{"_weight_scale"}, before},
+	{"Quanto", "._data", nil, []string{"._scale"}, before},
+	{"PyTorch's dynamic quantization", "._packed_params.dtype", nil, nil, before},
+}
+
+var (
+	words32  = []tensor.DType{tensor.I32, tensor.U32}
+	bytes8   = []tensor.DType{tensor.I8, tensor.U8, tensor.F8E4M3, tensor.F8E5M2, tensor.F8E4M3FNUZ, tensor.F8E5M2FNUZ}
+	floats8  = bytes8[2:]
+	bytes832 = append([]tensor.DType{tensor.I32}, bytes8...)
+)
+
+// quantized finds out whether a model is quantized already; nil when it is not.
+func quantized(c *Checkpoint) *Quantized {
+	if by := c.Meta("nibble"); by != "" && c.Meta("nibble.container") != "" {
+		q := &Quantized{By: "Nibble " + by, do: "convert the checkpoint it was made from"}
+		return q.count(c, func(name string) bool { return strings.HasSuffix(name, "_scale") })
+	}
+	names := make(map[string]bool, len(c.State.Tensors))
+	for i := range c.State.Tensors {
+		names[c.State.Tensors[i].Name] = true
+	}
+	for _, row := range marks {
+		matches := func(t *tensor.Tensor) bool {
+			stem, ok := strings.CutSuffix(t.Name, row.end)
+			if !ok || row.dtypes != nil && !slices.Contains(row.dtypes, t.DType) {
+				return false
+			}
+			for _, end := range row.beside {
+				if !names[stem+end] {
+					return false
+				}
+			}
+			return true
+		}
+		q := &Quantized{By: row.by, do: row.do}
+		for i := range c.State.Tensors {
+			if matches(&c.State.Tensors[i]) {
+				if q.Weights++; q.Weights == 1 {
+					q.Tensor = c.State.Tensors[i].Name
+				}
+			}
+		}
+		if q.Weights > 0 {
+			return q
+		}
+	}
+	return nil
+}
+
+// count fills in how many tensors there are of a kind.
+func (q *Quantized) count(c *Checkpoint, is func(name string) bool) *Quantized {
+	for i := range c.State.Tensors {
+		if name := c.State.Tensors[i].Name; is(name) {
+			if q.Weights++; q.Weights == 1 {
+				q.Tensor = name
+			}
+		}
+	}
+	return q
+}
+
+// Convertible says why no plan can be made of a model: it is quantized already, or holds several models and none was
+// chosen; nil when one can.
+func (c *Checkpoint) Convertible() error {
+	if len(c.State.Tensors) == 0 {
+		return c.undecided()
+	}
+	if q := c.Quantized; q != nil {
+		return fault.Not(c.Name, "this model is quantized already (%s)", q.By).In(q.Tensor).Code("already_quantized").Hint("%s", q.do)
+	}
+	return nil
+}

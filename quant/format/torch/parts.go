@@ -1,0 +1,334 @@
+package torch
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/nlpodyssey/gopickle/types"
+
+	"nibble/quant/fault"
+	"nibble/quant/tensor"
+)
+
+// A file can hold several models: a live one beside its average (EMA), the parts of a pipeline, a generator and a
+// discriminator. Each dict with tensors by name, and each nn.Module, is a part, named by the keys that lead to it.
+
+// wrappers are the keys under which training scripts put the state dict, in the
+// order they are tried: Lightning, plain PyTorch, DeepSpeed, BasicSR and others.
+var wrappers = []string{"state_dict", "model_state_dict", "model", "module", "params", "network", "net", "weights"}
+
+// averages are keys of EMA weights that the framework's own loader takes before the live ones: timm, F5-TTS,
+// BasicSR, and, where the live ones are called model, Ultralytics, RT-DETR and DiT.
+var averages = []struct{ ema, live string }{
+	{"state_dict_ema", ""}, {"model_ema", ""}, {"ema_model_state_dict", ""}, {"params_ema", ""}, {"ema", "model"},
+}
+
+// saysEMA reports whether a key says that its weights are an average.
+func saysEMA(key string) bool {
+	low := strings.ToLower(key)
+	return slices.ContainsFunc(strings.FieldsFunc(low, func(r rune) bool { return r == '_' || r == '-' || r == '.' }), func(w string) bool {
+		return w == "ema" || w == "averaged" || w == "swa"
+	})
+}
+
+// Bounds on looking for parts: how deep dicts nest, and how many parts a file has.
+const (
+	maxNesting = 6
+	maxModels  = 256
+)
+
+// model is one part.
+type model struct {
+	path string // keys that lead to it, with dots between; "" for the file's own dict
+	root any
+	ema  bool
+	only string // of a dict with an average in it: how the names of its tensors begin
+	skip string // how those begin that are another part's
+}
+
+// has reports whether a name of its dict is the part's.
+func (m model) has(name string) bool {
+	return strings.HasPrefix(name, m.only) && (m.skip == "" || !strings.HasPrefix(name, m.skip))
+}
+
+// add appends a part; where a state dict holds an average of itself, both.
+func add(found []model, m model, items []pair) []model {
+	inside, beside := false, false
+	for _, it := range items {
+		if name, isName := it.key.(string); isName && isTensor(it.value) {
+			in := strings.HasPrefix(name, tensor.Average)
+			inside, beside = inside || in, beside || !in
+		}
+	}
+	if !inside || !beside {
+		return append(found, m)
+	}
+	average := m
+	m.skip = tensor.Average
+	average.path, average.ema, average.only = join(m.path, strings.TrimSuffix(tensor.Average, ".")), true, tensor.Average
+	return append(found, m, average)
+}
+
+// models finds the parts of a file, in its order.
+func (r *reader) models(root any) []model {
+	l := &search{reader: r, seen: map[any]bool{}}
+	l.look(model{root: root}, 0)
+	return l.found
+}
+
+// search is a walk through dicts in dicts.
+type search struct {
+	*reader
+	found []model
+	seen  map[any]bool
+}
+
+func (l *search) look(m model, depth int) {
+	switch m.root.(type) {
+	case *types.Dict, *ordered, *types.List, *types.Tuple, *record:
+	default:
+		return
+	}
+	if depth > maxNesting || len(l.found) >= maxModels || l.seen[m.root] {
+		return
+	}
+	l.seen[m.root] = true
+	if isModule(m.root) {
+		l.found = append(l.found, m)
+		return
+	}
+	items, _ := within(m.root)
+	if l.spend(16*(len(items)+1)) != nil || isOptimizer(items) {
+		return
+	}
+	own := !isSequence(m.root) && holdsNamed(items)
+	if own && depth > 0 {
+		l.found = add(l.found, m, items)
+		return
+	}
+	before := l.found
+	for _, it := range items {
+		if key, isName := it.key.(string); isName && !isTraining(key) {
+			l.look(model{path: join(m.path, short(key)), root: it.value, ema: m.ema || saysEMA(key)}, depth+1)
+		}
+	}
+	if _, inner := l.wrapped(items); own && inner == nil { // else a lone tensor beside the models
+		l.found = append(add(before, m, items), l.found[len(before):]...)
+	}
+}
+
+// within lists what a dict, a list in a dict, or an object that is no module, holds by name.
+func within(v any) ([]pair, bool) {
+	switch o := v.(type) {
+	case *types.Dict, *ordered:
+		return entries(v)
+	case *types.List, *types.Tuple:
+		var out []pair
+		for i, x := range members(v) {
+			if i >= maxModels {
+				break
+			}
+			out = append(out, pair{fmt.Sprint(i), x})
+		}
+		return out, true
+	case *record:
+		if o.items != nil {
+			return entries(v)
+		}
+		return entries(o.state)
+	}
+	return nil, false
+}
+
+// holdsNamed reports whether a dict itself holds tensors by name.
+func holdsNamed(items []pair) bool {
+	return slices.ContainsFunc(items, func(it pair) bool {
+		_, isName := it.key.(string)
+		return isName && isTensor(it.value)
+	})
+}
+
+// isOptimizer reports whether a dict is the state of an optimizer.
+func isOptimizer(items []pair) bool {
+	state, groups := false, false
+	for _, it := range items {
+		state, groups = state || it.key == "state", groups || it.key == "param_groups"
+	}
+	return state && groups
+}
+
+// isTraining reports whether a key speaks of what only training needs.
+func isTraining(key string) bool {
+	low := strings.ToLower(key)
+	for _, part := range []string{"optim", "sched", "scaler", "rng", "callback", "hyper_param"} {
+		if strings.Contains(low, part) {
+			return true
+		}
+	}
+	return low == "opt"
+}
+
+// pick finds the parts that were asked for: each by its path, or by the end of one.
+func (r *reader) pick(found []model, want []string) ([]model, error) {
+	var out []model
+	for _, name := range want {
+		var hits []model
+		for _, m := range found {
+			if m.spoken() == name {
+				hits = []model{m}
+				break
+			}
+			if strings.HasSuffix(m.path, "."+name) {
+				hits = append(hits, m)
+			}
+		}
+		switch {
+		case len(hits) == 1 && slices.ContainsFunc(out, func(m model) bool { return m.path == hits[0].path }):
+		case len(hits) == 1:
+			out = append(out, hits[0])
+		default:
+			return nil, NoPart(r.file.Name, name, r.partsOf(found, nil))
+		}
+	}
+	return out, nil
+}
+
+// Live is the name of the part that has none: the tensors beside other parts.
+const Live = "live"
+
+// spoken is the name of a part.
+func (m model) spoken() string {
+	if m.path == "" {
+		return Live
+	}
+	return m.path
+}
+
+// NoPart refuses a part that a file does not hold.
+func NoPart(file, name string, parts []tensor.Part) error {
+	e := fault.Not(file, "it holds no part %q", short(name)).Code("no_part")
+	if len(parts) == 0 {
+		return e.Hint("it holds one model alone")
+	}
+	return e.Hint("its parts are %s", PartNames(parts))
+}
+
+// PartNames lists the first parts of a file.
+func PartNames(parts []tensor.Part) string {
+	var names []string
+	for _, p := range parts[:min(len(parts), 12)] {
+		names = append(names, p.Name)
+	}
+	if len(parts) > 12 {
+		names = append(names, fmt.Sprintf("and %d more", len(parts)-12))
+	}
+	return strings.Join(names, ", ")
+}
+
+// partsOf describes the parts of a file, of which some are chosen.
+func (r *reader) partsOf(found, chosen []model) []tensor.Part {
+	out := []tensor.Part{}
+	for _, m := range found {
+		p := tensor.Part{Name: m.spoken(), EMA: m.ema, Chosen: slices.ContainsFunc(chosen, func(c model) bool { return c.root == m.root && c.only == m.only })}
+		items, _ := entries(m.root)
+		if isModule(m.root) {
+			items, _, _ = r.moduleState(m.root.(*record))
+		}
+		for _, it := range items {
+			name, _ := it.key.(string)
+			if v, ok := it.value.(*value); ok && m.has(name) {
+				p.Tensors++
+				p.Bytes += v.Bytes()
+			}
+		}
+		out = append(out, p)
+	}
+	return out
+}
+
+// onlyDict finds the one dict of tensors in a dict that has none itself.
+func (r *reader) onlyDict(items []pair) (key string, dict any) {
+	for _, it := range items {
+		switch v := it.value.(type) {
+		case *value, *unreadable:
+			return "", nil
+		default:
+			name, isName := it.key.(string)
+			if !isName || isTraining(name) || !r.holdsTensors(v, 1) {
+				continue
+			}
+			if dict != nil {
+				return "", nil
+			}
+			key, dict = name, v
+		}
+	}
+	return key, dict
+}
+
+// wrapped finds the entry that holds the real state dict: an average before the live weights where the
+// framework's own loader takes it. In a state dict itself no value is a dict with tensors in it, so the
+// names cannot be mistaken.
+func (r *reader) wrapped(items []pair) (string, any) { return r.wrappedIn(items, maxWraps) }
+
+// maxWraps bounds wrappers in wrappers; a dict can hold itself.
+const maxWraps = 3
+
+func (r *reader) wrappedIn(items []pair, depth int) (string, any) {
+	if depth == 0 {
+		return "", nil
+	}
+	byKey := map[string]any{}
+	for _, it := range items {
+		if key, ok := it.key.(string); ok {
+			byKey[key] = it.value
+		}
+	}
+	holds := func(key string) bool {
+		v := byKey[key]
+		return v != nil && (isModule(v) || r.holdsTensors(v, depth-1))
+	}
+	for _, a := range averages {
+		if _, live := byKey[a.live]; (a.live == "" || live) && holds(a.ema) {
+			return a.ema, byKey[a.ema]
+		}
+	}
+	for _, w := range wrappers {
+		if holds(w) {
+			return w, byKey[w]
+		}
+	}
+	return "", nil
+}
+
+// question is one that holdsTensors answered: a dict can stand in very many places.
+type question struct {
+	dict  any
+	depth int
+}
+
+// holdsTensors looks for tensors in a dict and in the wrappers in it.
+func (r *reader) holdsTensors(dict any, depth int) bool {
+	switch dict.(type) {
+	case *types.Dict, *ordered, *record:
+	default:
+		return false
+	}
+	q := question{dict, depth}
+	answer, asked := r.holds[q]
+	if !asked {
+		items, _ := entries(dict)
+		answer = r.lookForTensors(items, depth)
+		r.holds[q] = answer
+	}
+	return answer
+}
+
+func (r *reader) lookForTensors(items []pair, depth int) bool {
+	if holdsNamed(items) {
+		return true
+	}
+	_, inner := r.wrappedIn(items, depth)
+	return inner != nil
+}
