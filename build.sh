@@ -16,10 +16,12 @@
 #                               firefox], page [GB...] [NAME...], peers [GB], memory [GB...];
 #                               tables, and JSON in build/bench
 #   ./build.sh fuzz [TIME]      run every fuzz target for a minute each, or for TIME
-#   ./build.sh oracle [readers [CLASS]]
-#                               hold the numbers against coremltools, safetensors and
-#                               compressed-tensors in a Python environment (about 7 GB), and what is
-#                               read of thousands of odd files against torch; readers is that alone
+#   ./build.sh oracle [PART]    hold Nibble against the real tools in a Python environment (about 7 GB):
+#                               the numbers of coremltools, safetensors and compressed-tensors
+#                               (state-dicts, large, exports, configs, tied, conversion, zero-blocks,
+#                               layouts), what is read of thousands of odd files against torch
+#                               (readers [CLASS]), and what the layers of sixty models of
+#                               transformers, timm and torchvision are taken for (classes [MODEL])
 set -euo pipefail
 cd "$(dirname "$0")"
 
@@ -128,7 +130,7 @@ test_page() {
   browser=$(find_browser "$1")
   rm -rf build/broken
   go run ./quant/testkit/broken/write build/broken
-  NIBBLE_BROWSER=$browser NIBBLE_BROWSER_KIND=${1%-esr} node --test --test-timeout=120000 --test-reporter=spec site/test/*.test.mjs
+  NIBBLE_BROWSER=$browser NIBBLE_BROWSER_KIND=${1%-esr} node --test --test-timeout=240000 --test-reporter=spec site/test/*.test.mjs
 }
 
 # The kernels as programs: natively and as wasm, and where clang is found in C, both ways.
@@ -198,14 +200,18 @@ oracle_readers() {
   "$ORACLE/bin/python" quant/testkit/oracle/readers.py "$NIBBLE_BUILD/readers" "$@"
 }
 
+# What the layers of real models are taken for, against Python's own classes.
+oracle_classes() { "$ORACLE/bin/python" quant/testkit/oracle/classes.py "$PWD/build/nibble" "$@"; }
+
+oracle_numbers() { "$ORACLE/bin/python" quant/testkit/oracle/oracle.py "$PWD/build/nibble" "$@"; }
+
 oracle() {
   oracle_env
   case ${1:-all} in
-    all)
-      "$ORACLE/bin/python" quant/testkit/oracle/oracle.py "$PWD/build/nibble"
-      oracle_readers ;;
+    all) oracle_numbers; oracle_readers; oracle_classes ;;
     readers) oracle_readers "${@:2}" ;;
-    *) die "oracle takes readers, or nothing for all" ;;
+    classes) oracle_classes "${@:2}" ;;
+    *) oracle_numbers "$1" ;;
   esac
 }
 

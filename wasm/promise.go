@@ -79,7 +79,7 @@ func failure(err error) map[string]any {
 	case kind == "":
 		kind = kindMachine
 	}
-	return map[string]any{"kind": kind, "message": err.Error()}
+	return map[string]any{"kind": kind, "code": fault.CodeOf(err), "message": err.Error()}
 }
 
 // await waits for a JavaScript promise. Only a goroutine may call it, never a FuncOf

@@ -2,14 +2,18 @@
 
 package main
 
-import "encoding/json"
+import (
+	"encoding/json"
+
+	"nibble/quant/tensor"
+)
 
 // Protocol is the version of the messages below. site/src/protocol.ts has the same
 // number and the same shapes; the worker refuses to run when they differ, which
 // happens when a browser keeps an old copy of one of the two files.
 //
 //	nibble.protocol                                        number
-//	nibble.inspect(files: File[])                          -> Promise<Inspection as JSON>
+//	nibble.inspect(files: File[], parts as JSON)           -> Promise<Inspection as JSON>
 //	nibble.plan(request as JSON)                           -> Promise<report.json's shape, errors null>
 //	nibble.measure(names as JSON)                          -> Promise<{name: figures} as JSON>
 //	nibble.convert(name, hash, zip, sink, progress, hands, batch) -> Promise<report.json>
@@ -27,7 +31,7 @@ import "encoding/json"
 // file; pass gives them to work's out. Both may return a Promise. ahead tells what is read
 // next, and forget that it was.
 //
-// inspect opens what the other calls work on; plan decides what convert does; measure
+// inspect opens what the other calls work on, of a file that holds several models the named parts; plan decides what convert does; measure
 // tells what the plan costs a few tensors and ends when another call comes; report and
 // python speak of the last conversion; config is the plan's recipe, for export. convert
 // fills the files of a sink, one after the other: create(name, bytes), write(at, n) any
@@ -39,8 +43,8 @@ import "encoding/json"
 // put(at, n) any number of times. Both sides speak of files by their index. With no hands the
 // instance does the work itself. batch is how many bytes of source one is given at a time.
 //
-// A Promise is rejected with {kind: "format" | "unsupported" | "machine" | "internal", message}.
-const Protocol = 5
+// A Promise is rejected with {kind: "format" | "unsupported" | "machine" | "internal", code, message}; code is mostly "".
+const Protocol = 6
 
 // Kinds of error beside those of package fault.
 const (
@@ -66,6 +70,9 @@ type inspection struct {
 	Params  int64    `json:"parameters"`
 	DTypes  []string `json:"dtypes"` // most bytes first
 	Notes   []string `json:"notes"`
+
+	Parts   []tensor.Part `json:"parts"`   // of a file that holds several models; else empty
+	Missing []string      `json:"missing"` // shards that are not there
 }
 
 // request is what plan is asked for.

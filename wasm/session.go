@@ -37,7 +37,7 @@ type session struct {
 
 var errOrder = errors.New("the page called out of order: reload it")
 
-// inspect(files) opens the one checkpoint among them.
+// inspect(files, parts) opens the one checkpoint among them.
 func (s *session) inspect(args []safejs.Value) (any, error) {
 	turn := s.turn + 1
 	s.interrupt()
@@ -46,8 +46,16 @@ func (s *session) inspect(args []safejs.Value) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	text, err := args[1].String()
+	if err != nil {
+		return nil, err
+	}
+	var parts []string
+	if err := json.Unmarshal([]byte(text), &parts); err != nil {
+		return nil, err
+	}
 	roomForAny()
-	c, err := quant.Inspect(files)
+	c, err := quant.Inspect(files, parts...)
 	if err != nil {
 		roomFor(0)
 		return nil, err
@@ -63,7 +71,8 @@ func (s *session) inspect(args []safejs.Value) (any, error) {
 
 // describe sums a checkpoint up.
 func describe(c *checkpoint.Checkpoint) inspection {
-	out := inspection{Name: c.Name, Bytes: c.Bytes(), Shards: shardsOf(c), Beside: len(c.Beside), Format: c.Format, Tensors: len(c.State.Tensors), Notes: append([]string{}, c.State.Notes...), DTypes: []string{}}
+	out := inspection{Name: c.Name, Bytes: c.Bytes(), Shards: shardsOf(c), Beside: len(c.Beside), Format: c.Format, Tensors: len(c.State.Tensors), Notes: append([]string{}, c.State.Notes...), DTypes: []string{},
+		Parts: append([]tensor.Part{}, c.State.Parts...), Missing: append([]string{}, c.Missing...)}
 	bytes := map[string]int64{}
 	for i := range c.State.Tensors {
 		t := &c.State.Tensors[i]

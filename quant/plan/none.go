@@ -74,7 +74,7 @@ func (p *Plan) nothing() error {
 	if len(p.Entries) > 0 {
 		file = p.Entries[0].Tensor.Storage.FileName()
 	}
-	err := fault.Not(file, "nothing would be quantized; the most common reason: %s", most.Text).Code(NoneQuantized)
+	err := fault.Not(file, "nothing would be quantized; most of the model is kept: %s", most.Text).Code(NoneQuantized)
 	if do := Remedy(most.Code); do != "" {
 		err.Hint("%s", do)
 	}

@@ -59,14 +59,15 @@ var sentences = map[Code]string{
 
 // kinds are what tensors are that are kept for a reason, where many are spoken of.
 var kinds = map[Code]string{
-	NotFloat: "its values are no floats", Empty: "it is empty", Bias: "biases", Vector: "one number per channel or fewer (norms, running means)",
-	Recurrent: "recurrent layers, which coremltools keeps", OtherClass: "layers of classes that coremltools keeps", IsEmbed: "embeddings, which coremltools keeps",
-	IsConv1D: "Conv1D of Transformers, which coremltools keeps", IsNorm: "norms, which coremltools keeps", IsRouter: "routers of a mixture of experts",
-	IsExperts: "experts stacked in one tensor", IsSplit: "weights in parts (weight_norm, spectral_norm, parametrizations)",
-	Doubtful: "their names and shapes leave open what layers they are of", NoLayer: "not the weights of layers that coremltools quantizes",
-	NoRule: "no rule of the recipe names them", ByRecipe: "the recipe keeps them", SetKept: "their type was set to Module",
-	IsUnfit: "they hold what cannot be quantized", NoBlocks: "their axes cannot be cut into such blocks",
-	Beyond: "rows not longer than a block, which coremltools keeps, in layers too small to gain", IsTied: "tied to weights that are kept",
+	NotFloat: "values that are no floats", Empty: "tensors without values", Bias: "biases", Vector: "one number per channel or fewer (norms, running means)",
+	Recurrent: "recurrent layers, which coremltools keeps", OtherClass: "layers of classes that coremltools keeps",
+	IsEmbed: "embeddings, which coremltools keeps", IsConv1D: "Conv1D of Transformers, which coremltools keeps",
+	IsNorm: "norms, which coremltools keeps", IsRouter: "routers of a mixture of experts", IsExperts: "experts stacked in one tensor",
+	IsSplit: "weights in parts (weight_norm, spectral_norm, parametrizations)", Doubtful: "layers that names and shapes leave open",
+	NoLayer: "tensors that are not the weights of layers that coremltools quantizes", NoRule: "layers that no rule of the recipe names",
+	ByRecipe: "layers that the recipe keeps", SetKept: "modules whose type was set to Module", IsUnfit: "weights that cannot be quantized",
+	NoBlocks: "layers that cannot be cut into such blocks", IsTied: "weights tied to ones that are kept",
+	Beyond: "small layers with rows not longer than a block, which coremltools keeps",
 }
 
 // because is the reason of a code that always reads the same.

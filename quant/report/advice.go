@@ -34,7 +34,7 @@ const Mostly = "mostly_"
 func fitting(p *plan.Plan) []Advice {
 	out := []Advice{}
 	if most := p.Mostly(); most.Of > 0 && most.Bytes*2 > most.Of && p.Conflict == nil {
-		text := fmt.Sprintf("%d %% of the model's bytes are kept for one reason: %s.", most.Bytes*100/most.Of, most.Text)
+		text := fmt.Sprintf("%d %% of the model is kept: %s.", most.Bytes*100/most.Of, most.Text)
 		if do := plan.Remedy(most.Code); do != "" {
 			text += " To try: " + do + "."
 		}

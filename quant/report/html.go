@@ -6,6 +6,7 @@ import (
 	"html"
 	"io"
 	"math"
+	"slices"
 	"strings"
 
 	"nibble/quant/kernel"
@@ -30,16 +31,38 @@ func (r *Report) HTML(w io.Writer) error {
 	put(`<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">`)
 	put(`<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'"><title>%s</title><style>`, in.Name)
 	b.WriteString(style)
-	put(`</style><h1>%s</h1><p class="meta">%s → %s, %s → %s</p>`, in.Name, Size(in.Bytes), Size(r.Output.Bytes), in.Format, r.Output.Format)
+	put(`</style><h1>%s</h1><p class="meta">%s → %s, %s → %s</p>`, in.Name, Size(r.Totals.Weights), Size(r.Output.Bytes), in.Format, r.Output.Format)
+	if r.Totals.LeftOut > 0 {
+		put(`<p class="meta">%s of other parts, optimizers and the like are left out.</p>`, Size(r.Totals.LeftOut))
+	}
 	put(`<dl><dt>quantized</dt><dd>%d of %d tensors</dd>`, r.Totals.Quantized, r.Totals.Tensors)
 	for _, f := range r.Totals.list() {
 		put(`<dt>%s</dt><dd>%s</dd>`, f[0], f[1])
 	}
 	put(`</dl>`)
-	if len(r.Advice) > 0 {
-		put(`<h2>On Apple’s devices</h2><ul>`)
-		for _, a := range r.Advice {
-			put(`<li>%s</li>`, a.Text)
+	if len(r.Warnings) > 0 {
+		put(`<h2>Warnings</h2><ul>`)
+		for _, w := range r.Warnings {
+			put(`<li>%s</li>`, w.Text)
+		}
+		put(`</ul>`)
+	}
+	for _, part := range []struct {
+		title string
+		fits  bool
+	}{{"What is kept", true}, {"On Apple’s devices", false}} {
+		list := slices.DeleteFunc(slices.Clone(r.Advice), func(a Advice) bool { return a.Fits != part.fits })
+		if len(list) == 0 {
+			continue
+		}
+		put(`<h2>%s</h2><ul>`, part.title)
+		for _, a := range list {
+			words, code, _ := strings.Cut(a.Text, "\n")
+			put(`<li>%s`, words)
+			if code != "" {
+				put(`<pre>%s</pre>`, code)
+			}
+			put(`</li>`)
 		}
 		put(`</ul>`)
 	}

@@ -33,7 +33,7 @@ export function App() {
   // what does not show that is left as it is.
   const { progress, ...rest } = state
   const still = [...Object.values(rest), language]
-  const picture = useMemo(() => <Picture state={state} open={f => void session.open(f)} />, still)
+  const picture = useMemo(() => <Picture state={state} session={session} open={f => void session.open(f)} />, still)
   const recipe = useMemo(() => <Recipe state={state} session={session} />, still)
   const table = useMemo(() => state.report && <Table key={state.model?.name} state={state} session={session} report={state.report} />, still)
   return (

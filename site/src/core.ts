@@ -81,7 +81,7 @@ export class Core {
   }
 
   private fail(f: Failure) {
-    const err = new CoreError(f.kind, f.message)
+    const err = new CoreError(f.kind, f.message, f.code)
     this.stop(err)
     this.crashed(err)
   }
@@ -98,7 +98,7 @@ export class Core {
       return
     }
     this.pending.delete(m.id)
-    if ('failure' in m) p.reject(new CoreError(m.failure.kind, m.failure.message))
+    if ('failure' in m) p.reject(new CoreError(m.failure.kind, m.failure.message, m.failure.code))
     else p.resolve(m.answer)
   }
 }

@@ -1,31 +1,33 @@
 import { FilePicker } from './dropzone'
 import * as format from './format'
+import { Parts } from './parts'
 import type { Input, TensorRow } from './protocol'
+import type { Session } from './session'
 import type { State } from './state'
 import { text } from './text'
 
 /** The model as two bars on one scale: what it weighs now and after, tensor by tensor. */
-export function Picture({ state, open }: { state: State, open(files: Input[]): void }) {
+export function Picture({ state, session, open }: { state: State, session: Session, open(files: Input[]): void }) {
   const { model, report } = state
   if (!model) return null
-  const before = model.bytes
+  // The weights alone are compared; an optimizer and other parts stand beside them.
+  const weights = report?.totals.bytes_weights ?? model.bytes
+  const left = report?.totals.bytes_left_out ?? 0
+  const before = weights + left
   const after = report?.output.bytes ?? before
-  const factor = before / after
-  // What the notes speak of, an optimizer most of the time. Without notes the rest of
-  // the file is its wrapping, and nothing is left behind.
-  const rest = report && report.notes.length > 0 ? before - report.totals.bytes_in : 0
-  const left = rest > before / 50 ? rest : 0
+  const factor = weights / after
   return (
     <section class="picture">
       <div class="title">
         <div>
           <h2 title={model.name}>{model.name.slice(model.name.lastIndexOf('/') + 1)}</h2>
           <p class="meta">
-            {model.format}{model.shards > 0 && ` · ${text.shards(model.shards)}`} · {text.tensors(model.tensors)} · {format.count(model.parameters)} {text.parameters} · {model.dtypes.join(', ')}
+            {model.format}{model.shards > 0 && ` · ${text.shards(model.shards)}`}{model.tensors > 0 && ` · ${text.tensors(model.tensors)} · ${format.count(model.parameters)} ${text.parameters} · ${model.dtypes.join(', ')}`}
           </p>
         </div>
         <FilePicker open={open} label={text.another} />
       </div>
+      <Parts state={state} session={session} />
       {report && (
         <div class={state.stale ? 'stale' : ''}>
           <div class="bars">

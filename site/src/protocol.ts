@@ -5,7 +5,7 @@
 import type { Reading } from './reader'
 import type { Target } from './target'
 
-export const PROTOCOL = 5
+export const PROTOCOL = 6
 
 /** A file as the page got it; name may hold a folder path. */
 export interface Input { name: string, blob: Blob }
@@ -18,7 +18,14 @@ export interface Inspection {
   /** Small files that are copied along with shards. */
   beside: number
   tensors: number, parameters: number, dtypes: string[], notes: string[]
+  /** Of a file that holds several models; else empty. */
+  parts: Part[]
+  /** Files of the model, of which this is one, that are not there. */
+  missing: string[]
 }
+
+/** One of several models in a file; chosen when it is what is converted. */
+export interface Part { name: string, tensors: number, bytes: number, ema: boolean, chosen: boolean }
 
 export interface Scheme {
   weight_dtype: string, granularity: string, quantization_scheme: string
@@ -32,7 +39,7 @@ export interface Figures { rmse: number | null, sqnr_db: number | null, cosine: 
 export interface TensorRow extends Figures {
   name: string, shape: number[], dtype: string
   module: string, module_type: string, module_type_source: string
-  verdict: 'quantize' | 'keep', rule: string, reason: string, scheme: Scheme | null
+  verdict: 'quantize' | 'keep', rule: string, reason: string, reason_code: string, scheme: Scheme | null
   bytes_in: number, bytes_out: number, parameters: number, beyond_coremltools: string
 }
 
@@ -41,10 +48,13 @@ export interface FileRow { name: string, bytes: number, sha256: string | null, f
 /** report.json, which is also what `plan` answers. */
 export interface Report {
   nibble: string, inputs: FileRow[], output: FileRow, files: FileRow[], recipe: unknown, tensors: TensorRow[], notes: string[]
-  totals: Figures & { tensors: number, quantized: number, parameters: number, bytes_in: number, bytes_out: number }
-  advice: { about: string, text: string }[]
+  totals: Figures & { tensors: number, quantized: number, parameters: number, bytes_in: number, bytes_out: number, bytes_weights: number, bytes_left_out: number }
+  /** fits: what would quantize more of the model; else about Apple's devices. */
+  advice: { about: string, text: string, fits: boolean }[]
+  warnings: { about: string, text: string, names: string[] }[]
   /** Why the plan can be shown but not converted; mostly "". */
   problem: string
+  problem_code: string
 }
 
 /** What `plan` is asked for, as JSON. */
@@ -67,11 +77,11 @@ export interface Verification {
 }
 
 /** An error of the core: format and unsupported are the file's, machine is the computer's, internal is ours. */
-export interface Failure { kind: 'format' | 'unsupported' | 'machine' | 'internal', message: string }
+export interface Failure { kind: 'format' | 'unsupported' | 'machine' | 'internal', code?: string, message: string }
 
 /** The calls of the worker, by name: arguments and answer. */
 export interface Calls {
-  inspect: { args: [files: Input[]], answer: Inspection }
+  inspect: { args: [files: Input[], parts: string[]], answer: Inspection }
   plan: { args: [request: string], answer: Report }
   measure: { args: [names: string], answer: Record<string, Figures> }
   convert: { args: [name: string, hash: boolean, target: Target, workers: number], answer: { report: Report, output: Input[] } }

@@ -48,7 +48,7 @@ export const choices = {
 
 /** The classes a weight of so many axes can belong to; Module is anything else. */
 export const classes: Record<number, readonly string[]> = {
-  2: ['Linear', 'Embedding', 'Module'],
+  2: ['Linear', 'Conv1D', 'Embedding', 'Module'],
   3: ['Conv1d', 'ConvTranspose1d', 'Module'],
   4: ['Conv2d', 'ConvTranspose2d', 'Module'],
   5: ['Conv3d', 'ConvTranspose3d', 'Module'],
@@ -85,7 +85,10 @@ export function requestOf(o: Options): string {
 export const reachable = (t: TensorRow) => t.shape.length >= 2 && /^(F16|BF16|F32|F64)$/.test(t.dtype)
 
 /** The module that holds a tensor, which is not always the one whose config decides. */
-export const owner = (t: TensorRow) => t.name.slice(0, Math.max(0, t.name.lastIndexOf('.')))
+export const owner = (t: TensorRow) => t.module === t.name ? t.name : t.name.slice(0, Math.max(0, t.name.lastIndexOf('.')))
+
+/** The core's code of a plan that quantizes nothing. */
+export const noneQuantized = 'none_quantized'
 
 /** Tells apart what figures were measured with. */
 export const schemeKey = (t: TensorRow) => `${t.name} ${JSON.stringify(t.scheme)}`

@@ -12,6 +12,8 @@ export interface Selection {
   /** Adds all rows that the filter finds, or takes them out. */
   all(on: boolean): void
   none(): void
+  /** Picks these and no others. */
+  only(names: string[]): void
 }
 
 /** shown are the rows that the filter finds, in order. */
@@ -34,5 +36,6 @@ export function useSelection(shown: TensorRow[]): Selection {
     },
     all(on) { setNames(new Set(on ? [...names, ...order] : [...names].filter(n => !order.includes(n)))) },
     none() { setNames(new Set()) },
+    only(list) { setNames(new Set(list)) },
   }
 }

@@ -4,9 +4,9 @@ import { Core } from './core'
 import { saveText } from './download'
 import { CoreError } from './error'
 import type { Figures, Input, Inspection, Report } from './protocol'
-import { outputName, requestOf, schemeKey, type Edit, type Options } from './recipe'
+import { noneQuantized, outputName, requestOf, schemeKey, type Edit, type Options } from './recipe'
 import { discard } from './sink'
-import { empty, isProgress, reportName, type Edited, type Progress, type State } from './state'
+import { empty, isProgress, reportName, withBefore, withFigures, type Edited, type Progress, type State } from './state'
 import { chooseTarget, clear, type Target } from './target'
 import { text } from './text'
 
@@ -61,22 +61,52 @@ export class Session {
       this.inputs = inputs
       const model = await this.inspect()
       if (turn !== this.turn) return
-      this.set({ model })
+      this.set({ model, asking: model.missing.length > 0 })
     } catch (err) {
       if (turn !== this.turn) return
       if (old && err instanceof CoreError && err.kind !== 'internal') await this.goBack(old, err, turn)
       else this.fail(err, 'empty')
       return
     }
-    await this.plan(turn)
+    await this.begin(turn)
+  }
+
+  /** Plans what was opened, unless the user has to be asked before: one file of several, or several models in one. */
+  private async begin(turn: number) {
+    const { model, asking } = this.state
+    if (asking || model?.tensors === 0) this.set({ phase: 'ready', report: null, stale: false })
+    else await this.plan(turn)
+  }
+
+  /** The one file of several is meant. */
+  goOn() {
+    this.set({ asking: false })
+    void this.begin(++this.turn)
+  }
+
+  /** Takes other parts of a file that holds several models. */
+  async take(parts: string[]) {
+    if (this.state.phase === 'converting') return
+    const turn = this.settle({ ...this.state.options, edits: new Map(), types: new Map() })
+    this.set({ parts, past: [], figures: new Map(), before: new Map(), error: null })
+    try {
+      const model = await this.inspect()
+      if (turn !== this.turn) return
+      this.set({ model })
+    } catch (err) {
+      if (turn === this.turn) this.fail(err, 'ready', { refused: true })
+      return
+    }
+    await this.begin(turn)
   }
 
   /** What was opened is no model: the one before it is open again, edits and all, and the error is said. */
-  private async goBack(old: { state: State, inputs: Input[] }, { kind, message }: CoreError, turn: number) {
+  private async goBack(old: { state: State, inputs: Input[] }, { kind, code, message }: CoreError, turn: number) {
     this.inputs = old.inputs
-    this.set({ ...old.state, phase: 'ready', stale: true, refused: false, progress: null, result: null, exported: null, verification: null, error: { kind, message } })
+    this.set({ ...old.state, phase: 'ready', stale: true, refused: false, progress: null, result: null, exported: null, verification: null, error: { kind, code, message } })
     try {
       await this.inspect()
+      if (!old.state.report) return
       const report = await this.decide()
       if (turn === this.turn) this.set({ report, stale: false, refused: report.problem !== '' })
     } catch (err) {
@@ -90,7 +120,7 @@ export class Session {
   }
 
   private inspect(): Promise<Inspection> {
-    this.opened = this.core.call('inspect', [this.inputs])
+    this.opened = this.core.call('inspect', [this.inputs, [...this.state.parts]])
     return this.opened
   }
 
@@ -152,12 +182,7 @@ export class Session {
     this.set({ past: [...past, { edits: options.edits, types: options.types }] })
     if (quick) {
       await this.measure(rows, turn)
-      const before = new Map(this.state.before)
-      for (const t of rows) {
-        const f = this.state.figures.get(schemeKey(t))
-        if (f && !before.has(t.name)) before.set(t.name, f)
-      }
-      this.set({ before })
+      this.set({ before: withBefore(this.state, rows) })
     }
     if (turn === this.turn) await this.plan(turn)
   }
@@ -167,13 +192,7 @@ export class Session {
     const names = rows.filter(t => t.scheme && !this.state.figures.has(schemeKey(t))).map(t => t.name)
     if (names.length === 0) return
     const found = await this.core.call('measure', [JSON.stringify(names)]).catch(() => ({} as Record<string, Figures>))
-    if (turn === this.turn) this.keepFigures(rows.flatMap(t => found[t.name] ? [{ ...t, ...found[t.name] }] : []))
-  }
-
-  private keepFigures(rows: Report['tensors']) {
-    const figures = new Map(this.state.figures)
-    for (const t of rows) if (t.rmse !== null) figures.set(schemeKey(t), t)
-    this.set({ figures })
+    if (turn === this.turn) this.set({ figures: withFigures(this.state, rows.flatMap(t => found[t.name] ? [{ ...t, ...found[t.name] }] : [])) })
   }
 
   /** Plans; a recipe that the core refuses leaves the model open and the controls alive. */
@@ -184,8 +203,9 @@ export class Session {
       const { edits, types } = this.state.options
       if (this.state.model) void this.core.enlist(this.workers(this.state.model))
       const unedited = edits.size === 0 ? report.output.bytes : this.state.unedited
-      const error = report.problem ? { kind: 'unsupported' as const, message: report.problem } : null
-      this.set({ phase: 'ready', report, unedited, stale: false, refused: error !== null, error })
+      // That nothing would be quantized is said beside the button, in the page's own words.
+      const error = report.problem && report.problem_code !== noneQuantized ? { kind: 'unsupported' as const, code: report.problem_code, message: report.problem } : null
+      this.set({ phase: 'ready', report, unedited, stale: false, refused: report.problem !== '', error })
       await this.measure(report.tensors.filter(t => edits.has(t.module) || types.has(t.module)), turn)
     } catch (err) {
       if (turn === this.turn) this.fail(err, 'ready', { stale: true, refused: true })
@@ -199,7 +219,7 @@ export class Session {
       return await this.core.call('plan', [requestOf(options)])
     } catch (err) {
       // A place in JSON means something only to who wrote it.
-      if (err instanceof CoreError && !options.config.trim()) err.message = err.message.replace(/^at byte \d+: (?:global_config: )?/, '')
+      if (err instanceof CoreError && !options.config.trim()) err.message = err.message.replace(/^line \d+: (?:global_config: )?/, '')
       throw err
     }
   }
@@ -253,12 +273,12 @@ export class Session {
       const plan = await this.decide()
       if (turn !== this.turn) return
       this.set({ report: plan, stale: false })
-      if (plan.problem) throw new CoreError('unsupported', plan.problem)
+      if (plan.problem) throw new CoreError('unsupported', plan.problem, plan.problem_code)
       const { report, output } = await this.core.call('convert', [target.kind === 'private' && model.shards > 0 ? `${name}.zip` : name, options.hash, target, this.workers(model)], this.watch(turn, progress => ({ progress })))
       const python = await this.core.call('python', [name])
       if (turn !== this.turn) return
       this.target = undefined
-      this.keepFigures(report.tensors)
+      this.set({ figures: withFigures(this.state, report.tensors) })
       const [first] = output
       const url = target.kind === 'private' && first ? URL.createObjectURL(first.blob) : null
       this.set({ phase: 'done', report, progress: null, result: { name: target.kind === 'folder' ? name : first?.name ?? name, files: output, url, python } })
@@ -322,7 +342,7 @@ export class Session {
       phase = 'empty'
       change = { ...change, model: null, report: null, progress: null }
     }
-    this.set({ ...change, phase, error: { kind, message } })
+    this.set({ ...change, phase, error: { kind, code: err instanceof CoreError ? err.code : '', message } })
   }
 
   private dropResult() {

@@ -1,11 +1,15 @@
 // What the page is doing, as one immutable state. session.ts changes it, components show it.
 
-import type { Exported, Failure, Figures, Input, Inspection, Report, Verification } from './protocol'
-import { defaults, type Options } from './recipe'
+import type { Exported, Failure, Figures, Input, Inspection, Report, TensorRow, Verification } from './protocol'
+import { defaults, schemeKey, type Options } from './recipe'
 
 export interface State {
   phase: 'empty' | 'opening' | 'ready' | 'converting' | 'done'
   model: Inspection | null
+  /** Parts that were chosen of a file that holds several models; empty is the core's own choice. */
+  parts: readonly string[]
+  /** The model is one file of several, and nobody has said yet that it is meant. */
+  asking: boolean
   /** The plan, and after converting the report. */
   report: Report | null
   /** The controls say something else than report: a new plan is under way, or was refused. */
@@ -26,7 +30,7 @@ export interface State {
   result: { name: string, url: string | null, files: Input[], python: string } | null
   exported: Exported | null
   verification: Verification | Progress | null
-  error: { kind: Failure['kind'] | 'cancelled', message: string } | null
+  error: { kind: Failure['kind'] | 'cancelled', code?: string, message: string } | null
 }
 
 export type Edited = Pick<Options, 'edits' | 'types'>
@@ -34,7 +38,7 @@ export type Edited = Pick<Options, 'edits' | 'types'>
 export interface Progress { done: number, total: number, seconds: number }
 
 export const empty: State = {
-  phase: 'empty', model: null, report: null, stale: false, refused: false, options: defaults,
+  phase: 'empty', model: null, parts: [], asking: false, report: null, stale: false, refused: false, options: defaults,
   past: [], figures: new Map(), before: new Map(), unedited: null,
   progress: null, result: null, exported: null, verification: null, error: null,
 }
@@ -43,3 +47,18 @@ export const empty: State = {
 export const reportName = (result: string) => result.replace(/\.(zip|pt|safetensors)$/, '') + '-report'
 
 export function isProgress(v: State['verification']): v is Progress { return v !== null && 'total' in v }
+
+/** The figures with those of more rows. */
+export function withFigures({ figures }: State, rows: TensorRow[]): State['figures'] {
+  return new Map([...figures, ...rows.filter(t => t.rmse !== null).map(t => [schemeKey(t), t] as const)])
+}
+
+/** What rows cost before their first edit, those of more rows added. */
+export function withBefore({ before, figures }: State, rows: TensorRow[]): State['before'] {
+  const out = new Map(before)
+  for (const t of rows) {
+    const f = figures.get(schemeKey(t))
+    if (f && !out.has(t.name)) out.set(t.name, f)
+  }
+  return out
+}

@@ -28,6 +28,7 @@ export function Table({ state, session, report }: { state: State, session: Sessi
     errors: state.phase === 'done' || state.figures.size > 0,
   }
   const free = rows.filter(reachable)
+  const doubtful = report.tensors.filter(t => t.reason_code === 'doubtful').map(t => t.name)
   const every = free.length > 0 && free.every(t => selection.names.has(t.name))
   return (
     <section class="tensors" onKeyDown={e => { if (e.key === 'Escape') selection.none() }}>
@@ -38,6 +39,7 @@ export function Table({ state, session, report }: { state: State, session: Sessi
           <input type="checkbox" data-testid="select-all" checked={every} onChange={e => selection.all(e.currentTarget.checked)} />
           {text.selectAll}
         </label>
+        {doubtful.length > 0 && <button type="button" class="quiet" data-testid="pick-doubtful" onClick={() => selection.only(doubtful)}>{text.doubtful(doubtful.length)}</button>}
         <span class="fine hint" data-testid="filter-count">{broken ? text.filterBroken(rows.length) : filter ? text.filterCount(rows.length) : text.selectHint}</span>
         <button type="button" class="quiet" data-testid="undo" disabled={past.length === 0 || state.phase === 'converting'} onClick={() => session.undo()}>{text.undo}</button>
       </div>
@@ -94,12 +96,12 @@ function Row({ t, columns, selection, edited, now, before }: RowProps) {
       <td class="name">{t.name.split('.').flatMap((part, i) => i ? ['.', <wbr />, part] : [part])}</td>
       <td class="shape"><span>{format.shape(t.shape)}</span> <small>{t.dtype}</small></td>
       <td class="layer" title={text.sources[t.module_type_source] ?? ''}>
-        {t.module_type}{t.module_type_source === 'inferred' && <sup>?</sup>}
+        {t.module_type}{t.module_type_source === 'inferred' && <sup>?</sup>}{t.module_type_source === 'doubtful' && <sup>??</sup>}
       </td>
       <td class="verdict" title={t.rule ? `${text.rule}: ${t.rule}` : ''}>
         <div>
-          {t.scheme ? <span class="badge">{t.scheme.weight_dtype}</span> : <span class="badge off">{text.kept}</span>}
-          <span class="why">{t.scheme ? grain(t) : text.reason(t.reason)}{t.beyond_coremltools && <sup title={text.beyond(t.beyond_coremltools)}>+</sup>}</span>
+          {t.scheme ? <span class="badge">{t.scheme.weight_dtype}</span> : <span class="badge off">{t.reason_code === 'doubtful' ? text.keptDoubtful : text.kept}</span>}
+          <span class="why">{t.scheme ? grain(t) : text.reason(t)}{t.beyond_coremltools && <sup title={text.beyond(t.beyond_coremltools)}>+</sup>}</span>
         </div>
         {columns.rules && <p class="by">{!t.rule ? text.noRule : edited ? text.byHand : t.rule}</p>}
       </td>

@@ -9,7 +9,7 @@ export function WhatsNext({ report, python }: { report: Report, python: string }
   return (
     <details class="next" data-testid="next">
       <summary>{text.next.title}</summary>
-      {report.advice.length > 0 && <ul class="advice" data-testid="advice">{report.advice.map(a => <li>{text.advice[a.about] ?? a.text}</li>)}</ul>}
+      {report.advice.some(a => !a.fits) && <ul class="advice" data-testid="advice">{report.advice.filter(a => !a.fits).map(a => <li>{text.advice[a.about] ?? a.text}</li>)}</ul>}
       {report.output.format === 'packed' && <p class="fine">{text.next.packed}</p>}
       <p class="fine">{text.next.python}</p>
       <div class="code">

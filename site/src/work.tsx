@@ -1,7 +1,9 @@
 import { useEffect, useRef } from 'preact/hooks'
 import { ErrorBox } from './dropzone'
 import * as format from './format'
+import { AskShards, Hints, Nothing } from './parts'
 import type { Report, Verification } from './protocol'
+import { noneQuantized } from './recipe'
 import type { Session } from './session'
 import { isProgress, reportName, type Progress, type State } from './state'
 import { text } from './text'
@@ -20,24 +22,27 @@ export function Work({ state, session }: { state: State, session: Session }) {
         ? <Running state={state} cancel={() => session.cancel()} />
         : state.result && state.report
           ? <Result state={state} session={session} report={state.report} />
-          : <Ready state={state} convert={() => void session.convert()} />}
+          : <Ready state={state} session={session} />}
       <ErrorBox error={state.error} />
       <Remedy state={state} session={session} />
     </section>
   )
 }
 
-function Ready({ state, convert }: { state: State, convert(): void }) {
-  const { report, model, stale, refused } = state
-  const nothing = report && !stale && report.totals.quantized === 0
+function Ready({ state, session }: { state: State, session: Session }) {
+  const { report, stale, refused } = state
+  if (state.asking) return <AskShards state={state} session={session} />
+  const convert = () => void session.convert()
+  const nothing = report && !stale && report.problem_code === noneQuantized
   return (
     <>
       <div class={stale ? 'strip stale' : 'strip'}>
-        <p class="figure">{report && model && <><b>{format.bytes(model.bytes)}</b><span>→</span><b>{format.bytes(report.output.bytes)}</b><Change state={state} report={report} /></>}</p>
+        <p class="figure">{report && <><b>{format.bytes(report.totals.bytes_weights)}</b><span>→</span><b>{format.bytes(report.output.bytes)}</b><Change state={state} report={report} /></>}</p>
         <button type="button" class="primary main" data-testid="convert" disabled={!report || refused} onClick={convert}>{text.convert}</button>
       </div>
       {/* Below, so that it does not move the button from under the pointer. */}
-      {nothing && <p class="notice">{text.nothing(commonest(report))}</p>}
+      {nothing && <Nothing state={state} session={session} />}
+      {!nothing && <Hints state={state} session={session} />}
     </>
   )
 }
@@ -50,27 +55,10 @@ function Change({ state, report }: { state: State, report: Report }) {
   return <small data-testid="edit-change">{text.changeOf(`${more > 0 ? '+' : '−'}${format.bytes(Math.abs(more))}`)}</small>
 }
 
-/** A button for what the core's hint names as an option. */
+/** A button for what the core's hint speaks of. */
 function Remedy({ state, session }: { state: State, session: Session }) {
-  const message = state.error?.message ?? ''
-  const { options } = state
-  return (
-    <>
-      {message.includes('--keep-unfit') && !options.keepUnfit && (
-        <button type="button" data-testid="remedy" onClick={() => session.choose({ keepUnfit: true })}>{text.keepUnfit}</button>
-      )}
-      {message.includes('--include-embeddings') && !options.embeddings && (
-        <button type="button" data-testid="remedy" onClick={() => session.choose({ embeddings: true })}>{text.embeddings}</button>
-      )}
-    </>
-  )
-}
-
-/** The reason that keeps the most bytes. */
-function commonest(report: Report): string {
-  const bytes = new Map<string, number>()
-  for (const t of report.tensors) bytes.set(t.reason, (bytes.get(t.reason) ?? 0) + t.bytes_in)
-  return [...bytes].sort((a, b) => b[1] - a[1])[0]?.[0] ?? ''
+  if (state.error?.code !== 'unfit' || state.options.keepUnfit) return null
+  return <button type="button" data-testid="remedy" onClick={() => session.choose({ keepUnfit: true })}>{text.keepUnfit}</button>
 }
 
 function Running({ state, cancel }: { state: State, cancel(): void }) {
@@ -115,6 +103,7 @@ function Result({ state, session, report }: { state: State, session: Session, re
       </div>
       {!result.url && <p class="good" data-testid="saved">{text.saved(result.name)}</p>}
       {result.url && report.files.length > 0 && <p class="fine">{text.zipped(report.files.length)}</p>}
+      <Hints state={state} session={session} />
       {verification && <Verdict v={verification} />}
       <WhatsNext report={report} python={result.python} />
     </>

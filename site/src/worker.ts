@@ -15,7 +15,7 @@ type CoreSink = Pick<Sink, 'create' | 'close'> & { write(at: number, n: number):
 /** What wasm/main.go sets; its twin is wasm/protocol.go. */
 interface Core {
   protocol: number
-  inspect(files: Source[]): Promise<string>
+  inspect(files: Source[], parts: string): Promise<string>
   plan(request: string): Promise<string>
   measure(names: string): Promise<string>
   convert(name: string, hash: boolean, zip: boolean, sink: CoreSink, progress: (done: number, total: number) => void, hands: Hand[], batch: number): Promise<string>
@@ -134,7 +134,7 @@ async function serve(m: Request) {
   switch (m.call) {
     case 'inspect':
       inputs = m.args[0]
-      answer = JSON.parse(await core.inspect(sources(inputs)))
+      answer = JSON.parse(await core.inspect(sources(inputs), JSON.stringify(m.args[1])))
       break
     case 'plan': answer = JSON.parse(await core.plan(...m.args)); break
     case 'measure': answer = JSON.parse(await core.measure(...m.args)); break

@@ -2,7 +2,7 @@
 // the native command, and files to drop.
 
 import { execFile } from 'node:child_process'
-import { mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs'
+import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -28,7 +28,8 @@ export async function nibbleError(...args) {
   try {
     await nibble(...args)
   } catch (err) {
-    return err.stderr.trim().replace(/^nibble: /, '')
+    // The command adds its option, and the error's code, which the page does not show.
+    return err.stderr.trim().replace(/^nibble: /, '').replace(/( \([^()]*\))? \[\w+\]$/, '')
   }
   throw new Error(`nibble ${args.join(' ')} did not fail`)
 }
@@ -101,11 +102,25 @@ export async function drop(page, name, bytes) {
   }, name, [...bytes])
 }
 
-/** Chooses a file and waits for its plan. */
+/** Chooses a file and waits for its plan, which may say that nothing would be quantized. */
 export async function choose(page, path) {
   const input = await page.waitForSelector(id('file-input'))
   await input.uploadFile(path)
-  await page.waitForSelector(`${id('convert')}:not(:disabled)`)
+  await page.waitForSelector(`${id('convert')}:not(:disabled), ${id('nothing')}`)
+}
+
+/** Chooses a small file, whose rows are too short for blocks of 32, and one scale per channel. */
+export async function choosePerChannel(page, path) {
+  await choose(page, path)
+  await page.select(id('granularity'), 'per_channel')
+  await page.waitForFunction(q => !document.querySelector('.stale') && document.querySelector(q)?.disabled === false, {}, id('convert'))
+}
+
+/** The same recipe for the command. */
+export function perChannel(folder) {
+  const config = join(folder, 'per-channel.json')
+  writeFileSync(config, JSON.stringify({ global_config: { weight_dtype: 'int4', granularity: 'per_channel' } }))
+  return ['--config', config]
 }
 
 /** Converts and waits for the result. */

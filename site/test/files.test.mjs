@@ -7,7 +7,7 @@ import { existsSync, ftruncateSync, mkdirSync, openSync, readFileSync, readdirSy
 import { createServer } from 'node:http'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
-import { choose, convert, download, fixture, id, kind, nibble, openPage, root, start, textOf, waitForText } from './browser.mjs'
+import { choose, choosePerChannel, convert, download, fixture, id, kind, nibble, openPage, perChannel, root, start, textOf, waitForText } from './browser.mjs'
 
 let site
 before(async () => { site = await start() })
@@ -41,7 +41,7 @@ test('every broken file is refused in the command’s words', { timeout: 300000 
   assert.deepEqual(wrong, [])
   assert.deepEqual(problems, [])
   // The page is whole: a sound file converts.
-  await choose(page, fixture('small.safetensors'))
+  await choosePerChannel(page, fixture('small.safetensors'))
   await convert(page)
   await page.close()
 })
@@ -259,11 +259,11 @@ async function siteWith(worker) {
 test('without private files a result is kept in memory, up to a limit that is said', { timeout: 60000 }, async () => {
   const other = await siteWith('navigator.storage.getDirectory = () => Promise.reject(new DOMException("no", "SecurityError"));\n')
   const { page } = await openPage(other)
-  await choose(page, fixture('ptq-in.pt'))
+  await choosePerChannel(page, fixture('ptq-in.pt'))
   await convert(page)
   const bytes = await download(other, page)
   const out = join(site.folder, 'memory.safetensors')
-  await nibble('convert', fixture('ptq-in.pt'), '-o', out)
+  await nibble('convert', fixture('ptq-in.pt'), ...perChannel(site.folder), '-o', out)
   assert.equal(digest(bytes), digest(readFileSync(out)))
   await (await page.waitForSelector(id('file-input'))).uploadFile(hugeFile())
   await waitForText(page, 'status', 'plan ready')
@@ -277,13 +277,13 @@ test('without private files a result is kept in memory, up to a limit that is sa
 
 test('a disk that is full, at once and on the way, leaves no result', { timeout: 60000 }, async () => {
   for (const [worker, says] of [
-    ['navigator.storage.estimate = async () => ({ quota: 5000, usage: 4000 });\n', 'the result could not be saved: the result needs 4.45 kB and the browser gives this page 1.00 kB'],
+    ['navigator.storage.estimate = async () => ({ quota: 5000, usage: 4000 });\n', 'the result could not be saved: the result needs 4.14 kB and the browser gives this page 1.00 kB'],
     ['FileSystemSyncAccessHandle.prototype.write = () => { throw new DOMException("full", "QuotaExceededError") };\n', 'the result could not be saved: there is no more room on the disk'],
     ['FileSystemSyncAccessHandle.prototype.write = () => 0;\n', 'the result could not be saved: there is no more room on the disk'],
   ]) {
     const other = await siteWith(worker)
     const { page } = await openPage(other)
-    await choose(page, fixture('ptq-in.pt'))
+    await choosePerChannel(page, fixture('ptq-in.pt'))
     await page.click(id('convert'))
     await page.waitForSelector(id('error'))
     assert.equal(await textOf(page, 'error'), says)

@@ -5,7 +5,7 @@ import { closeSync, copyFileSync, mkdtempSync, openSync, readFileSync, writeFile
 import { createServer } from 'node:http'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
-import { choose, convert, download, drop, fixture, id, kind, nibble, nibbleError, openPage, row, start, textOf, waitForRow, waitForText } from './browser.mjs'
+import { choose, choosePerChannel, convert, download, drop, fixture, id, kind, nibble, nibbleError, openPage, perChannel, row, start, textOf, waitForRow, waitForText } from './browser.mjs'
 
 let site
 before(async () => { site = await start() })
@@ -47,12 +47,11 @@ test('the first screen loads nothing heavy', async () => {
   await page.close()
 })
 
-for (const file of ['ptq-in.pt', 'views.pt', 'small.safetensors']) {
+for (const file of ['ptq-in.pt', 'ptq-attention-f16.pt', 'small.safetensors']) {
   for (const c of containers) {
     test(`${file} to ${c.to} ${c.highNibble ?? ''}: the same bytes and report as the native command`, async () => {
       const { page, problems } = await openPage(site)
-      await choose(page, fixture(file))
-      await page.select(id('granularity'), 'per_channel')
+      await choosePerChannel(page, fixture(file))
       await page.select(id('container'), c.to)
       if (c.highNibble) await page.select(id('high-nibble'), c.highNibble)
       await convert(page)
@@ -62,9 +61,8 @@ for (const file of ['ptq-in.pt', 'views.pt', 'small.safetensors']) {
       const got = await download(site, page)
       const report = JSON.parse(await download(site, page, 'report-download'))
 
-      const config = join(site.folder, 'config.json'), out = join(site.folder, 'native'), native = join(site.folder, 'native.json')
-      writeFileSync(config, JSON.stringify({ global_config: { weight_dtype: 'int4', granularity: 'per_channel' } }))
-      await nibble('convert', fixture(file), '--config', config, '--to', c.to, ...c.more, '-o', out, '--report', native)
+      const out = join(site.folder, 'native'), native = join(site.folder, 'native.json')
+      await nibble('convert', fixture(file), ...perChannel(site.folder), '--to', c.to, ...c.more, '-o', out, '--report', native)
       assert.ok(got.equals(readFileSync(out)), 'the bytes differ')
       const want = JSON.parse(readFileSync(native, 'utf8'))
       want.inputs[0].name = file
@@ -79,12 +77,11 @@ for (const file of ['ptq-in.pt', 'views.pt', 'small.safetensors']) {
 test('the plan is there before any weight is read, and follows the controls', async () => {
   const { page } = await openPage(site)
   await choose(page, fixture('ptq-in.pt'))
-  // 32 inputs are one block of 32; coremltools keeps such a layer.
-  assert.match(await row(page, '0.weight'), /^quantize: .*8 × 32 F16.*Linear.*int4 block 32\+/)
-  assert.match(await page.$eval('tr[data-name="0.weight"] .why sup', e => e.title), /coremltools would keep this layer: a block of 32 is not smaller than its 32 input channels/)
-  await page.$eval(id('coremltools-skips'), e => e.click())
-  await page.waitForSelector('tr[data-name="0.weight"][data-verdict="keep"]')
-  assert.match(await row(page, '0.weight'), /^keep: .*not smaller than its 32 input channels/)
+  // 32 inputs are one block of 32; coremltools keeps such a layer, and so does Nibble where it is small.
+  assert.match(await row(page, '0.weight'), /^keep: .*8 × 32 F16.*Linear.*coremltools keeps it \(a block of 32 is not smaller than its 32 input channels\), and so does Nibble/)
+  assert.match(await textOf(page, 'nothing'), /^Nothing would be quantized\. Most of the model is kept: .*rows not longer than a block.* To try: a smaller block size, or one scale per channel\.$/)
+  assert.equal(await page.$eval(id('convert'), b => b.disabled), true)
+  assert.equal(await page.$(id('error')), null)
   await page.$eval(id('block-size'), e => { e.value = '8'; e.dispatchEvent(new Event('input', { bubbles: true })) })
   await page.waitForSelector('tr[data-name="0.weight"][data-verdict="quantize"]')
   assert.match(await row(page, '0.weight'), /int4 block 8.*512 B → 192 B/)
@@ -135,7 +132,7 @@ test('a file is dropped anywhere, and two are converted in a row', async () => {
   const { page } = await openPage(site)
   const model = readFileSync(fixture('ptq-in.pt'))
   await drop(page, 'first.pt', model)
-  await page.waitForSelector(`${id('convert')}:not(:disabled)`)
+  await page.waitForSelector(id('nothing'))
   await page.select(id('granularity'), 'per_tensor')
   await page.waitForSelector('tr[data-name="0.weight"][data-verdict="quantize"]')
   await convert(page)
@@ -165,9 +162,9 @@ test('a folder with one model, and what is left behind of a checkpoint', { timeo
   await page.waitForSelector('tr[data-name="0.weight"]')
   assert.equal(await page.$eval('h2', e => e.textContent), 'model.pt')
   // Nothing was left behind: the rest of the file is the zip around the tensors.
-  assert.doesNotMatch(await page.$eval('.picture', e => e.innerText), /not carried over/)
+  assert.doesNotMatch(await page.$eval('.picture', e => e.innerText), /left out: other parts/)
   await choose(page, fixture('wrapped-model.ckpt'))
-  await page.waitForFunction(() => /not carried over/.test(document.querySelector('.picture')?.innerText))
+  await page.waitForFunction(() => /left out: other parts/.test(document.querySelector('.picture')?.innerText))
   assert.match(await page.$eval('.picture', e => e.innerText), /epoch \(an integer\) is not part of the state dict and is left out/)
   await page.close()
 })
@@ -187,7 +184,7 @@ test('the last file chosen is the one that is open, however slow the others were
   }
   await page.waitForSelector('tr[data-name="a.weight"]')
   await new Promise(resolve => setTimeout(resolve, 1500))
-  await page.select(id('weight-dtype'), 'uint4')
+  await page.select(id('granularity'), 'per_channel')
   await page.waitForSelector(`${id('convert')}:not(:disabled)`)
   assert.equal(await page.$eval('h2', e => e.textContent), 'small.safetensors')
   assert.equal((await page.$$(`${id('tensor-table')} tbody tr`)).length, 4)
@@ -196,7 +193,7 @@ test('the last file chosen is the one that is open, however slow the others were
 
 test('a fingerprint is asked for, and changes nothing else', async () => {
   const { page } = await openPage(site)
-  await choose(page, fixture('small.safetensors'))
+  await choosePerChannel(page, fixture('small.safetensors'))
   await page.click(id('hash'))
   await convert(page)
   const report = JSON.parse(await download(site, page, 'report-download'))

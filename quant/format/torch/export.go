@@ -27,7 +27,7 @@ const oldWeightsZip = "serialized_state_dict.pt"
 // maxConfig bounds the config, in bytes.
 const maxConfig = 12 << 20
 
-const exportNote = "the file holds a program of torch.export; its graph, constants and example inputs are left out"
+const exportNote = "the file holds a program of torch.export; of its graph only the classes of its layers are read; constants and example inputs are left out"
 
 // programs finds the names of the programs in the archive, each with its weights' entry.
 func (a *archive) programs() map[string][]string {
@@ -85,8 +85,19 @@ func readExported(a *archive) (*tensor.StateDict, error) {
 	}
 	if err == nil {
 		state.Notes = append(state.Notes, exportNote)
+		state.Classes = a.classesOf(a.graphOf(entry), state.Tensors)
 	}
 	return state, err
+}
+
+// graphOf is the entry with the graph of the program whose weights an entry holds.
+func (a *archive) graphOf(weights string) string {
+	if weights == oldWeightsZip {
+		return oldGraph
+	}
+	name := strings.TrimPrefix(weights, "data/weights/")
+	name = strings.TrimSuffix(strings.TrimSuffix(name, ".pt"), "_weights_config.json")
+	return "models/" + name + ".json"
 }
 
 // inner reads a torch.save zip that is an entry of this one.

@@ -1,5 +1,10 @@
 // Every word the page shows, in English. zh.ts is the same in Chinese.
 
+import type { TensorRow } from '../protocol'
+
+/** The first of many names. */
+const some = (names: string[]) => names.slice(0, 3).join(', ') + (names.length > 3 ? ' …' : '')
+
 export const en = {
   tagline: 'Any checkpoint, back in 4 bits.',
   lead: 'Drop a PyTorch or safetensors model. It is quantized here, in this tab, with the numbers of Apple’s coremltools.',
@@ -30,8 +35,38 @@ export const en = {
   larger: (ratio: string) => `${ratio}× as large`,
   legendQuantized: 'quantized',
   legendKept: 'kept as it is',
-  legendLeft: 'not carried over',
-  nothing: (reason: string) => `Nothing would be quantized. The most common reason: ${reason}.`,
+  legendLeft: 'left out: other parts, optimizer and the like',
+  nothing: (kind: string) => `Nothing would be quantized. Most of the model is kept: ${kind}.`,
+  mostly: (percent: number, kind: string, remedy: string) => `${percent} % of the model is kept: ${kind}.${remedy && ` To try: ${remedy}.`}`,
+  toTry: (remedy: string) => `To try: ${remedy}.`,
+  /** What tensors are that are kept, by the core's code of the reason. */
+  kinds: {
+    not_float: 'values that are no floats', empty: 'tensors without values', bias: 'biases', vector: 'one number per channel or fewer (norms, running means)',
+    recurrent: 'recurrent layers, which coremltools keeps', other_class: 'layers of classes that coremltools keeps', embedding: 'embeddings, which coremltools keeps',
+    conv1d: 'Conv1D of Transformers, which coremltools keeps', norm: 'norms, which coremltools keeps', router: 'routers of a mixture of experts',
+    experts: 'experts stacked in one tensor', split: 'weights in parts (weight_norm, spectral_norm, parametrizations)',
+    doubtful: 'layers that names and shapes leave open', no_layer: 'tensors that are not the weights of layers that coremltools quantizes',
+    no_rule: 'layers that no rule of the recipe names', recipe: 'layers that the recipe keeps', set_kept: 'modules set to another type', unfit: 'weights that cannot be quantized',
+    blocks: 'layers that cannot be cut into such blocks', beyond: 'small layers with rows not longer than a block, which coremltools keeps', tied: 'weights tied to ones that are kept',
+  } as Record<string, string>,
+  remedies: {
+    not_float: 'the checkpoint from before it was quantized or cast', embedding: 'quantize embeddings too', tied: 'quantize embeddings too',
+    conv1d: 'pick them in the table and set their type to Conv1D', experts: 'pick them in the table, set their type to Conv1d, and a block size of 1',
+    router: 'pick them in the table and set their type to Linear', split: 'fold them in Python, and convert what comes out',
+    doubtful: 'pick them in the table and set their type', no_rule: 'name them in the config, or add a global_config',
+    blocks: 'a block size that divides the inputs, or one scale per channel', beyond: 'a smaller block size, or one scale per channel',
+    no_layer: 'where they are layers, pick them in the table and set their type',
+  } as Record<string, string>,
+  parts: { title: 'The file holds several models. Converted:', choose: 'The file holds several models. Choose one or more:', ema: 'averaged over the training (EMA)' },
+  shardAlone: (n: number) => `This is one file of a model of ${n.toLocaleString('en')}. Missing:`,
+  shardGoOn: 'Convert this file alone',
+  andMore: (n: number) => `and ${n.toLocaleString('en')} more`,
+  warnings: {
+    noise: names => `${names.length === 1 ? '1 layer is' : `${names.length.toLocaleString('en')} layers are`} below 12 dB, less than two bits: ${some(names)}. Give them smaller blocks, or 8 bits, or keep them.`,
+    shards: names => `This is one file of a model of ${(names.length + 1).toLocaleString('en')}.`,
+  } as Record<string, (names: string[]) => string>,
+  doubtful: (n: number) => `Pick ${n.toLocaleString('en')} doubtful`,
+  keptDoubtful: 'doubtful',
   recipe: 'Recipe',
   weightDtype: 'Numbers',
   granularity: 'One scale per',
@@ -101,11 +136,11 @@ export const en = {
   },
   /** The core's sentences on Apple's devices, where this language has its own words for them. */
   advice: {} as Record<string, string>,
-  sources: { inferred: 'inferred from its name and shape', user: 'set by you', file: 'told by the file' } as Record<string, string>,
+  sources: { inferred: 'inferred from its name and shape', doubtful: 'its name and shape leave this open: set it to quantize it', user: 'set by you', file: 'told by the file' } as Record<string, string>,
   beyond: (why: string) => `coremltools would keep this layer: ${why}`,
   affine: 'affine',
   /** Why a tensor is kept, in the core's words or in this language's. */
-  reason: (words: string) => words,
+  reason: (t: TensorRow) => t.reason,
   verify: 'Verify',
   verifying: (percent: number) => `Verifying… ${percent} %`,
   verified: (q: number, k: number) => `Verified: ${q} quantized weights recomputed, every number the same; ${k} kept byte for byte.`,

@@ -1,34 +1,29 @@
 // 页面上的全部文字，中文。与 en.ts 一一对应。核心给出的错误信息保持英文原文。
 
+import type { TensorRow } from '../protocol'
 import type { Text } from './en'
 
-/** 核心说明保留原因的句子；认不出的原样显示。 */
-const reasons: [RegExp, (m: RegExpMatchArray) => string][] = [
-  [/^bias$/, () => '偏置'],
-  [/^empty$/, () => '空张量'],
-  [/^one number per channel or fewer/, () => '每通道至多一个数（归一化、滑动均值）'],
-  [/^embedding: coremltools keeps these$/, () => '嵌入层：coremltools 不量化'],
-  [/^recurrent layer/, () => '循环层：coremltools 不量化'],
-  [/^(\w+): coremltools keeps these$/, m => `${m[1]}：coremltools 不量化`],
-  [/^the recipe keeps it$/, () => '方案要求保留'],
-  [/^no rule of the recipe names it$/, () => '方案中没有规则提到它'],
-  [/^not the weight of a layer/, () => '不是 coremltools 会量化的层的权重'],
-  [/^its module type was set to Module/, () => '类型被设为其他，保留'],
-  [/^(\S+) values, not float weights$/, m => `${m[1]} 数值，不是浮点权重`],
-  [/^a block of (\S+) is not smaller than its (\d+) input channels$/, m => `块大小 ${m[1]} 不小于 ${m[2]} 个输入通道`],
-  [/^its (\d+) (input|output) channels cannot be cut into blocks of (\d+)$/, m => `${m[1]} 个${m[2] === 'input' ? '输入' : '输出'}通道不能按 ${m[3]} 分块`],
-  [/^cannot be quantized: .*\(NaN\)$/, () => '无法量化：权重中含有 NaN'],
-  [/^cannot be quantized: .*an infinite value$/, () => '无法量化：权重中含有无穷大'],
-  [/^cannot be quantized: (.*)$/, m => `无法量化：${m[1]}`],
-]
-
-function reason(words: string): string {
-  for (const [pattern, say] of reasons) {
-    const m = words.match(pattern)
-    if (m) return say(m)
-  }
-  return words
+/** 保留的原因，按核心给出的代码；说法随行变化的在下面。 */
+const kinds: Record<string, string> = {
+  not_float: '数值不是浮点数', empty: '空张量', bias: '偏置', vector: '每通道至多一个数（归一化、滑动均值）', recurrent: '循环层：coremltools 不量化',
+  other_class: 'coremltools 不量化的层类型', embedding: '嵌入层：coremltools 不量化', conv1d: 'Transformers 的 Conv1D（[输入, 输出]）：coremltools 不量化',
+  norm: '归一化层：coremltools 不量化', router: '专家混合的路由层', experts: '叠放在一个张量里的专家', split: '分成几部分的权重（weight_norm、spectral_norm、parametrizations）',
+  doubtful: '名称和形状无法确定是哪种层', no_layer: '不是 coremltools 会量化的层的权重', no_rule: '方案中没有规则提到它', recipe: '方案要求保留',
+  set_kept: '类型被设为其他，保留', unfit: '含有无法量化的数值（NaN、无穷或过大）', blocks: '各轴不能按这样的块划分',
+  beyond: '一行不比一个块长，coremltools 会跳过；层又太小，量化无益', tied: '与保留的权重是同一个（绑定）',
 }
+
+function reason(t: TensorRow): string {
+  switch (t.reason_code) {
+    case 'not_float': return `${t.dtype} 数值，不是浮点权重`
+    case 'other_class': return `${t.module_type}：coremltools 不量化`
+    case 'doubtful': return `存疑：可能是 ${t.module_type}，也可能不是；设定类型后即可量化`
+  }
+  return kinds[t.reason_code] ?? t.reason
+}
+
+/** 很多名称里的前几个。 */
+const some = (names: string[]) => names.slice(0, 3).join('、') + (names.length > 3 ? ' …' : '')
 
 export const zh: Text = {
   tagline: '任何模型权重，变成\u00a04\u00a0位。',
@@ -60,8 +55,27 @@ export const zh: Text = {
   larger: ratio => `变为 ${ratio} 倍`,
   legendQuantized: '量化',
   legendKept: '原样保留',
-  legendLeft: '不带入结果',
-  nothing: r => `没有任何张量会被量化。最常见的原因：${reason(r)}。`,
+  legendLeft: '不带入结果：其他部分、优化器等',
+  nothing: kind => `没有任何张量会被量化。模型的大部分保留不变：${kind}。`,
+  mostly: (percent, kind, remedy) => `模型的 ${percent} % 保留不变：${kind}。${remedy && `可以尝试：${remedy}。`}`,
+  toTry: remedy => `可以尝试：${remedy}。`,
+  kinds,
+  remedies: {
+    not_float: '使用量化或转换类型之前的模型文件', embedding: '嵌入层也量化', tied: '嵌入层也量化', conv1d: '在表格中选中，把类型设为 Conv1D',
+    experts: '在表格中选中，把类型设为 Conv1d，块大小设为 1', router: '在表格中选中，把类型设为 Linear', split: '在 Python 中合并，再转换得到的文件',
+    doubtful: '在表格中选中并设定类型', no_rule: '在配置中写明，或加上 global_config', blocks: '能整除输入数的块大小，或每通道一个缩放因子',
+    beyond: '更小的块，或每通道一个缩放因子', no_layer: '若确实是层，在表格中选中并设定类型',
+  },
+  parts: { title: '文件中有多个模型。转换：', choose: '文件中有多个模型。请选择一个或几个：', ema: '训练过程的平均（EMA）' },
+  shardAlone: n => `这是由 ${n.toLocaleString('zh')} 个文件组成的模型中的一个。缺少：`,
+  shardGoOn: '只转换这个文件',
+  andMore: n => `另有 ${n.toLocaleString('zh')} 个`,
+  warnings: {
+    noise: names => `${names.length.toLocaleString('zh')} 层低于 12 dB（不足两位）：${some(names)}。请用更小的块、8 位，或保留它们。`,
+    shards: names => `这是由 ${(names.length + 1).toLocaleString('zh')} 个文件组成的模型中的一个。`,
+  },
+  doubtful: n => `选中 ${n.toLocaleString('zh')} 个存疑的`,
+  keptDoubtful: '存疑',
   recipe: '量化方案',
   weightDtype: '数值类型',
   granularity: '缩放因子粒度',
@@ -130,13 +144,17 @@ export const zh: Text = {
     copy: '复制', copied: '已复制',
   },
   advice: {
+    tied: '有的权重与嵌入层是同一个（绑定），两者都保留。“嵌入层也量化”后两者都会量化，coremltools 就是这样做的。',
+    fold_weight_norm: '有的权重分成两部分（weight_norm），保留不变。要量化，请在 Python 中合并、保存，再转换：',
+    fold_spectral_norm: '有的权重运行时才除以谱范数（spectral_norm），保留不变。要量化，请在 Python 中合并、保存，再转换：',
+    fold_parametrizations: '有的权重运行时才由其他权重算出（parametrizations），保留不变。要量化，请在 Python 中合并、保存，再转换：',
     ios18: '4 位线性权重和按块量化需要 iOS 18 或 macOS 15：转换时设置 minimum_deployment_target=ct.target.iOS18。用默认目标时，转换器不作任何提示，直接保留未压缩的权重。',
     ios16: '按通道或按张量的 8 位权重从 iOS 16 和 macOS 13 起即可运行。',
     gpu: '按块量化适合 Mac 的 GPU。神经网络引擎要求每通道一个缩放因子，或查找表（coremltools 的 palettization）；按块的层在其上会转到别处运行，或者失败。',
     coarse: '4 位而每通道或每张量只有一个缩放因子，精度损失往往太大：试试 64、32 或 16 的块；若必须在神经网络引擎上运行，用 8 位。',
   },
-  sources: { inferred: '由名称和形状推断', user: '由您设定', file: '文件中写明' },
-  beyond: why => `coremltools 会保留这一层：${reason(why)}`,
+  sources: { inferred: '由名称和形状推断', doubtful: '名称和形状无法确定：设定后即可量化', user: '由您设定', file: '文件中写明' },
+  beyond: () => 'coremltools 会保留这一层：块不小于输入通道数，或按错误的轴划分',
   affine: '仿射',
   reason,
   verify: '校验',
