@@ -26,9 +26,11 @@ func sample() *Report {
 				Scheme: &Scheme{WeightDType: "uint4", Granularity: "per_block", Mode: "affine", BlockSize: []int64{1, 2}}},
 			{Name: "a</td><b>", Shape: []int64{3}, DType: "F16", Verdict: "keep", Reason: `bias & "more"`, Parameters: 3},
 		},
-		Advice: []Advice{{"ios18", "needs <iOS 18>", false}},
+		Advice: []Advice{{"ios18", "needs <iOS 18>", false}, {"fold_weight_norm", "fold <them>:\nfor m in x: y", true}},
 	}
 	r.Totals.Tensors, r.Totals.Quantized, r.Totals.Parameters = 2, 1, 7
+	r.Totals.Weights, r.Totals.LeftOut = 1234567, 2000
+	r.Warnings = []Warning{{"noise", "1 layer is <below> 12 dB", []string{"a"}}}
 	r.Fill(0, kernel.Errors{Count: 4, Signal: 1, Noise: 0.0025, Approximated: 1, Max: 0.05}, h)
 	r.Fill(1, kernel.Errors{}, nil)
 	r.Sum()
@@ -66,7 +68,7 @@ func TestHTML(t *testing.T) {
 	text := b.String()
 	for _, part := range []string{
 		"<h1>&lt;script&gt;alert(1)&lt;/script&gt;.pt</h1>", "1.2 MB → 99 B", "<dt>error (RMSE)</dt><dd>0.025</dd>", "<dt>SQNR</dt><dd>26.02 dB</dd>",
-		"<h3>=cmd|&#34;/c calc&#34;!A1</h3>", "uint4 affine per_block 1 × 2", "<li>needs &lt;iOS 18&gt;</li>", "<td>a&lt;/td&gt;&lt;b&gt;</td>", "&lt;img src=x&gt;",
+		"<h3>=cmd|&#34;/c calc&#34;!A1</h3>", "uint4 affine per_block 1 × 2", "<li>needs &lt;iOS 18&gt;</li>", "<li>1 layer is &lt;below&gt; 12 dB</li>", "2.0 kB of other parts", "<li>fold &lt;them&gt;:<pre>for m in x: y</pre></li>", "<td>a&lt;/td&gt;&lt;b&gt;</td>", "&lt;img src=x&gt;",
 		`<path class="before" d="M0 84V0.0H`, `<path class="after" d="M`, "<span>-0.5</span>", "default-src 'none'",
 	} {
 		if !strings.Contains(text, part) {

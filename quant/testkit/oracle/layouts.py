@@ -398,7 +398,7 @@ LAYOUTS = {
     "refused: nested": refused(lambda: {"a": torch.nested.nested_tensor([torch.ones(2), torch.ones(3)])}, "nested"),
     "refused: float4": refused(lambda: {"a": torch.ones(2, dtype=torch.uint8).view(torch.float4_e2m1fn_x2)}, "float4_e2m1fn_x2"), "refused: optimizer": refused(optimizer_state, "state of an optimizer"),
     "refused: quantized, legacy": refused(lambda: {"a": torch.quantize_per_tensor(torch.ones(4), 0.1, 0, torch.qint8)}, "quantized", _use_new_zipfile_serialization=False),
-    "refused: several": refused(lambda: {"generator": plain(), "discriminator": plain()}, "several state dicts (generator, discriminator)"),
+    "refused: several": refused(lambda: {"generator": plain(), "discriminator": plain()}, "holds 2 models: generator, discriminator"),
 }
 
 
@@ -412,7 +412,7 @@ def check(run, name, folder):
     (folder / "keep.json").write_text(json.dumps({"module_name_configs": {".*": None}}))
     out = folder / "out"
     if isinstance(want, str):
-        p = subprocess.run([*run.args, "inspect", path], capture_output=True, text=True)
+        p = subprocess.run([*run.args, "plan", path], capture_output=True, text=True)
         assert p.returncode == 1 and want in p.stderr, f"{name}: {p.returncode}: {p.stderr}"
         return 1
     run("convert", path, "--config", folder / "keep.json", "-o", out)
