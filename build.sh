@@ -18,8 +18,8 @@
 #   ./build.sh fuzz [TIME]      run every fuzz target for a minute each, or for TIME
 #   ./build.sh oracle [PART]    hold Nibble against the real tools in a Python environment (about 7 GB):
 #                               the numbers of coremltools, safetensors and compressed-tensors
-#                               (state-dicts, large, exports, configs, tied, conversion, zero-blocks,
-#                               layouts), what is read of thousands of odd files against torch
+#                               (state-dicts, large, exports, configs, tied, conv1d, conversion,
+#                               zero-blocks, layouts), what is read of thousands of odd files against torch
 #                               (readers [CLASS]), and what the layers of sixty models of
 #                               transformers, timm and torchvision are taken for (classes [MODEL])
 set -euo pipefail

@@ -194,6 +194,48 @@ func TestAverageInsideAStateDict(t *testing.T) {
 	}
 }
 
+// A whole model of the user's own classes: a Linear or a Conv only where the attributes say so, whatever its name; a
+// frozen layer only where coremltools would quantize it. The live model is None, the average is there.
+func TestOwnClasses(t *testing.T) {
+	r, err := planned(t, "own_classes.pt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]string{
+		"fc.weight": "Linear file weight", "embedding.weight": "Linear file weight", "conv.weight": "Conv2d file weight",
+		"turned.weight": "mine.Turned file other_class", "q_scale.weight": "mine.HeadNorm file other_class",
+		"short.weight": "Linear file weight", "frozen.weight": "Linear file beyond",
+	}
+	for _, row := range r.Tensors {
+		if w := want[row.Name]; w != "" && w != row.ModuleType+" "+row.TypeSource+" "+string(row.Code) {
+			t.Errorf("%s is %s %s %s", row.Name, row.ModuleType, row.TypeSource, row.Code)
+		}
+		delete(want, row.Name)
+	}
+	if len(want) > 0 || len(r.Parts) != 0 {
+		t.Errorf("missing %v, parts %v", want, r.Parts)
+	}
+}
+
+// Conv1D of Transformers, with its type set, goes through every container and is verified.
+func TestConv1DConverts(t *testing.T) {
+	rule, err := plan.NewType("c_fc", plan.Conv1D)
+	if err != nil {
+		t.Fatal(err)
+	}
+	in := testkit.Safetensors(testkit.F32("c_fc.weight", []int64{64, 96}, 1, 2, 3, -4, 5), testkit.F32("c_fc.bias", []int64{96}, 1))
+	for _, o := range outputs {
+		out, r, err := convertWith(t, in, recipe.Default, plan.Options{Types: []plan.TypeRule{rule}}, o, 2)
+		if err != nil || r.Totals.Quantized != 1 || r.Tensors[0].Scheme == nil || r.Tensors[0].Scheme.ScaleShape[0] != 2 || r.Tensors[0].Scheme.ScaleShape[1] != 96 {
+			t.Fatalf("%+v: %v, %+v", o, err, r)
+		}
+		v, err := quant.Verify([]*tensor.File{testkit.File("out", out)}, []*tensor.File{testkit.File("in", in)}, nil)
+		if err != nil || !v.OK {
+			t.Errorf("%+v: %v, %+v", o, err, v)
+		}
+	}
+}
+
 // What else was reported: an archive of NeMo, a head whose embedding is not in the file, an adapter, one file of several.
 func TestOtherCases(t *testing.T) {
 	r, err := planned(t, "model_plain_tar.nemo")

@@ -34,7 +34,7 @@ func saysEMA(key string) bool {
 
 // Bounds on looking for parts: how deep dicts nest, and how many parts a file has.
 const (
-	maxNesting = 6
+	maxNesting = 16
 	maxModels  = 256
 )
 
@@ -70,16 +70,21 @@ func add(found []model, m model, items []pair) []model {
 	return append(found, m, average)
 }
 
-// models finds the parts of a file, in its order.
+// models finds the parts of a file, in its order. What only training needs is looked into where there is nothing else.
 func (r *reader) models(root any) []model {
-	l := &search{reader: r, seen: map[any]bool{}}
-	l.look(model{root: root}, 0)
-	return l.found
+	for _, all := range []bool{false, true} {
+		l := &search{reader: r, all: all, seen: map[any]bool{}}
+		if l.look(model{root: root}, 0); len(l.found) > 0 {
+			return l.found
+		}
+	}
+	return nil
 }
 
 // search is a walk through dicts in dicts.
 type search struct {
 	*reader
+	all   bool // keys that speak of training, too
 	found []model
 	seen  map[any]bool
 }
@@ -109,7 +114,7 @@ func (l *search) look(m model, depth int) {
 	}
 	before := l.found
 	for _, it := range items {
-		if key, isName := it.key.(string); isName && !isTraining(key) {
+		if key, isName := it.key.(string); isName && (l.all || !isTraining(key)) {
 			l.look(model{path: join(m.path, short(key)), root: it.value, ema: m.ema || saysEMA(key)}, depth+1)
 		}
 	}

@@ -245,6 +245,8 @@ func (r *reader) nothing(root any) error {
 		e = fault.Not(r.file.Name, "the file holds %s, not a state dict", describe(root))
 	case isOptimizer(items):
 		return fault.Not(r.file.Name, "this is the state of an optimizer, not a model").Hint("drop the model's checkpoint, which lies beside it")
+	case slices.ContainsFunc(items, func(it pair) bool { inner, _ := within(it.value); return isOptimizer(inner) }):
+		e = fault.Not(r.file.Name, "the file holds the state of an optimizer, and no model beside it")
 	case numbered:
 		e = fault.Not(r.file.Name, "the file holds tensors under numbers, not under names")
 	}

@@ -12,6 +12,7 @@ Run by `./build.sh oracle`, which makes the Python environment. In parts:
   exports      a recipe written by --export makes coremltools do what Nibble does
   configs      what coremltools refuses, Nibble refuses (configs.py)
   tied         verdicts that the recipe sets apart are an error
+  conv1d       Conv1D of Transformers, whose blocks run along its rows
   conversion   ct.convert, by the lines that Nibble prints (conversion.py)
   zero blocks  what ct.convert makes of scales of 0
   layouts      every way in which torch and safetensors write a model, read byte for byte
@@ -224,6 +225,27 @@ def check_tied(run, folder, config, asked, names):
     return 1, 0
 
 
+def check_conv1d(run, folder, dtype, scheme):
+    """Conv1D of Transformers, whose weight is [in, out]: with its type set, blocks run along the inputs, which are the
+    rows, and the numbers are those of coremltools' own functions."""
+    torch.manual_seed(20261126)
+    source = {"h.c_fc.weight": torch.randn(64, 256), "h.c_fc.bias": torch.zeros(256)}
+    torch.save(source, folder / "in.pt")
+    config = {"global_config": {"weight_dtype": dtype, "quantization_scheme": scheme, "granularity": "per_block", "block_size": 16}}
+    asked = ["--config", conversion.save(config, folder), "--module-type", r".*\.c_fc=Conv1D"]
+    rows = {t["name"]: t for t in json.loads(run("plan", folder / "in.pt", "--json", *asked))["tensors"]}
+    row = rows["h.c_fc.weight"]
+    assert row["scheme"]["scale_shape"] == [4, 256], row
+    codes = {"h.c_fc.weight": ptq.quantize(source["h.c_fc.weight"].numpy(), row["scheme"])}
+    bits_of = lambda key: int(dtype.lstrip("uint"))
+    for to, check in (("int8", functools.partial(check_int8, high_nibble="sign")), ("packed", check_packed)):
+        out = folder / f"out-{to}.safetensors"
+        run("convert", folder / "in.pt", "--to", to, "-o", out, *asked)
+        run("verify", out, "--against", folder / "in.pt")
+        check(out, source, codes, bits_of=bits_of)
+    return 1, 0
+
+
 def main():
     run = functools.partial(nibble, sys.argv[1])
     only = sys.argv[2].replace("-", " ") if len(sys.argv) > 2 else ""
@@ -233,11 +255,12 @@ def main():
         "exports": [(check_export, name, c) for name, c in EXPORTS],
         "configs": [(check_configs,)],
         "tied": [(check_tied, *row) for row in TIED_CONFLICTS],
+        "conv1d": [(check_conv1d, dtype, scheme) for dtype in DTYPES for scheme in SCHEMES],
         "conversion": [(lambda run, folder, *row: (conversion.check(run, *row[:3], folder, *row[3:]), 0), *row) for row in conversion.CASES],
         "zero blocks": [(lambda run, folder, *row: (conversion.zero_blocks(run, *row, folder), 0), d, s) for d in ("uint4", "uint8") for s in SCHEMES],
         "layouts": [(lambda run, folder, name: (layouts.check(run, name, folder), 0), name) for name in layouts.LAYOUTS],
     }
-    want = {"state dicts": 4 * (4 * 37 + 33), "large": 12, "exports": 21, "configs": 1, "tied": 3, "conversion": 35, "zero blocks": 4, "layouts": 63}
+    want = {"state dicts": 4 * (4 * 37 + 33), "large": 12, "exports": 21, "configs": 1, "tied": 3, "conv1d": 8, "conversion": 35, "zero blocks": 4, "layouts": 63}
     failed = 0
     if only and only not in parts:
         sys.exit(f"oracle.py: there is no part {only}; the parts are {', '.join(p.replace(' ', '-') for p in parts)}")
