@@ -53,6 +53,8 @@ func TestCasesThatAreRefused(t *testing.T) {
 		"list_of_tensors.pt":               {"", "a list of 2"},
 		"tuple.pt":                         {"", "a tuple of 1"},
 		"optimizer.pt":                     {"", "optimizer"},
+		"nested.pt":                        {"choose_part", "trainer.models.0, trainer.models.1, holder.shadow"},
+		"optimizer_beside_nothing.pt":      {"", "the state of an optimizer, and no model beside it"},
 		"single_tensor.pt":                 {"", "a tensor"},
 		"detectron2_model_final.pkl":       {"", "not a PyTorch checkpoint"},
 	} {
@@ -149,6 +151,13 @@ func TestSeveralParts(t *testing.T) {
 		t.Fatalf("%v, %+v", err, c)
 	}
 	if c, err = opened(t, "styletts2_net_parts.pth", "decoder"); err != nil || len(c.State.Tensors) != 4 || c.State.Tensors[0].Name != "module.fc.weight" {
+		t.Errorf("%v, %+v", err, c)
+	}
+	if c, err = opened(t, "nested.pt", "models.1", "holder.shadow"); err != nil || len(c.State.Tensors) != 4 || c.State.Tensors[0].Name != "trainer.models.1.d.weight" {
+		t.Errorf("%v, %+v", err, c)
+	}
+	// What only training looks at is taken where there is nothing else.
+	if c, err = opened(t, "callbacks.pt"); err != nil || len(c.State.Tensors) != 2 || c.State.Tensors[0].Name != "fc.weight" {
 		t.Errorf("%v, %+v", err, c)
 	}
 	// What an output says of its parts is enough to verify it.

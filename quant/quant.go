@@ -320,5 +320,8 @@ func Verify(out, source []*tensor.File, progress func(done, total int64)) (*veri
 
 // VerifyOpened is Verify of what InspectOutput and Inspect opened.
 func VerifyOpened(out, source *checkpoint.Checkpoint, l tile.Limits, progress func(done, total int64)) (*verify.Report, error) {
+	if len(source.State.Tensors) == 0 {
+		return nil, source.Convertible()
+	}
 	return verify.Run(out, source, l, progress)
 }

@@ -58,25 +58,30 @@ func (p *Plan) keepWith(e *Entry, other string, why string) {
 
 // absent decides on the names that the file leaves out, as if they were in it.
 func (p *Plan) absent(facts *facts, known *classes) error {
+	if len(p.State.Absent) == 0 {
+		return nil
+	}
+	byName := make(map[string]*Entry, len(p.Entries))
+	for i := range p.Entries {
+		byName[p.Entries[i].Tensor.Name] = &p.Entries[i]
+	}
 	for _, a := range p.State.Absent {
-		for i := range p.Entries {
-			e := &p.Entries[i]
-			if e.Tensor.Name != a.Of || !e.Quantize {
-				continue
-			}
-			twin := *e.Tensor
-			twin.Name = a.Name
-			m, err := place(&twin, facts, known)
-			if err != nil {
-				return err
-			}
-			other := Entry{Tensor: &twin}
-			if err := p.decide(&other, m); err != nil {
-				return err
-			}
-			if other.keepsTwin(e) {
-				p.keepWith(e, a.Name, other.Reason)
-			}
+		e := byName[a.Of]
+		if e == nil || !e.Quantize {
+			continue
+		}
+		twin := *e.Tensor
+		twin.Name = a.Name
+		m, err := place(&twin, facts, known)
+		if err != nil {
+			return err
+		}
+		other := Entry{Tensor: &twin}
+		if err := p.decide(&other, m); err != nil {
+			return err
+		}
+		if other.keepsTwin(e) {
+			p.keepWith(e, a.Name, other.Reason)
 		}
 	}
 	return nil

@@ -42,9 +42,9 @@ func fitting(p *plan.Plan) []Advice {
 	}
 	if len(p.Ties) > 0 {
 		t := p.Ties[0]
-		text := fmt.Sprintf("%s is one weight with %s (tied), and both are kept. With embeddings quantized, too, both are quantized, which is what coremltools does to them.", t.Kept, t.With)
+		text := fmt.Sprintf("%q is one weight with %q (tied), and both are kept. With embeddings quantized, too, both are quantized, which is what coremltools does to them.", t.Kept, t.With)
 		if len(p.Ties) > 1 {
-			text = fmt.Sprintf("%d weights are another's, too (tied), as %s is %s, and both are kept. With embeddings quantized, too, both are quantized, which is what coremltools does to them.", len(p.Ties), t.Kept, t.With)
+			text = fmt.Sprintf("%d weights are another's, too (tied), as %q is %q, and both are kept. With embeddings quantized, too, both are quantized, which is what coremltools does to them.", len(p.Ties), t.Kept, t.With)
 		}
 		out = append(out, Advice{"tied", text, true})
 	}

@@ -89,14 +89,9 @@ export class Session {
     if (this.state.phase === 'converting') return
     const turn = this.settle({ ...this.state.options, edits: new Map(), types: new Map() })
     this.set({ parts, past: [], figures: new Map(), before: new Map(), error: null })
-    try {
-      const model = await this.inspect()
-      if (turn !== this.turn) return
-      this.set({ model })
-    } catch (err) {
-      if (turn === this.turn) this.fail(err, 'ready', { refused: true })
-      return
-    }
+    const model = await this.inspect().catch((err: unknown) => { if (turn === this.turn) this.fail(err, 'ready', { refused: true }) })
+    if (!model || turn !== this.turn) return
+    this.set({ model })
     await this.begin(turn)
   }
 

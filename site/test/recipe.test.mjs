@@ -155,7 +155,7 @@ test('of tied weights both are kept, and it is said how both are quantized; a re
   const { page } = await openPage(site)
   const file = fixture('ptq-tied-f32.pt')
   await choosePerChannel(page, file)
-  assert.match(await textOf(page, 'hints'), /head\.weight is one weight with embed\.weight \(tied\), and both are kept/)
+  assert.match(await textOf(page, 'hints'), /"head\.weight" is one weight with "embed\.weight" \(tied\), and both are kept/)
   assert.match(await row(page, 'head.weight'), /^keep: .*one weight with "embed\.weight" \(tied\)/)
   await page.click(id('hint-embeddings'))
   await waitForRow(page, 'head.weight', 'int4 per channel')

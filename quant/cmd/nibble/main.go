@@ -3,7 +3,7 @@
 //	nibble inspect PATH...  [--part NAME]... [--json]
 //	nibble plan    PATH...  [--config FILE] [--to CONTAINER] [--json] [--export FILE]
 //	nibble convert PATH...  [--config FILE] [--to CONTAINER] -o OUT [--report FILE] [--hash] [--force]
-//	nibble verify  OUT --against PATH... [--json]
+//	nibble verify  OUT --against PATH... [--part NAME]... [--json]
 //	nibble python  OUT
 //
 // plan and convert also take --part, --module-type, --include-embeddings, --coremltools-skips, --keep-unfit
@@ -48,7 +48,7 @@ const usage = `nibble turns a model checkpoint into a 4-bit one.
   nibble inspect PATH...  [--part NAME]... [--json]
   nibble plan    PATH...  [--config FILE] [--to CONTAINER] [OPTIONS] [--json] [--export FILE]
   nibble convert PATH...  [--config FILE] [--to CONTAINER] [OPTIONS] -o OUT [--report FILE]... [--hash] [--force]
-  nibble verify  OUT --against PATH... [--json]
+  nibble verify  OUT --against PATH... [--part NAME]... [--json]
   nibble python  OUT                     the lines of Python that take OUT to Core ML
 
 PATH       a PyTorch checkpoint (.pt, .pth, .bin, .ckpt, .pt2), a .safetensors file, or a folder with one, or with

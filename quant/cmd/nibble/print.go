@@ -147,7 +147,11 @@ func (c *call) advise(r *report.Report) {
 	}
 	for _, a := range r.Advice {
 		if a.Fits {
-			fmt.Fprintf(c.stdout, "advice: %s%s\n", strings.ReplaceAll(visible(a.Text), `\n`, "\n"), option(a.About))
+			words, lines, _ := strings.Cut(a.Text, "\n") // lines of Python, which are ours
+			fmt.Fprintf(c.stdout, "advice: %s%s\n", visible(words), option(a.About))
+			if lines != "" {
+				fmt.Fprintln(c.stdout, lines)
+			}
 		}
 	}
 }

@@ -19,7 +19,7 @@ import (
 // It lies in models/NAME.json, before 2.8 in serialized_exported_program.json. No operation is run.
 
 // maxGraph bounds what is read of it, in bytes; the classes of a larger one are inferred.
-const maxGraph = 64 << 20
+const maxGraph = 32 << 20
 
 // oldGraph is where the graph lies before 2.8.
 const oldGraph = "serialized_exported_program.json"
@@ -44,13 +44,15 @@ type graph struct {
 	names   map[string]string // placeholder -> name of the parameter
 }
 
+func newGraph() *graph {
+	return &graph{uses: map[string]string{}, modules: map[string]string{}, alias: map[string]string{}, names: map[string]string{}}
+}
+
 // node is one operation.
 type node struct {
-	Target  string  `json:"target"`
-	Inputs  []input `json:"inputs"`
-	Outputs []struct {
-		Tensor reference `json:"as_tensor"`
-	} `json:"outputs"`
+	Target   string      `json:"target"`
+	Inputs   few[input]  `json:"inputs"`
+	Outputs  few[output] `json:"outputs"`
 	Metadata struct {
 		Stack string `json:"nn_module_stack"`
 	} `json:"metadata"`
@@ -64,8 +66,26 @@ type input struct {
 	} `json:"arg"`
 }
 
+type output struct {
+	Tensor reference `json:"as_tensor"`
+}
+
 type reference struct {
 	Name string `json:"name"`
+}
+
+// few is a list of which the first members are kept: no operation that matters has more.
+type few[T any] []T
+
+const atMost = 16
+
+// UnmarshalJSONFrom reads a list member by member, so that a long one takes no memory.
+func (f *few[T]) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
+	return each(dec, func(x *T) {
+		if len(*f) < atMost {
+			*f = append(*f, *x)
+		}
+	})
 }
 
 // classesOf tells the classes of the layers of a program; nil where its graph is not there, or cannot be understood: it
@@ -75,7 +95,7 @@ func (a *archive) classesOf(entry string, tensors []tensor.Tensor) map[string]st
 	if err != nil {
 		return nil
 	}
-	g := &graph{uses: map[string]string{}, modules: map[string]string{}, alias: map[string]string{}, names: map[string]string{}}
+	g := newGraph()
 	dec := jsontext.NewDecoder(bytes.NewReader(text))
 	if g.walk(dec, "") != nil {
 		return nil

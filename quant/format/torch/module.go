@@ -170,8 +170,9 @@ func newModuleWalk(file string) *moduleWalk {
 // children, in order; and the class of each module.
 func (r *reader) moduleState(root *record) ([]pair, map[string]string, error) {
 	w := newModuleWalk(r.file.Name)
-	w.sort = w.layerOf
+	w.sort, w.work = w.layerOf, r.walked // all walks of a file together are bounded
 	err := w.walk(root, "", 0)
+	r.walked = w.work
 	return w.items, w.classes, err
 }
 

@@ -24,6 +24,7 @@ type reader struct {
 	views      map[viewed]bool
 	holds      map[question]bool
 	spent      int // work done for what the pickle calls
+	walked     int // work done in walks through modules
 	sizes      int // of all shapes
 	tally      tensor.Tally
 }
