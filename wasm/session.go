@@ -71,8 +71,11 @@ func (s *session) inspect(args []safejs.Value) (any, error) {
 
 // describe sums a checkpoint up.
 func describe(c *checkpoint.Checkpoint) inspection {
-	out := inspection{Name: c.Name, Bytes: c.Bytes(), Shards: shardsOf(c), Beside: len(c.Beside), Format: c.Format, Tensors: len(c.State.Tensors), Notes: append([]string{}, c.State.Notes...), DTypes: []string{},
-		Parts: append([]tensor.Part{}, c.State.Parts...), Missing: append([]string{}, c.Missing...)}
+	out := inspection{
+		Name: c.Name, Bytes: c.Bytes(), Shards: shardsOf(c), Beside: len(c.Beside), Format: c.Format,
+		Tensors: len(c.State.Tensors), Notes: append([]string{}, c.State.Notes...), DTypes: []string{},
+		Parts: append([]tensor.Part{}, c.State.Parts...), Missing: append([]string{}, c.Missing...),
+	}
 	bytes := map[string]int64{}
 	for i := range c.State.Tensors {
 		t := &c.State.Tensors[i]

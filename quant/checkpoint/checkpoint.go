@@ -194,7 +194,9 @@ func (c *Checkpoint) noteAdapter() {
 		}
 	}
 	if pairs > 0 {
-		c.State.Notes = append(c.State.Notes, fmt.Sprintf("there is a LoRA adapter in it (%d %s), which is converted as it is; to quantize a model with it, merge it into the model before", pairs, plural(pairs, "layer")))
+		note := fmt.Sprintf("there is a LoRA adapter in it (%d %s), which is converted as it is; "+
+			"to quantize a model with it, merge it into the model before", pairs, plural(pairs, "layer"))
+		c.State.Notes = append(c.State.Notes, note)
 	}
 }
 

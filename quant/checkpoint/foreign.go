@@ -54,7 +54,8 @@ func refuse(f *tensor.File, head []byte) error {
 		return distributed(f.Name)
 	}
 	if gzip := "\x1f\x8b"; strings.HasSuffix(f.Name, ".nemo") && bytes.HasPrefix(head, []byte(gzip)) {
-		return fault.Not(f.Name, "this is a NeMo archive, compressed").Hint("unpack it with tar -xzf and drop the model_weights.ckpt inside")
+		return fault.Not(f.Name, "this is a NeMo archive, compressed").
+			Hint("unpack it with tar -xzf and drop the model_weights.ckpt inside")
 	}
 	for _, row := range foreign {
 		if bytes.HasPrefix(head, []byte(row.magic)) {

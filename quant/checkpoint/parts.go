@@ -11,8 +11,8 @@ import (
 
 // undecided refuses a file of several models of which none was chosen.
 func (c *Checkpoint) undecided() error {
-	return fault.Not(c.Name, "the file holds %d models: %s", len(c.State.Parts), torch.PartNames(c.State.Parts)).Code("choose_part").
-		Hint("choose one or more of them")
+	return fault.Not(c.Name, "the file holds %d models: %s", len(c.State.Parts), torch.PartNames(c.State.Parts)).
+		Code("choose_part").Hint("choose one or more of them")
 }
 
 // parted takes apart a state dict that holds an average of its weights beside them, in formats whose reader does not.

@@ -46,7 +46,8 @@ var marks = []struct {
 	{"FP8 with scales", ".weight", floats8, []string{".weight_scale_inv"}, before},
 	{"FP8 with scales", ".weight", floats8, []string{".scale_weight"}, before},
 	{"FP8 with scales", "", floats8, []string{"_scale_inv"}, before},
-	{"MXFP4", "_blocks", bytes8, []string{"_scales"}, "load it in Transformers with Mxfp4Config(dequantize=True), and save it"},
+	{"MXFP4", "_blocks", bytes8, []string{"_scales"},
+		"load it in Transformers with Mxfp4Config(dequantize=True), and save it"},
 	{"torchao", "_weight_qdata", nil, []string{"_weight_scale"}, before},
 	{"Quanto", "._data", nil, []string{"._scale"}, before},
 	{"PyTorch's dynamic quantization", "._packed_params.dtype", nil, nil, before},
@@ -116,7 +117,8 @@ func (c *Checkpoint) Convertible() error {
 		return c.undecided()
 	}
 	if q := c.Quantized; q != nil {
-		return fault.Not(c.Name, "this model is quantized already (%s)", q.By).In(q.Tensor).Code("already_quantized").Hint("%s", q.do)
+		return fault.Not(c.Name, "this model is quantized already (%s)", q.By).In(q.Tensor).
+			Code("already_quantized").Hint("%s", q.do)
 	}
 	return nil
 }

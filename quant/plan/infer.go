@@ -22,7 +22,8 @@ type facts struct {
 var gpt2 = []string{"c_attn", "c_proj", "c_fc", "q_attn"}
 
 func newFacts(state *tensor.StateDict) *facts {
-	f := &facts{byName: make(map[string]*tensor.Tensor, len(state.Tensors)), experts: map[string]bool{}, routers: map[string]bool{}, conv1d: map[string]bool{}}
+	f := &facts{byName: make(map[string]*tensor.Tensor, len(state.Tensors))}
+	f.experts, f.routers, f.conv1d = map[string]bool{}, map[string]bool{}, map[string]bool{}
 	for i := range state.Tensors {
 		f.byName[state.Tensors[i].Name] = &state.Tensors[i]
 	}

@@ -37,7 +37,8 @@ func (p *Plan) tied() error {
 		case b.keepsTwin(a):
 			p.keepWith(a, b.Tensor.Name, b.Reason)
 		default:
-			return fault.Not(b.Tensor.Storage.FileName(), "it is one weight with %q (tied), but %s and %s", a.Tensor.Name, verdict(b), verdict(a)).
+			file := b.Tensor.Storage.FileName()
+			return fault.Not(file, "it is one weight with %q (tied), but %s and %s", a.Tensor.Name, verdict(b), verdict(a)).
 				In(b.Tensor.Name).Code("tied").Hint("write one rule of module_name_configs that matches both")
 		}
 	}
@@ -88,7 +89,8 @@ func (p *Plan) absent(facts *facts, known *classes) error {
 }
 
 func sameScheme(a, b scheme.Scheme) bool {
-	return a.WeightDType == b.WeightDType && a.Granularity == b.Granularity && a.Mode == b.Mode && slices.Equal(a.BlockSize, b.BlockSize)
+	return a.WeightDType == b.WeightDType && a.Granularity == b.Granularity && a.Mode == b.Mode &&
+		slices.Equal(a.BlockSize, b.BlockSize)
 }
 
 // verdict is half a sentence about one of two tied weights.

@@ -18,14 +18,17 @@ type Advice struct {
 }
 
 // fold are the lines of Python that put a weight of several parts together again, by what the parts are called.
-var fold = []struct{ about, end, text string }{
-	{"fold_weight_norm", ".weight_g", "Some weights are in two parts (weight_norm) and are kept. To quantize them, fold them in Python, save, and convert that:\n" +
-		"for m in model.modules():\n    if hasattr(m, \"weight_g\"): torch.nn.utils.remove_weight_norm(m)"},
-	{"fold_spectral_norm", ".weight_orig", "Some weights are divided by their spectral norm when they run (spectral_norm) and are kept. To quantize them, fold them in Python, save, and convert that:\n" +
-		"for m in model.modules():\n    if hasattr(m, \"weight_orig\"): torch.nn.utils.remove_spectral_norm(m)"},
-	{"fold_parametrizations", ".parametrizations.weight.original", "Some weights are made of others when they run (parametrizations) and are kept. To quantize them, fold them in Python, save, and convert that:\n" +
-		"for m in model.modules():\n    if hasattr(m, \"parametrizations\"): torch.nn.utils.parametrize.remove_parametrizations(m, \"weight\")"},
+var fold = []struct{ about, end, text, python string }{
+	{"fold_weight_norm", ".weight_g", "Some weights are in two parts (weight_norm) and are kept.",
+		`if hasattr(m, "weight_g"): torch.nn.utils.remove_weight_norm(m)`},
+	{"fold_spectral_norm", ".weight_orig", "Some weights are divided by their spectral norm when they run (spectral_norm) and are kept.",
+		`if hasattr(m, "weight_orig"): torch.nn.utils.remove_spectral_norm(m)`},
+	{"fold_parametrizations", ".parametrizations.weight.original", "Some weights are made of others when they run (parametrizations) and are kept.",
+		`if hasattr(m, "parametrizations"): torch.nn.utils.parametrize.remove_parametrizations(m, "weight")`},
 }
+
+// folding is what such lines are for; the lines follow.
+const folding = " To quantize them, fold them in Python, save, and convert that:\nfor m in model.modules():\n    "
 
 // Mostly begins what About says of the reason for which most of a model is kept; the reason's code follows.
 const Mostly = "mostly_"
@@ -42,9 +45,10 @@ func fitting(p *plan.Plan) []Advice {
 	}
 	if len(p.Ties) > 0 {
 		t := p.Ties[0]
-		text := fmt.Sprintf("%q is one weight with %q (tied), and both are kept. With embeddings quantized, too, both are quantized, which is what coremltools does to them.", t.Kept, t.With)
+		rest := " (tied), and both are kept. With embeddings quantized, too, both are quantized, which is what coremltools does to them."
+		text := fmt.Sprintf("%q is one weight with %q", t.Kept, t.With) + rest
 		if len(p.Ties) > 1 {
-			text = fmt.Sprintf("%d weights are another's, too (tied), as %q is %q, and both are kept. With embeddings quantized, too, both are quantized, which is what coremltools does to them.", len(p.Ties), t.Kept, t.With)
+			text = fmt.Sprintf("%d weights have another name, too, as %q and %q", len(p.Ties), t.Kept, t.With) + rest
 		}
 		out = append(out, Advice{"tied", text, true})
 	}
@@ -52,7 +56,7 @@ func fitting(p *plan.Plan) []Advice {
 		for i := range p.Entries {
 			e := &p.Entries[i]
 			if e.Code == plan.IsSplit && strings.HasSuffix(strings.TrimRight(e.Tensor.Name, "01"), row.end) {
-				out = append(out, Advice{row.about, row.text, true})
+				out = append(out, Advice{row.about, row.text + folding + row.python, true})
 				break
 			}
 		}

@@ -110,8 +110,11 @@ type Totals struct {
 
 // Build makes the rows from a plan and its layout, without errors.
 func Build(p *plan.Plan, l *container.Layout) *Report {
-	r := &Report{Recipe: json.RawMessage(p.Recipe.Source), Notes: p.State.Notes, Tensors: make([]Tensor, len(p.Entries)), Options: p.Options.Asked(), Advice: advice(p), Files: []File{},
-		Warnings: []Warning{}, Parts: append([]tensor.Part{}, p.State.Parts...)}
+	r := &Report{
+		Recipe: json.RawMessage(p.Recipe.Source), Notes: p.State.Notes, Tensors: make([]Tensor, len(p.Entries)),
+		Options: p.Options.Asked(), Advice: advice(p), Files: []File{},
+		Warnings: []Warning{}, Parts: append([]tensor.Part{}, p.State.Parts...),
+	}
 	if r.Notes == nil {
 		r.Notes = []string{}
 	}
@@ -202,7 +205,8 @@ func (r *Report) warnOfNoise() {
 // WarnOfShards names the files of a model that are not there.
 func (r *Report) WarnOfShards(missing []string) {
 	if len(missing) > 0 {
-		r.Warnings = append(r.Warnings, Warning{"shards", "this is one file of a model of several; missing are " + firstOf(missing), missing})
+		text := "this is one file of a model of several; missing are " + firstOf(missing)
+		r.Warnings = append(r.Warnings, Warning{"shards", text, missing})
 	}
 }
 

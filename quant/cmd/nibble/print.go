@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -96,7 +97,8 @@ func (c *call) printInspection(x inspection) {
 	}
 	c.printParts(x.Parts)
 	if len(x.Missing) > 0 {
-		fmt.Fprintf(c.stdout, "warning: this is one file of a model of several; missing are %s\n", visible(strings.Join(x.Missing[:min(len(x.Missing), 20)], ", ")))
+		missing := strings.Join(x.Missing[:min(len(x.Missing), 20)], ", ")
+		fmt.Fprintf(c.stdout, "warning: this is one file of a model of several; missing are %s\n", visible(missing))
 	}
 	c.table(func(w *tabwriter.Writer) {
 		for _, t := range x.Tensors {
@@ -111,7 +113,11 @@ func (c *call) printParts(parts []tensor.Part) {
 	if len(parts) == 0 {
 		return
 	}
-	fmt.Fprintln(c.stdout, "the file holds several models; --part NAME takes another, or more than one:")
+	what := "take one or more with --part NAME:"
+	if slices.ContainsFunc(parts, func(p tensor.Part) bool { return p.Chosen }) {
+		what = "--part NAME takes another, or more than one:"
+	}
+	fmt.Fprintln(c.stdout, "the file holds several models;", what)
 	c.table(func(w *tabwriter.Writer) {
 		for _, p := range parts {
 			taken, ema := "", ""
@@ -131,7 +137,7 @@ func sums(r *report.Report) string {
 	in := r.Source()
 	text := fmt.Sprintf("%s, %s of weights", in.Format, report.Size(r.Totals.Weights))
 	if r.Totals.LeftOut > 0 {
-		text += fmt.Sprintf(" (and %s of other parts, optimizers and the like, which are left out)", report.Size(r.Totals.LeftOut))
+		text += fmt.Sprintf(" (and %s of other parts, optimizers and the like, left out)", report.Size(r.Totals.LeftOut))
 	}
 	text += fmt.Sprintf(" -> %s, %s", r.Output.Format, report.Size(r.Output.Bytes))
 	if times := float64(r.Totals.Weights) / float64(max(r.Output.Bytes, 1)); times > 1 {

@@ -70,7 +70,8 @@ var otherTensors = map[string][2]string{
 const already = "already_quantized"
 
 func quantizedTensor([]any) (any, error) {
-	return &unreadable{"a quantized tensor", "take the checkpoint from before it was quantized, or save it after .dequantize()", already}, nil
+	const do = "take the checkpoint from before it was quantized, or save it after .dequantize()"
+	return &unreadable{"a quantized tensor", do, already}, nil
 }
 
 // wrapperSubclass is (class, dtype, size, ...): a tensor whose values its class makes of others.

@@ -31,8 +31,9 @@ var operations = []struct{ target, input, class string }{
 	{"aten.conv1d.", "weight", "Conv1d"}, {"aten.conv2d.", "weight", "Conv2d"}, {"aten.conv3d.", "weight", "Conv3d"},
 	{"aten.conv_transpose1d.", "weight", "ConvTranspose1d"}, {"aten.conv_transpose2d.", "weight", "ConvTranspose2d"},
 	{"aten.conv_transpose3d.", "weight", "ConvTranspose3d"},
-	{"aten.layer_norm.", "weight", "LayerNorm"}, {"aten.native_layer_norm.", "weight", "LayerNorm"}, {"aten.rms_norm.", "weight", "RMSNorm"},
-	{"aten.group_norm.", "weight", "GroupNorm"}, {"aten.batch_norm.", "weight", "BatchNorm"}, {"aten.instance_norm.", "weight", "InstanceNorm"},
+	{"aten.layer_norm.", "weight", "LayerNorm"}, {"aten.native_layer_norm.", "weight", "LayerNorm"},
+	{"aten.rms_norm.", "weight", "RMSNorm"}, {"aten.group_norm.", "weight", "GroupNorm"},
+	{"aten.batch_norm.", "weight", "BatchNorm"}, {"aten.instance_norm.", "weight", "InstanceNorm"},
 	{"aten.addmm.", "mat2", "Conv1D"}, {"aten.bilinear.", "weight", "Bilinear"},
 }
 
@@ -45,7 +46,8 @@ type graph struct {
 }
 
 func newGraph() *graph {
-	return &graph{uses: map[string]string{}, modules: map[string]string{}, alias: map[string]string{}, names: map[string]string{}}
+	none := func() map[string]string { return map[string]string{} }
+	return &graph{uses: none(), modules: none(), alias: none(), names: none()}
 }
 
 // node is one operation.
@@ -176,7 +178,8 @@ func (g *graph) node(n *node) {
 		}
 	}
 	op := strings.TrimPrefix(n.Target, "torch.ops.")
-	if len(n.Inputs) > 0 && len(n.Outputs) == 1 && (strings.HasPrefix(op, "aten.t.") || strings.HasPrefix(op, "aten.permute.") || strings.HasPrefix(op, "aten.transpose.")) {
+	turns := strings.HasPrefix(op, "aten.t.") || strings.HasPrefix(op, "aten.permute.") || strings.HasPrefix(op, "aten.transpose.")
+	if turns && len(n.Inputs) > 0 && len(n.Outputs) == 1 {
 		g.alias[n.Outputs[0].Tensor.Name] = n.Inputs[0].Arg.Tensor.Name
 		return
 	}

@@ -27,9 +27,8 @@ var averages = []struct{ ema, live string }{
 // saysEMA reports whether a key says that its weights are an average.
 func saysEMA(key string) bool {
 	low := strings.ToLower(key)
-	return slices.ContainsFunc(strings.FieldsFunc(low, func(r rune) bool { return r == '_' || r == '-' || r == '.' }), func(w string) bool {
-		return w == "ema" || w == "averaged" || w == "swa"
-	})
+	words := strings.FieldsFunc(low, func(r rune) bool { return r == '_' || r == '-' || r == '.' })
+	return slices.ContainsFunc(words, func(w string) bool { return w == "ema" || w == "averaged" || w == "swa" })
 }
 
 // Bounds on looking for parts: how deep dicts nest, and how many parts a file has.
@@ -235,7 +234,8 @@ func PartNames(parts []tensor.Part) string {
 func (r *reader) partsOf(found, chosen []model) []tensor.Part {
 	out := []tensor.Part{}
 	for _, m := range found {
-		p := tensor.Part{Name: m.spoken(), EMA: m.ema, Chosen: slices.ContainsFunc(chosen, func(c model) bool { return c.root == m.root && c.only == m.only })}
+		taken := slices.ContainsFunc(chosen, func(c model) bool { return c.root == m.root && c.only == m.only })
+		p := tensor.Part{Name: m.spoken(), EMA: m.ema, Chosen: taken}
 		items, _ := entries(m.root)
 		if isModule(m.root) {
 			items, _, _ = r.moduleState(m.root.(*record))

@@ -50,7 +50,7 @@ func (r *reader) stateDict(root any, want []string) (*tensor.StateDict, error) {
 		}
 	}
 	if len(chosen) > 0 && len(out.Tensors) == 0 {
-		return nil, fault.Not(r.file.Name, "the file holds no tensors by name").Hint("save the weights with torch.save(model.state_dict(), ...)")
+		return nil, fault.Not(r.file.Name, "the file holds no tensors by name").Hint(savePlain)
 	}
 	if len(found) > 1 || len(chosen) == 0 {
 		out.Parts = r.partsOf(found, chosen)
@@ -180,11 +180,14 @@ func (r *reader) unused(out *tensor.StateDict) (n int64) {
 func (r *reader) partitioned(root any, out *tensor.StateDict) error {
 	items, _ := entries(root)
 	shapes := slices.ContainsFunc(items, func(it pair) bool { return it.key == "param_shapes" })
-	full := slices.ContainsFunc(out.Tensors, func(t tensor.Tensor) bool { return t.Elements() > 0 && t.DType.Weight() && len(t.Shape) > 1 })
+	full := slices.ContainsFunc(out.Tensors, func(t tensor.Tensor) bool {
+		return t.Elements() > 0 && t.DType.Weight() && len(t.Shape) > 1
+	})
 	if !shapes || full || len(out.Tensors) == 0 {
 		return nil
 	}
-	return fault.Not(r.file.Name, "this is one rank's part of a DeepSpeed ZeRO-3 checkpoint: its tensors are placeholders without values").Code("zero3").
+	const what = "this is one rank's part of a DeepSpeed ZeRO-3 checkpoint: its tensors are placeholders without values"
+	return fault.Not(r.file.Name, what).Code("zero3").
 		Hint("in the checkpoint's folder run python zero_to_fp32.py . merged, and take what it writes")
 }
 
@@ -238,19 +241,30 @@ func (r *reader) nothing(root any) error {
 			return err
 		}
 	}
-	numbered := slices.ContainsFunc(items, func(it pair) bool { _, isName := it.key.(string); return !isName && isTensor(it.value) })
+	numbered := slices.ContainsFunc(items, func(it pair) bool {
+		_, isName := it.key.(string)
+		return !isName && isTensor(it.value)
+	})
 	e := fault.Not(r.file.Name, "the file holds no tensors by name")
 	switch {
 	case !ok:
 		e = fault.Not(r.file.Name, "the file holds %s, not a state dict", describe(root))
 	case isOptimizer(items):
 		return fault.Not(r.file.Name, "this is the state of an optimizer, not a model").Hint("drop the model's checkpoint, which lies beside it")
-	case slices.ContainsFunc(items, func(it pair) bool { inner, _ := within(it.value); return isOptimizer(inner) }):
+	case slices.ContainsFunc(items, isOptimizerBeside):
 		e = fault.Not(r.file.Name, "the file holds the state of an optimizer, and no model beside it")
 	case numbered:
 		e = fault.Not(r.file.Name, "the file holds tensors under numbers, not under names")
 	}
-	return e.Hint("save the weights with torch.save(model.state_dict(), ...)")
+	return e.Hint(savePlain)
+}
+
+// savePlain is what to do with a file in which no state dict is found.
+const savePlain = "save the weights with torch.save(model.state_dict(), ...)"
+
+func isOptimizerBeside(it pair) bool {
+	inner, _ := within(it.value)
+	return isOptimizer(inner)
 }
 
 // entries lists a dict or OrderedDict in order; a key set twice keeps its first

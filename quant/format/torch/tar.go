@@ -52,7 +52,8 @@ func ReadTar(f *tensor.File, want []string) (state *tensor.StateDict, kind strin
 	}
 	for _, name := range []string{"storages", "tensors", "pickle"} {
 		if r.parts[name].File == nil {
-			return nil, "", fault.Not(f.Name, "this is a tar archive without a PyTorch checkpoint in it (no %s)", name).Hint("unpack it and drop the checkpoint inside")
+			return nil, "", fault.Not(f.Name, "this is a tar archive without a PyTorch checkpoint in it (no %s)", name).
+				Hint("unpack it and drop the checkpoint inside")
 		}
 	}
 	if err := r.readStorages(r.parts["storages"]); err != nil {
@@ -76,7 +77,8 @@ const nemoWeights = "model_weights.ckpt"
 // inner reads a checkpoint that is a file of the tar.
 func (r *tarReader) inner(name string, part tensor.Storage, want []string) (*tensor.StateDict, error) {
 	size := part.End - part.Start
-	file := &tensor.File{Name: r.file.Name + "/" + strings.TrimPrefix(name, "./"), Size: size, R: io.NewSectionReader(r.file.R, part.Start, size)}
+	content := io.NewSectionReader(r.file.R, part.Start, size)
+	file := &tensor.File{Name: r.file.Name + "/" + strings.TrimPrefix(name, "./"), Size: size, R: content}
 	state, _, err := Read(file, want)
 	if err == nil {
 		state.Notes = append(state.Notes, "the file is a NeMo archive; its config and the rest beside the weights are left out")
