@@ -18,7 +18,8 @@ export function Parts({ state, session }: { state: State, session: Session }) {
       <legend>{chosen.length > 0 ? text.parts.title : text.parts.choose}</legend>
       {parts.map(p => (
         <label class="check" key={p.name}>
-          <input type={one ? 'radio' : 'checkbox'} name="parts" checked={p.chosen} data-part={p.name} onChange={e => toggle(p.name, e.currentTarget.checked)} />
+          <input type={one ? 'radio' : 'checkbox'} name="parts" checked={p.chosen} data-part={p.name}
+            onChange={e => toggle(p.name, e.currentTarget.checked)} />
           <code>{p.name}</code>
           <span>{text.tensors(p.tensors)}, {format.bytes(p.bytes)}{p.ema && ` · ${text.parts.ema}`}</span>
         </label>
@@ -33,7 +34,10 @@ export function AskShards({ state, session }: { state: State, session: Session }
   return (
     <div class="notice ask" role="alert" data-testid="ask-shards">
       <p>{text.shardAlone(missing.length + 1)}</p>
-      <ul>{missing.slice(0, 5).map(n => <li><code>{n}</code></li>)}{missing.length > 5 && <li>{text.andMore(missing.length - 5)}</li>}</ul>
+      <ul>
+        {missing.slice(0, 5).map(n => <li><code>{n}</code></li>)}
+        {missing.length > 5 && <li>{text.andMore(missing.length - 5)}</li>}
+      </ul>
       <button type="button" data-testid="go-on" onClick={() => session.goOn()}>{text.shardGoOn}</button>
     </div>
   )
@@ -50,7 +54,13 @@ export function Hints({ state, session }: { state: State, session: Session }) {
     <ul class="hints" data-testid="hints">
       {report.warnings.map(w => <li class="warning">{text.warnings[w.about]?.(w.names) ?? w.text}</li>)}
       {fits.map(a => <li>{hint(state, a)}</li>)}
-      {embeddings && <li><button type="button" class="quiet" data-testid="hint-embeddings" onClick={() => session.choose({ embeddings: true })}>{text.embeddings}</button></li>}
+      {embeddings && (
+        <li>
+          <button type="button" class="quiet" data-testid="hint-embeddings" onClick={() => session.choose({ embeddings: true })}>
+            {text.embeddings}
+          </button>
+        </li>
+      )}
     </ul>
   )
 }
@@ -78,7 +88,9 @@ export function Nothing({ state, session }: { state: State, session: Session }) 
     <div class="notice" data-testid="nothing">
       <p>{text.nothing(text.kinds[code] ?? '')} {text.remedies[code] && text.toTry(text.remedies[code])}</p>
       {(code === 'embedding' || code === 'tied') && !options.embeddings && (
-        <button type="button" data-testid="remedy" onClick={() => session.choose({ embeddings: true })}>{text.embeddings}</button>
+        <button type="button" data-testid="remedy" onClick={() => session.choose({ embeddings: true })}>
+          {text.embeddings}
+        </button>
       )}
     </div>
   )

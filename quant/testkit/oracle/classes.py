@@ -91,7 +91,8 @@ def check(exe, build, whole, config, folder):
     for row in rows.values():
         if row["verdict"] == "quantize":
             is_one, said = classes.get(row["name"], ""), row["module_type"]
-            assert is_one == said, f"{row['name']} is quantized as {said}, and is {is_one or type(model.get_submodule(row['name'].rpartition('.')[0])).__name__}"
+            other = type(model.get_submodule(row["name"].rpartition(".")[0])).__name__
+            assert is_one == said, f"{row['name']} is quantized as {said}, and is {is_one or other}"
     nibble(exe, "convert", folder / "in.pt", "--to", "coremltools", "-o", folder / "out.pt", "--force", *asked)
     ours = torch.load(folder / "out.pt", weights_only=True)
     theirs, codes = expected(model, config)
@@ -155,7 +156,7 @@ def forms(exe, name, build):
                         traceback.print_exc()
                     yield f"FAIL {form}: {e}", None, 0
                     continue
-            listed = "".join(f"\n    {why}: {len(keys)}: {', '.join(keys[:4])}{' ...' if len(keys) > 4 else ''}" for why, keys in apart.items())
+            listed = "".join(f"\n    {why}: {len(keys)}: {', '.join(keys[:4])} {'...' * (len(keys) > 4)}" for why, keys in apart.items())
             yield f"  {form}: {both} weights as coremltools', {share:.2%} of its bytes{listed}", both, folds
 
 
