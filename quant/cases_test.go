@@ -15,6 +15,7 @@ import (
 	"nibble/quant/report"
 	"nibble/quant/tensor"
 	"nibble/quant/testkit"
+	"nibble/quant/tile"
 )
 
 // opened opens a file of the cases.
@@ -55,6 +56,8 @@ func TestCasesThatAreRefused(t *testing.T) {
 		"optimizer.pt":                     {"", "optimizer"},
 		"nested.pt":                        {"choose_part", "trainer.models.0, trainer.models.1, holder.shadow"},
 		"optimizer_beside_nothing.pt":      {"", "the state of an optimizer, and no model beside it"},
+		"gan.pt":                           {"choose_part", "holds 2 models: G, D"},
+		"numbered.pt":                      {"choose_part", "holds 2 models: 1, 2"},
 		"single_tensor.pt":                 {"", "a tensor"},
 		"detectron2_model_final.pkl":       {"", "not a PyTorch checkpoint"},
 	} {
@@ -202,6 +205,29 @@ func TestAverageInsideAStateDict(t *testing.T) {
 	if _, err := quant.Inspect([]*tensor.File{testkit.File("in", in)}, "ema"); fault.CodeOf(err) != "no_part" {
 		t.Error(err)
 	}
+	// An output that holds both is whole as it is.
+	source := []*tensor.File{testkit.File("in", in)}
+	for _, o := range outputs {
+		c, err := quant.Inspect(source, "live", "model_ema")
+		if err != nil {
+			t.Fatal(err)
+		}
+		j, err := quant.Plan(c, parse(t, recipe.Default), plan.Options{}, o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var made strings.Builder
+		if _, err := quant.Convert(context.Background(), j, &made, quant.Options{Workers: 1}); err != nil {
+			t.Fatal(err)
+		}
+		out, err := quant.InspectOutput([]*tensor.File{testkit.File("out", []byte(made.String()))})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if v, err := quant.VerifyOpened(out, c, tile.Limits{}, nil); err != nil || !v.OK || len(v.Tensors) != 3 {
+			t.Errorf("%+v: %v, %+v", o, err, v)
+		}
+	}
 }
 
 // A whole model of the user's own classes: a Linear or a Conv only where the attributes say so, whatever its name; a
@@ -289,6 +315,20 @@ func TestSums(t *testing.T) {
 	text, _ := json.Marshal(r)
 	if json.Unmarshal(text, &asJSON); asJSON["parts"] == nil || asJSON["warnings"] == nil {
 		t.Errorf("report %s", text)
+	}
+}
+
+// What only looks like a tie or like codes is neither.
+func TestWhatOnlyLooksLikeIt(t *testing.T) {
+	in := testkit.SafetensorsWith(map[string]string{"main_tensor": "fc.weight"},
+		testkit.F32("fc.weight", []int64{64, 64}, 1, 2), testkit.F32("attn.W_q", []int64{64, 64}, 1), testkit.F32("vq.codes", []int64{8, 8}, 1), testkit.F32("vq.codebooks", []int64{8, 8}, 1))
+	c, err := quant.Inspect([]*tensor.File{testkit.File("in", in)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	j, err := quant.Plan(c, parse(t, recipe.Default), plan.Options{}, container.Options{})
+	if err != nil || j.Plan.Entries[0].Code != plan.OfLayer || len(j.Plan.Ties) != 0 {
+		t.Errorf("%v, %+v", err, j)
 	}
 }
 

@@ -16,41 +16,58 @@ func (c *Checkpoint) undecided() error {
 }
 
 // parted takes apart a state dict that holds an average of its weights beside them, in formats whose reader does not.
-// Without a wish the average is left out.
+// Without a wish the average is left out. Our own outputs are whole as they are.
 func parted(c *Checkpoint, want []string) error {
-	average := tensor.Part{Name: strings.TrimSuffix(tensor.Average, "."), EMA: true}
-	live := tensor.Part{Name: torch.Live}
-	inAverage := func(t tensor.Tensor) bool { return strings.HasPrefix(t.Name, tensor.Average) }
-	for i := range c.State.Tensors {
-		p := &live
-		if inAverage(c.State.Tensors[i]) {
-			p = &average
-		}
-		p.Tensors++
-		p.Bytes += c.State.Tensors[i].Bytes()
-	}
-	if average.Tensors == 0 || live.Tensors == 0 {
+	parts, prefix := parts(c)
+	if len(parts) == 0 {
 		if len(want) > 0 {
 			return torch.NoPart(c.Name, want[0], nil)
 		}
 		return nil
 	}
-	parts := []tensor.Part{live, average}
 	for _, name := range want {
-		if name != live.Name && name != average.Name {
+		if name != parts[0].Name && name != parts[1].Name {
 			return torch.NoPart(c.Name, name, parts)
 		}
 	}
-	parts[0].Chosen = len(want) == 0 || slices.Contains(want, live.Name)
-	parts[1].Chosen = slices.Contains(want, average.Name)
-	for _, p := range parts {
-		if !p.Chosen {
-			c.State.LeftOut += p.Bytes
+	for i := range parts {
+		parts[i].Chosen = slices.Contains(want, parts[i].Name) || len(want) == 0 && !parts[i].EMA
+		if !parts[i].Chosen {
+			c.State.LeftOut += parts[i].Bytes
 		}
 	}
-	c.State.Tensors = slices.DeleteFunc(c.State.Tensors, func(t tensor.Tensor) bool {
-		return inAverage(t) && !parts[1].Chosen || !inAverage(t) && !parts[0].Chosen
-	})
+	c.State.Tensors = slices.DeleteFunc(c.State.Tensors, func(t tensor.Tensor) bool { return !parts[partOf(t, prefix)].Chosen })
 	c.State.Parts = parts
 	return nil
+}
+
+// parts are the live weights and their average, and how the names of those begin; nil where there is no such pair.
+func parts(c *Checkpoint) ([]tensor.Part, string) {
+	if c.Meta("nibble.container") != "" {
+		return nil, ""
+	}
+	for _, prefix := range tensor.Averages {
+		out := []tensor.Part{{Name: torch.Live}, {Name: strings.TrimSuffix(prefix, "."), EMA: true}}
+		matrices := [2]int{}
+		for _, t := range c.State.Tensors {
+			p := partOf(t, prefix)
+			out[p].Tensors++
+			out[p].Bytes += t.Bytes()
+			if len(t.Shape) > 1 {
+				matrices[p]++
+			}
+		}
+		if matrices[0] > 0 && matrices[1] > 0 {
+			return out, prefix
+		}
+	}
+	return nil, ""
+}
+
+// partOf is 1 for a tensor of the average, 0 for others.
+func partOf(t tensor.Tensor, prefix string) int {
+	if strings.HasPrefix(t.Name, prefix) {
+		return 1
+	}
+	return 0
 }

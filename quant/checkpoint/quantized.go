@@ -1,6 +1,7 @@
 package checkpoint
 
 import (
+	"encoding/json"
 	"slices"
 	"strings"
 
@@ -36,15 +37,18 @@ var marks = []struct {
 	{"bitsandbytes", ".quant_map", nil, []string{".absmax"}, dequantize},
 	{"GPTQ", ".qweight", words32, []string{".qzeros", ".scales", ".g_idx"}, before},
 	{"AWQ or GPTQ", ".qweight", words32, []string{".scales"}, before},
-	{"HQQ", ".W_q", nil, nil, before},
+	{"HQQ", ".W_q", integers, nil, before},
 	{"EXL2", ".q_weight", words32, []string{".q_scale"}, before},
-	{"AQLM", ".codes", nil, []string{".codebooks"}, before},
+	{"AQLM", ".codes", integers, []string{".codebooks"}, before},
+	{"VPTQ", ".indices", integers, []string{".centroids.weight"}, before},
+	{"EETQ", ".weight", bytes8, []string{".weight_scales"}, before},
 	{"MLX", ".weight", []tensor.DType{tensor.U32}, []string{".scales"}, before},
 	{"coremltools", "/quantization_scale", nil, nil, before},
 	{"compressed-tensors", "_packed", bytes832, []string{"_scale"}, before},
 	{"compressed-tensors or ModelOpt", ".weight", bytes8, []string{".weight_scale"}, before},
 	{"FP8 with scales", ".weight", floats8, []string{".weight_scale_inv"}, before},
 	{"FP8 with scales", ".weight", floats8, []string{".scale_weight"}, before},
+	{"FP8 with scales", ".weight", floats8, []string{".scale"}, before},
 	{"FP8 with scales", "", floats8, []string{"_scale_inv"}, before},
 	{"MXFP4", "_blocks", bytes8, []string{"_scales"},
 		"load it in Transformers with Mxfp4Config(dequantize=True), and save it"},
@@ -54,6 +58,7 @@ var marks = []struct {
 }
 
 var (
+	integers = []tensor.DType{tensor.I8, tensor.U8, tensor.I16, tensor.U16, tensor.I32, tensor.U32, tensor.I64}
 	words32  = []tensor.DType{tensor.I32, tensor.U32}
 	bytes8   = []tensor.DType{tensor.I8, tensor.U8, tensor.F8E4M3, tensor.F8E5M2, tensor.F8E4M3FNUZ, tensor.F8E5M2FNUZ}
 	floats8  = bytes8[2:]
@@ -63,8 +68,11 @@ var (
 // quantized finds out whether a model is quantized already; nil when it is not.
 func quantized(c *Checkpoint) *Quantized {
 	if by := c.Meta("nibble"); by != "" && c.Meta("nibble.container") != "" {
-		q := &Quantized{By: "Nibble " + by, do: "convert the checkpoint it was made from"}
-		return q.count(c, func(name string) bool { return strings.HasSuffix(name, "_scale") })
+		var schemes map[string]any
+		if json.Unmarshal([]byte(c.Meta("nibble.schemes")), &schemes) != nil || len(schemes) == 0 {
+			return nil
+		}
+		return &Quantized{By: "Nibble " + by, Weights: len(schemes), do: "convert the checkpoint it was made from"}
 	}
 	names := make(map[string]bool, len(c.State.Tensors))
 	for i := range c.State.Tensors {
@@ -96,18 +104,6 @@ func quantized(c *Checkpoint) *Quantized {
 		}
 	}
 	return nil
-}
-
-// count fills in how many tensors there are of a kind.
-func (q *Quantized) count(c *Checkpoint, is func(name string) bool) *Quantized {
-	for i := range c.State.Tensors {
-		if name := c.State.Tensors[i].Name; is(name) {
-			if q.Weights++; q.Weights == 1 {
-				q.Tensor = name
-			}
-		}
-	}
-	return q
 }
 
 // Convertible says why no plan can be made of a model: it is quantized already, or holds several models and none was

@@ -52,7 +52,7 @@ func (f *facts) parents(name string) {
 		if at == outer || last == "" {
 			return
 		}
-		if last == "experts" {
+		if holdsExperts(last) {
 			f.experts[outer] = true
 		}
 		if saysRouter(strings.ToLower(last)) && at != name {
@@ -84,6 +84,8 @@ func (f *facts) inParts(t *tensor.Tensor, module, name string) bool {
 		return has("weight_g") && has("weight_v") || has("weight_orig")
 	case name == "weight_orig":
 		return has("weight_u") || has("weight_mask")
+	case name == "weight_mask":
+		return has("weight_orig")
 	}
 	return strings.HasSuffix(module, ".parametrizations.weight") && strings.HasPrefix(name, "original")
 }
@@ -91,7 +93,7 @@ func (f *facts) inParts(t *tensor.Tensor, module, name string) bool {
 // isStack reports whether a tensor holds experts, one after the other, and is no module's weight.
 func (f *facts) isStack(t *tensor.Tensor, module, name string) bool {
 	_, last := split(module)
-	return len(t.Shape) == 3 && name != "weight" && last == "experts" && !strings.HasSuffix(name, "bias")
+	return len(t.Shape) == 3 && name != "weight" && holdsExperts(last) && !strings.HasSuffix(name, "bias")
 }
 
 // infer finds a tensor's module and class by names and shapes.
@@ -126,7 +128,7 @@ func (f *facts) weight(t *tensor.Tensor, module string) guess {
 	}
 	rows := bias != nil && len(bias.Shape) == 1 && bias.Shape[0] == t.Shape[0]
 	switch {
-	case bias != nil && sameShape(t.Shape, bias.Shape), saysNorm(last) && !rows:
+	case bias != nil && sameShape(t.Shape, bias.Shape), len(t.Shape) < 4 && saysNorm(last) && !saysConv(last) && !rows:
 		return guess{kept: because(IsNorm)}
 	case len(t.Shape) == 2:
 		return f.matrix(t, module, last, bias)
@@ -143,7 +145,7 @@ func (f *facts) matrix(t *tensor.Tensor, module, last string, bias *tensor.Tenso
 		return guess{class: Linear, kept: because(IsRouter)}
 	case bias == nil && f.conv1d[last]:
 		return guess{class: Conv1D}
-	case bias == nil && saysEmbedding(last):
+	case bias == nil && (saysEmbedding(last) || last == "shared" && atTop(module)):
 		return guess{class: Embedding}
 	case bias == nil:
 		return guess{class: Linear}
@@ -155,6 +157,13 @@ func (f *facts) matrix(t *tensor.Tensor, module, last string, bias *tensor.Tenso
 		return doubt(Linear, "its bias has %d values, where that of a Linear has %d", bias.Shape[0], t.Shape[0])
 	}
 	return guess{class: Linear}
+}
+
+// atTop reports whether a module lies in the model itself, as the embedding that T5 and BART call shared does.
+func atTop(module string) bool {
+	outer, _ := split(module)
+	_, last := split(outer)
+	return outer == "" || last == "model" || last == "transformer" || last == "module"
 }
 
 // isRouter: a module called router, or a gate beside experts, or what lies in one.
@@ -174,9 +183,10 @@ func (f *facts) isRouter(module string) bool {
 func (f *facts) kernel(t *tensor.Tensor, module, last string, bias *tensor.Tensor) guess {
 	rank := len(t.Shape)
 	conv, deconv := "Conv"+string(rune('0'+rank-2))+"d", "ConvTranspose"+string(rune('0'+rank-2))+"d"
-	outer, _ := split(module)
+	outer, own := split(module)
+	_, around := split(outer)
 	switch {
-	case rank == 3 && (f.routers[outer] || strings.Contains(module, "experts")):
+	case rank == 3 && (f.routers[outer] || holdsExperts(own) || holdsExperts(around)):
 		return guess{kept: because(IsExperts)}
 	case bias != nil && len(bias.Shape) != 1:
 		return doubt(conv, "its bias has %d axes, where that of a %s has one", len(bias.Shape), conv)

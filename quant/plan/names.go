@@ -52,17 +52,20 @@ func saysEmbedding(last string) bool {
 		return false
 	}
 	switch last {
-	case "wte", "wpe", "shared", "relative_attention_bias":
+	case "wte", "wpe", "relative_attention_bias":
 		return true
 	}
 	return strings.Contains(last, "embed") || strings.Contains(last, "codebook") || strings.HasSuffix(last, "_emb") ||
 		anyWord(last, "emb", "embs", "tok", "token", "tokens", "lookup") &&
-			!anyWord(last, "proj", "projection", "head", "out", "fc", "linear", "to", "gate", "mixer", "mixing")
+			!anyWord(last, "proj", "projection", "head", "out", "fc", "linear", "to", "gate", "mixer", "mixing", "mlp", "ffn", "attn")
 }
 
 // saysNorm: norm, ln, bn and the like.
 func saysNorm(last string) bool {
-	return strings.Contains(last, "norm") && !anyWord(last, "proj", "linear", "fc") || anyWord(last, "ln", "bn", "gn")
+	if anyWord(last, "proj", "linear", "fc", "head") {
+		return false
+	}
+	return anyWord(last, "ln", "bn", "gn") || slices.ContainsFunc(wordsOf(last), func(w string) bool { return strings.HasSuffix(w, "norm") })
 }
 
 // saysConv reads a whole name.
@@ -88,6 +91,12 @@ func saysDown(last string) bool {
 
 // routers are what decides which experts work: some by their name, some beside experts.
 func saysRouter(last string) bool { return anyWord(last, "router") }
+
 func saysGate(last string) bool {
-	return anyWord(last, "gate", "gating") && !anyWord(last, "proj", "up")
+	return anyWord(last, "gate", "gates", "gating") && !anyWord(last, "proj", "up")
+}
+
+// holdsExperts: what Transformers and MLX call the module with the experts in it.
+func holdsExperts(last string) bool {
+	return last == "experts" || last == "local_experts" || last == "switch_mlp" || last == "switch_glu"
 }

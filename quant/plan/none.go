@@ -11,7 +11,6 @@ const NoneQuantized = "none_quantized"
 var remedies = map[Code]string{
 	NotFloat:  "take the checkpoint from before it was quantized or cast",
 	IsEmbed:   "quantize embeddings, too",
-	IsTied:    "quantize embeddings, too",
 	IsConv1D:  "set the type of these layers to Conv1D",
 	IsExperts: "set the type of these tensors to Conv1d, with a block_size of 1",
 	IsRouter:  "set the type of these layers to Linear",

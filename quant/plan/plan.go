@@ -98,13 +98,9 @@ func Build(state *tensor.StateDict, r *recipe.Recipe, o Options) (*Plan, error) 
 		}
 		p.Entries[i] = e
 	}
-	if p.Conflict = p.tied(); p.Conflict != nil {
-		return p, nil
+	if p.Conflict = p.tied(facts, known); p.Conflict == nil {
+		p.Conflict = p.nothing()
 	}
-	if err := p.absent(facts, known); err != nil {
-		return nil, err
-	}
-	p.Conflict = p.nothing()
 	return p, nil
 }
 
@@ -147,11 +143,13 @@ func (p *Plan) cut(e *Entry) Reason {
 		e.Grid = grid
 		return Reason{}
 	}
-	if p.Options.CoremltoolsSkips {
-		return Reason{NoBlocks, skips}
-	}
 	grid, why := e.Scheme.TrueBlocks(e.Tensor.Shape, transposed(e))
-	if why != "" {
+	switch {
+	case p.Options.CoremltoolsSkips && why == "":
+		return Reason{Beyond, skips}
+	case p.Options.CoremltoolsSkips:
+		return Reason{NoBlocks, skips}
+	case why != "":
 		return Reason{NoBlocks, why}
 	}
 	if small := p.tooLittle(e, grid); small != "" {

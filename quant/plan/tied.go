@@ -8,84 +8,117 @@ import (
 	"nibble/quant/scheme"
 )
 
-// Tie is two names of one weight, of which at least one was to be kept, and so both are.
-type Tie struct{ Kept, With string }
+// Tie is two names of one weight, of which one was to be kept for what it is, and so both are.
+type Tie struct {
+	Kept, With string
+	Code       Code // why With is kept
+}
 
-// tied looks at weights that are one view of one storage under two names, and at names that a file leaves
-// out because they are another's. coremltools writes the quantized values over both without a word. Here, where
-// one is kept for what it is (an embedding), so is the other; where the recipe wants two things, it is an error.
-func (p *Plan) tied() error {
-	first := map[string]int{}
+// tied looks at weights that are one view of one storage under several names, and at names that a file leaves out
+// because they are another's. coremltools writes the quantized values over all of them without a word. Here, where
+// one is kept for what it is (an embedding), so are the others; where the recipe wants two things, it is an error.
+func (p *Plan) tied(facts *facts, known *classes) error {
+	absent, err := p.absent(facts, known)
+	if err != nil {
+		return err
+	}
+	groups, order := map[string][]*Entry{}, []string{}
 	for i := range p.Entries {
-		b := &p.Entries[i]
-		if b.Tensor.Storage.File == nil || b.Tensor.Elements() == 0 {
+		e := &p.Entries[i]
+		if e.Tensor.Storage.File == nil || e.Tensor.Elements() == 0 {
 			continue
 		}
-		view := b.Tensor.View()
-		k, seen := first[view]
-		if !seen {
-			first[view] = i
-			continue
+		view := e.Tensor.View()
+		if groups[view] == nil {
+			order = append(order, view)
 		}
-		a := &p.Entries[k]
-		if a.Quantize == b.Quantize && (!a.Quantize || a.Grid == b.Grid && sameScheme(a.Scheme, b.Scheme)) {
-			continue
+		groups[view] = append(groups[view], e)
+	}
+	for _, view := range order {
+		group := groups[view]
+		for _, e := range group {
+			for _, twin := range absent[e.Tensor.Name] {
+				group = append(group, twin)
+			}
 		}
-		switch {
-		case a.keepsTwin(b):
-			p.keepWith(b, a.Tensor.Name, a.Reason)
-		case b.keepsTwin(a):
-			p.keepWith(a, b.Tensor.Name, b.Reason)
-		default:
-			file := b.Tensor.Storage.FileName()
-			return fault.Not(file, "it is one weight with %q (tied), but %s and %s", a.Tensor.Name, verdict(b), verdict(a)).
-				In(b.Tensor.Name).Code("tied").Hint("write one rule of module_name_configs that matches both")
+		if err := p.agree(group); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
-// keepsTwin reports whether an entry is kept for what it is, so that a twin of it is, too. What the recipe
-// says by name of the twin is not overruled in silence.
-func (e *Entry) keepsTwin(twin *Entry) bool {
-	return !e.Quantize && (e.Rule == "" && e.Code != NoRule || e.Code == IsTied) && !twin.byName
+// agree gives the names of one weight one verdict, or says that there are two.
+func (p *Plan) agree(group []*Entry) error {
+	for _, b := range group[1:] {
+		a := group[0]
+		if a.Quantize == b.Quantize && (!a.Quantize || a.Grid == b.Grid && sameScheme(a.Scheme, b.Scheme)) {
+			continue
+		}
+		if p.keepAll(group) {
+			return nil
+		}
+		file := b.Tensor.Storage.FileName()
+		return fault.Not(file, "it is one weight with %q (tied), but %s and %s", a.Tensor.Name, verdict(b), verdict(a)).
+			In(b.Tensor.Name).Code("tied").Hint("write one rule of module_name_configs that matches both")
+	}
+	return nil
 }
 
-// keepWith keeps a tensor because another name of the same weight is kept.
-func (p *Plan) keepWith(e *Entry, other string, why string) {
-	e.keep(Reason{IsTied, fmt.Sprintf("one weight with %q (tied), which is kept (%s)", other, why)})
-	p.Ties = append(p.Ties, Tie{e.Tensor.Name, other})
+// keepAll keeps all names of a weight where one is kept for what it is, and the recipe asks for none by name.
+func (p *Plan) keepAll(group []*Entry) bool {
+	var keeper *Entry
+	for _, e := range group {
+		if e.Quantize && e.byName {
+			return false
+		}
+		if keeper == nil && !e.Quantize && e.Rule == "" && e.Code != NoRule {
+			keeper = e
+		}
+	}
+	if keeper == nil {
+		return false
+	}
+	for _, e := range group {
+		if e.Quantize {
+			e.keep(Reason{IsTied, fmt.Sprintf("one weight with %q (tied), which is kept (%s)", keeper.Tensor.Name, keeper.Reason)})
+			p.Ties = append(p.Ties, Tie{e.Tensor.Name, keeper.Tensor.Name, keeper.Code})
+		}
+	}
+	return true
 }
 
-// absent decides on the names that the file leaves out, as if they were in it.
-func (p *Plan) absent(facts *facts, known *classes) error {
+// absent decides on the names that the file leaves out, as if they were in it: by the tensor that they are. Only that of
+// an embedding says something: a name alone could be anything.
+func (p *Plan) absent(facts *facts, known *classes) (map[string][]*Entry, error) {
 	if len(p.State.Absent) == 0 {
-		return nil
+		return nil, nil
 	}
 	byName := make(map[string]*Entry, len(p.Entries))
 	for i := range p.Entries {
 		byName[p.Entries[i].Tensor.Name] = &p.Entries[i]
 	}
+	out := map[string][]*Entry{}
 	for _, a := range p.State.Absent {
 		e := byName[a.Of]
-		if e == nil || !e.Quantize {
+		if e == nil {
 			continue
 		}
 		twin := *e.Tensor
 		twin.Name = a.Name
 		m, err := place(&twin, facts, known)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		other := Entry{Tensor: &twin}
-		if err := p.decide(&other, m); err != nil {
-			return err
+		other := &Entry{Tensor: &twin}
+		if err := p.decide(other, m); err != nil {
+			return nil, err
 		}
-		if other.keepsTwin(e) {
-			p.keepWith(e, a.Name, other.Reason)
+		if other.Code == IsEmbed {
+			out[a.Of] = append(out[a.Of], other)
 		}
 	}
-	return nil
+	return out, nil
 }
 
 func sameScheme(a, b scheme.Scheme) bool {

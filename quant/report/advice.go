@@ -2,6 +2,7 @@ package report
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"nibble/quant/plan"
@@ -17,18 +18,25 @@ type Advice struct {
 	Fits  bool   `json:"fits"` // it is of what would quantize more of the model, not of devices
 }
 
-// fold are the lines of Python that put a weight of several parts together again, by what the parts are called.
-var fold = []struct{ about, end, text, python string }{
-	{"fold_weight_norm", ".weight_g", "Some weights are in two parts (weight_norm) and are kept.",
-		`if hasattr(m, "weight_g"): torch.nn.utils.remove_weight_norm(m)`},
-	{"fold_spectral_norm", ".weight_orig", "Some weights are divided by their spectral norm when they run (spectral_norm) and are kept.",
-		`if hasattr(m, "weight_orig"): torch.nn.utils.remove_spectral_norm(m)`},
-	{"fold_parametrizations", ".parametrizations.weight.original", "Some weights are made of others when they run (parametrizations) and are kept.",
-		`if hasattr(m, "parametrizations"): torch.nn.utils.parametrize.remove_parametrizations(m, "weight")`},
+// fold are the lines of Python that put a weight of several parts together again, by the ends of the names of two of
+// these parts; the second may be none.
+var fold = []struct{ about, end, beside, text, python string }{
+	{"fold_weight_norm", ".weight_g", ".weight_v", "Some weights are in two parts (weight_norm) and are kept.",
+		eachModule + `if hasattr(m, "weight_g"): torch.nn.utils.remove_weight_norm(m)`},
+	{"fold_spectral_norm", ".weight_orig", ".weight_u", "Some weights are divided by their spectral norm when they run and are kept.",
+		eachModule + `if hasattr(m, "weight_orig"): torch.nn.utils.remove_spectral_norm(m)`},
+	{"fold_pruning", ".weight_orig", ".weight_mask", "Some weights are pruned when they run (a mask) and are kept.",
+		"from torch.nn.utils import prune\n" + eachModule + `if hasattr(m, "weight_mask"): prune.remove(m, "weight")`},
+	{"fold_parametrizations", ".parametrizations.weight.original", "",
+		"Some weights are made of others when they run (parametrizations) and are kept.",
+		"from torch.nn.utils import parametrize\n" + eachModule +
+			`if parametrize.is_parametrized(m, "weight"): parametrize.remove_parametrizations(m, "weight")`},
 }
 
-// folding is what such lines are for; the lines follow.
-const folding = " To quantize them, fold them in Python, save, and convert that:\nfor m in model.modules():\n    "
+const (
+	eachModule = "for m in model.modules():\n    "
+	folding    = " To quantize them, fold them in Python, save, and convert that:\n" // the lines follow
+)
 
 // Mostly begins what About says of the reason for which most of a model is kept; the reason's code follows.
 const Mostly = "mostly_"
@@ -43,25 +51,38 @@ func fitting(p *plan.Plan) []Advice {
 		}
 		out = append(out, Advice{Mostly + string(most.Code), text, true})
 	}
-	if len(p.Ties) > 0 {
-		t := p.Ties[0]
-		rest := " (tied), and both are kept. With embeddings quantized, too, both are quantized, which is what coremltools does to them."
-		text := fmt.Sprintf("%q is one weight with %q", t.Kept, t.With) + rest
-		if len(p.Ties) > 1 {
-			text = fmt.Sprintf("%d weights have another name, too, as %q and %q", len(p.Ties), t.Kept, t.With) + rest
-		}
-		out = append(out, Advice{"tied", text, true})
+	out = append(out, tied(p)...)
+	names := map[string]bool{}
+	for i := range p.Entries {
+		names[p.Entries[i].Tensor.Name] = true
 	}
 	for _, row := range fold {
 		for i := range p.Entries {
 			e := &p.Entries[i]
-			if e.Code == plan.IsSplit && strings.HasSuffix(strings.TrimRight(e.Tensor.Name, "01"), row.end) {
+			stem, ends := strings.CutSuffix("."+strings.TrimRight(e.Tensor.Name, "01"), row.end)
+			if e.Code == plan.IsSplit && ends && (row.beside == "" || names[strings.TrimPrefix(stem+row.beside, ".")]) {
 				out = append(out, Advice{row.about, row.text + folding + row.python, true})
 				break
 			}
 		}
 	}
 	return out
+}
+
+// tied says once that weights are kept because another name of theirs is, and what quantizes both.
+func tied(p *plan.Plan) []Advice {
+	if len(p.Ties) == 0 {
+		return nil
+	}
+	t := p.Ties[0]
+	text := fmt.Sprintf("%q is one weight with %q (tied), and both are kept.", t.Kept, t.With)
+	if n := len(p.Ties); n > 1 {
+		text = fmt.Sprintf("%d weights have another name, too, as %q and %q (tied), and all are kept.", n, t.Kept, t.With)
+	}
+	if slices.ContainsFunc(p.Ties, func(t plan.Tie) bool { return t.Code != plan.IsEmbed }) {
+		return []Advice{{"tied_other", text + " To quantize them, set the types of both.", true}}
+	}
+	return []Advice{{"tied", text + " With embeddings quantized, too, both are quantized, which is what coremltools does to them.", true}}
 }
 
 // advice depends on which schemes a plan uses.

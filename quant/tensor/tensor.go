@@ -153,8 +153,9 @@ type StateDict struct {
 // Alias is a second name of a tensor.
 type Alias struct{ Name, Of string }
 
-// Average begins the names of EMA weights in a state dict that holds the live ones, too (LDM, Stable Diffusion).
-const Average = "model_ema."
+// Averages begin the names of EMA weights in a state dict that holds the live ones, too: of LDM and Stable Diffusion,
+// and of ema-pytorch.
+var Averages = []string{"model_ema.", "ema_model."}
 
 // Part is one of several models in a file, by the dotted path of its dict.
 type Part struct {

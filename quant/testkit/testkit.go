@@ -113,12 +113,15 @@ func F32(name string, shape []int64, values ...float32) Weight {
 }
 
 // Safetensors makes a file of weights.
-func Safetensors(weights ...Weight) []byte {
+func Safetensors(weights ...Weight) []byte { return SafetensorsWith(nil, weights...) }
+
+// SafetensorsWith makes one with __metadata__.
+func SafetensorsWith(metadata map[string]string, weights ...Weight) []byte {
 	var items []safetensors.Item
 	for _, w := range weights {
 		items = append(items, safetensors.Item{Name: w.Name, DType: w.DType, Shape: w.Shape})
 	}
-	b := safetensors.Header(items, nil)
+	b := safetensors.Header(items, metadata)
 	for _, w := range weights {
 		b = append(b, w.Values...)
 	}

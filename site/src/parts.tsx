@@ -87,7 +87,7 @@ export function Nothing({ state, session }: { state: State, session: Session }) 
   return (
     <div class="notice" data-testid="nothing">
       <p>{text.nothing(text.kinds[code] ?? '')} {text.remedies[code] && text.toTry(text.remedies[code])}</p>
-      {(code === 'embedding' || code === 'tied') && !options.embeddings && (
+      {(code === 'embedding' || report.advice.some(a => a.about === 'tied')) && !options.embeddings && (
         <button type="button" data-testid="remedy" onClick={() => session.choose({ embeddings: true })}>
           {text.embeddings}
         </button>

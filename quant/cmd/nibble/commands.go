@@ -263,7 +263,11 @@ func verifyCommand(ctx context.Context, c *call) error {
 		c.printVerify(r)
 	}
 	if err == nil && !r.OK {
-		err = fmt.Errorf("%s does not match %s; convert it again", c.paths[0], c.against[0])
+		do := "convert it again"
+		if len(from.State.Parts) > 1 {
+			do += ", or say with --part which of the models in " + c.against[0] + " it was made of"
+		}
+		err = fmt.Errorf("%s does not match %s; %s", c.paths[0], c.against[0], do)
 	}
 	return err
 }

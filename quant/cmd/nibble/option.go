@@ -14,7 +14,6 @@ var options = map[string]string{
 	"tied":                     "--include-embeddings",
 	string(plan.NoneQuantized): "--allow-none converts it all the same",
 	mostly(plan.IsEmbed):       "--include-embeddings",
-	mostly(plan.IsTied):        "--include-embeddings",
 	mostly(plan.IsConv1D):      "--module-type 'PATTERN=Conv1D'",
 	mostly(plan.IsExperts):     "--module-type 'PATTERN=Conv1d'",
 	mostly(plan.IsRouter):      "--module-type 'PATTERN=Linear'",

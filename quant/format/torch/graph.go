@@ -34,20 +34,38 @@ var operations = []struct{ target, input, class string }{
 	{"aten.layer_norm.", "weight", "LayerNorm"}, {"aten.native_layer_norm.", "weight", "LayerNorm"},
 	{"aten.rms_norm.", "weight", "RMSNorm"}, {"aten.group_norm.", "weight", "GroupNorm"},
 	{"aten.batch_norm.", "weight", "BatchNorm"}, {"aten.instance_norm.", "weight", "InstanceNorm"},
-	{"aten.addmm.", "mat2", "Conv1D"}, {"aten.bilinear.", "weight", "Bilinear"},
+	{"aten.addmm.", "mat2", "Conv1D"}, {"aten.mm.", "mat2", "Conv1D"}, {"aten.matmul.", "other", "Conv1D"},
+	{"aten.bilinear.", "weight", "Bilinear"},
 }
 
 // graph collects what the names in a graph are.
 type graph struct {
-	uses    map[string]string // placeholder -> class, "?" where it has two uses
-	modules map[string]string // path of a module -> class, of torch's own
-	alias   map[string]string // a turned weight -> its placeholder
-	names   map[string]string // placeholder -> name of the parameter
+	weights map[string]*tensor.Tensor // by name
+	holders map[string]bool           // modules that have weights
+	uses    map[string]string         // placeholder -> class, unknown where it has two uses
+	modules map[string]string         // path of a module that has weights -> class, of torch's own
+	alias   map[string]alias          // a weight in another form
+	names   map[string]string         // placeholder -> name of the parameter
 }
 
-func newGraph() *graph {
+// alias is a weight that an operation gives on, perhaps turned.
+type alias struct {
+	of     string
+	turned bool
+}
+
+// unknown is the class of a module whose weight the graph gives to no layer: it is kept.
+const unknown = "no layer of torch.nn"
+
+func newGraph(tensors []tensor.Tensor) *graph {
 	none := func() map[string]string { return map[string]string{} }
-	return &graph{uses: none(), modules: none(), alias: none(), names: none()}
+	g := &graph{uses: none(), modules: none(), names: none(), alias: map[string]alias{}}
+	g.weights, g.holders = map[string]*tensor.Tensor{}, map[string]bool{}
+	for i := range tensors {
+		module, _ := cutLast(tensors[i].Name)
+		g.weights[tensors[i].Name], g.holders[module] = &tensors[i], true
+	}
+	return g
 }
 
 // node is one operation.
@@ -97,12 +115,12 @@ func (a *archive) classesOf(entry string, tensors []tensor.Tensor) map[string]st
 	if err != nil {
 		return nil
 	}
-	g := newGraph()
+	g := newGraph(tensors)
 	dec := jsontext.NewDecoder(bytes.NewReader(text))
 	if g.walk(dec, "") != nil {
 		return nil
 	}
-	return g.classes(tensors)
+	return g.classes()
 }
 
 // walk goes to the nodes and the inputs, and passes over all else.
@@ -164,7 +182,7 @@ type spec struct {
 }
 
 func (g *graph) spec(s *spec) {
-	if s.Parameter.Name != "" {
+	if g.weights[s.Parameter.Name] != nil {
 		g.names[s.Parameter.Arg.Name] = s.Parameter.Name
 	}
 }
@@ -172,15 +190,14 @@ func (g *graph) spec(s *spec) {
 // node notes what an operation says of its inputs.
 func (g *graph) node(n *node) {
 	for part := range strings.SplitSeq(n.Metadata.Stack, ";") {
-		fields := strings.Split(part, ",")
-		if len(fields) == 3 && strings.HasPrefix(fields[2], "torch.nn.modules.") {
-			g.modules[fields[1]] = fields[2][strings.LastIndexByte(fields[2], '.')+1:]
+		_, part, _ = strings.Cut(part, ",") // a key, and then the path and the class
+		path, class, _ := strings.Cut(part, ",")
+		if g.holders[path] && strings.HasPrefix(class, "torch.nn.modules.") {
+			_, g.modules[path] = cutLast(class)
 		}
 	}
 	op := strings.TrimPrefix(n.Target, "torch.ops.")
-	turns := strings.HasPrefix(op, "aten.t.") || strings.HasPrefix(op, "aten.permute.") || strings.HasPrefix(op, "aten.transpose.")
-	if turns && len(n.Inputs) > 0 && len(n.Outputs) == 1 {
-		g.alias[n.Outputs[0].Tensor.Name] = n.Inputs[0].Arg.Tensor.Name
+	if g.givesOn(n, op) {
 		return
 	}
 	for _, row := range operations {
@@ -197,9 +214,27 @@ func (g *graph) node(n *node) {
 	if strings.HasPrefix(op, "aten.convolution.") {
 		g.convolution(n)
 	}
-	if strings.HasPrefix(op, "aten.mm.") && len(n.Inputs) == 2 {
-		g.use(n.Inputs[1].Arg.Tensor.Name, "Conv1D")
+}
+
+// givesOn notes an operation that gives a weight on, as it is or turned.
+func (g *graph) givesOn(n *node, op string) bool {
+	for _, row := range []struct {
+		target string
+		turns  bool
+	}{
+		{"aten.t.", true}, {"aten.permute.", true}, {"aten.transpose.", true}, {"aten.numpy_T.", true},
+		{"aten.alias.", false}, {"aten.detach", false}, {"aten.clone.", false}, {"aten.to.", false}, {"aten._to_copy.", false},
+	} {
+		if strings.HasPrefix(op, row.target) && len(n.Inputs) > 0 && len(n.Outputs) == 1 {
+			from := n.Inputs[0].Arg.Tensor.Name
+			if before, known := g.alias[from]; known {
+				from, row.turns = before.of, row.turns != before.turned
+			}
+			g.alias[n.Outputs[0].Tensor.Name] = alias{from, row.turns}
+			return true
+		}
 	}
+	return false
 }
 
 // convolution is what a program is lowered to; how many axes there are, the weight tells (see classes).
@@ -223,41 +258,43 @@ func (g *graph) use(name, class string) {
 	if name == "" {
 		return
 	}
-	if of := g.alias[name]; of != "" {
-		if name = of; class == "Conv1D" {
+	if a, known := g.alias[name]; known {
+		if name = a.of; a.turned && class == "Conv1D" {
 			class = "Linear"
 		}
 	}
-	if before := g.uses[name]; before != "" && before != class {
-		class = "?"
+	switch before := g.uses[name]; {
+	case before == "" || before == class:
+	case before == "Embedding" || class == "Embedding": // tied to a head
+		class = "Embedding"
+	default:
+		class = unknown
 	}
 	g.uses[name] = class
 }
 
 // classes puts the classes to the modules.
-func (g *graph) classes(tensors []tensor.Tensor) map[string]string {
-	byName := map[string]*tensor.Tensor{}
-	for i := range tensors {
-		byName[tensors[i].Name] = &tensors[i]
-	}
+func (g *graph) classes() map[string]string {
 	out := map[string]string{}
 	for placeholder, name := range g.names {
 		module, param := cutLast(name)
-		t, class := byName[name], g.uses[placeholder]
+		t, class := g.weights[name], g.uses[placeholder]
 		if own := g.modules[module]; own != "" {
 			if own != "NonDynamicallyQuantizableLinear" {
 				out[module] = own
 			}
 			continue
 		}
-		if t == nil || param != "weight" || class == "" || class == "?" {
+		if param != "weight" || len(t.Shape) < 2 {
 			continue
 		}
-		if strings.HasPrefix(class, "Conv") && class != "Conv1D" && !strings.HasSuffix(class, "d") {
-			if len(t.Shape) < 3 || len(t.Shape) > 5 {
-				continue
+		if class == "Conv" || class == "ConvTranspose" {
+			if class += string(rune('0'+len(t.Shape)-2)) + "d"; len(t.Shape) < 3 || len(t.Shape) > 5 {
+				class = unknown
 			}
-			class += string(rune('0'+len(t.Shape)-2)) + "d"
+		}
+		if class == "" {
+			class = unknown
 		}
 		out[module] = class
 	}

@@ -35,7 +35,7 @@ func call(target, out string, inputs ...string) string {
 
 // What a weight is given to tells its layer's class, in programs as exported and as lowered.
 func TestGraph(t *testing.T) {
-	shapes := map[string]int{"fc.weight": 2, "up.weight": 4, "down.weight": 4, "c_fc.weight": 2, "low.weight": 2, "two.weight": 2, "emb.weight": 2, "none.weight": 2}
+	shapes := map[string]int{"fc.weight": 2, "up.weight": 4, "down.weight": 4, "c_fc.weight": 2, "low.weight": 2, "two.weight": 2, "emb.weight": 2, "none.weight": 2, "own.weight": 2, "cast.weight": 2}
 	var tensors []tensor.Tensor
 	var names []string
 	for name, rank := range shapes {
@@ -51,14 +51,17 @@ func TestGraph(t *testing.T) {
 		call("aten.addmm.default", "e", "self=bias", "mat1=d", "mat2=turned"),
 		call("aten.embedding.default", "f", "weight=p_two_weight", "indices=x"),
 		call("aten.linear.default", "g", "input=f", "weight=p_two_weight"),
+		call("aten.matmul.default", "i", "self=g", "other=p_own_weight"),
+		call("aten.to.dtype", "half", "self=p_cast_weight"),
+		call("aten.linear.default", "j", "input=i", "weight=half"),
 		call("aten.embedding.default", "h", "weight=p_emb_weight", "indices=x"),
 	}, ","), names...)
-	g := newGraph()
+	g := newGraph(tensors)
 	if err := g.walk(jsontext.NewDecoder(strings.NewReader(text)), ""); err != nil {
 		t.Fatal(err)
 	}
-	want := map[string]string{"fc": "Linear", "up": "ConvTranspose2d", "down": "Conv2d", "c_fc": "Conv1D", "low": "Linear", "emb": "Embedding"}
-	if got := g.classes(tensors); !maps.Equal(got, want) {
+	want := map[string]string{"fc": "Linear", "up": "ConvTranspose2d", "down": "Conv2d", "c_fc": "Conv1D", "low": "Linear", "emb": "Embedding", "two": "Embedding", "none": unknown, "own": "Conv1D", "cast": "Linear"}
+	if got := g.classes(); !maps.Equal(got, want) {
 		t.Errorf("%v, want %v", got, want)
 	}
 }
@@ -66,8 +69,8 @@ func TestGraph(t *testing.T) {
 // A graph that is cut, or is something else, tells nothing; a list without end takes no memory.
 func TestGraphsThatTellNothing(t *testing.T) {
 	for _, text := range []string{"", "{", `[]`, `{"graph_module":3}`, `{"graph_module":{"graph":{"nodes":{}}}}`, program(call("aten.linear.default", "a", "weight=p_fc_weight"), "fc.weight")[:120]} {
-		g := newGraph()
-		if g.walk(jsontext.NewDecoder(strings.NewReader(text)), "") == nil && len(g.classes(nil)) > 0 {
+		g := newGraph([]tensor.Tensor{{Name: "fc.weight", Shape: []int64{2, 2}}})
+		if g.walk(jsontext.NewDecoder(strings.NewReader(text)), "") == nil && len(g.classes()) > 0 {
 			t.Errorf("%q tells %v", text, g.uses)
 		}
 	}

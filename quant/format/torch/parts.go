@@ -2,6 +2,7 @@ package torch
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 
@@ -29,6 +30,7 @@ const (
 
 // model is one part.
 type model struct {
+	name string // its path, or what else tells it from the others
 	path string // keys that lead to it, with dots between; "" for the file's own dict
 	root any
 	ema  bool
@@ -43,37 +45,53 @@ func (m model) has(name string) bool {
 
 // add appends a part; where a state dict holds an average of itself, both.
 func add(found []model, m model, items []pair) []model {
-	inside, beside := false, false
-	for _, it := range items {
-		if name, isName := it.key.(string); isName && isTensor(it.value) {
-			in := strings.HasPrefix(name, tensor.Average)
-			inside, beside = inside || in, beside || !in
+	for _, prefix := range tensor.Averages {
+		inside, beside := false, false
+		for _, it := range items {
+			name, isName := it.key.(string)
+			if strings.Contains(name, "_COREML_/") { // an output, whole as it is
+				return append(found, m)
+			}
+			if v, ok := it.value.(*value); ok && isName && len(v.Shape) > 1 {
+				in := strings.HasPrefix(name, prefix)
+				inside, beside = inside || in, beside || !in
+			}
+		}
+		if inside && beside {
+			average := m
+			m.skip = prefix
+			average.path, average.ema, average.only = join(m.path, strings.TrimSuffix(prefix, ".")), true, prefix
+			return append(found, m, average)
 		}
 	}
-	if !inside || !beside {
-		return append(found, m)
-	}
-	average := m
-	m.skip = tensor.Average
-	average.path, average.ema, average.only = join(m.path, strings.TrimSuffix(tensor.Average, ".")), true, tensor.Average
-	return append(found, m, average)
+	return append(found, m)
 }
 
-// models finds the parts of a file, in its order. What only training needs is looked into where there is nothing else.
+// models finds the parts of a file, in its order. Keys that speak of training, and dicts of a few numbers, count
+// where there is nothing else.
 func (r *reader) models(root any) []model {
-	for _, all := range []bool{false, true} {
-		l := &search{reader: r, all: all, seen: map[any]bool{}}
-		if l.look(model{root: root}, 0); len(l.found) > 0 {
-			return l.found
+	l := &search{reader: r, seen: map[any]bool{}}
+	if l.look(model{root: root}, 0); len(l.found) == 0 {
+		l = &search{reader: r, seen: map[any]bool{}, all: true}
+		l.look(model{root: root}, 0)
+	}
+	taken := map[string]int{}
+	for i := range l.found {
+		m := &l.found[i]
+		if m.name = m.path; m.name == "" {
+			m.name = Live
+		}
+		if taken[m.name]++; taken[m.name] > 1 { // keys with dots in them can lead to one name
+			m.name += fmt.Sprintf("#%d", taken[m.name])
 		}
 	}
-	return nil
+	return l.found
 }
 
 // search is a walk through dicts in dicts.
 type search struct {
 	*reader
-	all   bool // keys that speak of training, and dicts of a few numbers, too
+	all   bool
 	found []model
 	seen  map[any]bool
 }
@@ -97,24 +115,64 @@ func (l *search) look(m model, depth int) {
 		return
 	}
 	own := !isSequence(m.root) && holdsNamed(items)
-	if own && depth > 0 {
-		if l.all || holdsMatrix(items) {
-			l.found = add(l.found, m, items)
-		}
+	if own && depth > 0 && holdsMatrix(items) {
+		l.found = add(l.found, m, items)
 		return
 	}
-	before := l.found
+	before := len(l.found)
 	for _, it := range items {
-		if key, isName := it.key.(string); isName && (l.all || !isTraining(key)) {
-			l.look(model{path: join(m.path, short(key)), root: it.value, ema: m.ema || saysEMA(key)}, depth+1)
+		if key := keyOf(it); key != "" && (l.all || !isTraining(key)) {
+			l.look(model{path: join(m.path, key), root: it.value, ema: m.ema || saysEMA(key)}, depth+1)
 		}
 	}
-	if _, inner := l.wrapped(items); own && inner == nil { // else a lone tensor beside the models
-		l.found = append(add(before, m, items), l.found[len(before):]...)
+	_, inner := l.wrapped(items)
+	stateDict := own && holdsMatrix(items) && inner == nil // else its tensors stand beside the models
+	if stateDict || own && l.all && len(l.found) == before {
+		inside := slices.Clone(l.found[before:])
+		l.found = append(add(l.found[:before], m, items), inside...)
 	}
 }
 
-// within lists what a dict, a list in a dict, or an object that is no module, holds by name.
+// keyOf is a key as a part of a path: a name, or a number; "" for any other.
+func keyOf(it pair) string {
+	switch it.key.(type) {
+	case string, int:
+		return short(it.key)
+	}
+	return ""
+}
+
+// meant reports whether the part that the usual wrappers lead to is the one that is meant: it is not where it is a
+// tensor or two beside models.
+func (r *reader) meant(m model, found []model) bool {
+	own := size(m.root)
+	for _, f := range found {
+		if f.root != m.root && strings.HasPrefix(f.path, m.path) && size(f.root) > own {
+			return false
+		}
+	}
+	return own > 0
+}
+
+// size is how many tensors a part holds by name; what holds a matrix is larger than what holds none, and a whole model
+// larger than any dict.
+func size(root any) (n int) {
+	if isModule(root) {
+		return math.MaxInt
+	}
+	items, _ := entries(root)
+	for _, it := range items {
+		if _, isName := it.key.(string); isName && isTensor(it.value) {
+			n++
+		}
+	}
+	if holdsMatrix(items) {
+		n += math.MaxInt32
+	}
+	return n
+}
+
+// within lists what a dict, a list, or an object that is no module, holds.
 func within(v any) ([]pair, bool) {
 	switch o := v.(type) {
 	case *types.Dict, *ordered:
@@ -179,7 +237,7 @@ func (r *reader) pick(found []model, want []string) ([]model, error) {
 	for _, name := range want {
 		var hits []model
 		for _, m := range found {
-			if m.spoken() == name {
+			if m.name == name {
 				hits = []model{m}
 				break
 			}
@@ -191,6 +249,9 @@ func (r *reader) pick(found []model, want []string) ([]model, error) {
 		case len(hits) == 1 && slices.ContainsFunc(out, func(m model) bool { return m.path == hits[0].path }):
 		case len(hits) == 1:
 			out = append(out, hits[0])
+		case len(hits) > 1:
+			return nil, fault.Not(r.file.Name, "%d of its parts end in %q", len(hits), short(name)).Code("no_part").
+				Hint("name one in full: %s", PartNames(r.partsOf(hits, nil)))
 		default:
 			return nil, NoPart(r.file.Name, name, r.partsOf(found, nil))
 		}
@@ -201,18 +262,10 @@ func (r *reader) pick(found []model, want []string) ([]model, error) {
 // Live is the name of the part that has none: the tensors beside other parts.
 const Live = "live"
 
-// spoken is the name of a part.
-func (m model) spoken() string {
-	if m.path == "" {
-		return Live
-	}
-	return m.path
-}
-
 // NoPart refuses a part that a file does not hold.
 func NoPart(file, name string, parts []tensor.Part) error {
 	e := fault.Not(file, "it holds no part %q", short(name)).Code("no_part")
-	if len(parts) == 0 {
+	if len(parts) < 2 {
 		return e.Hint("it holds one model alone")
 	}
 	return e.Hint("its parts are %s", PartNames(parts))
@@ -235,7 +288,7 @@ func (r *reader) partsOf(found, chosen []model) []tensor.Part {
 	out := []tensor.Part{}
 	for _, m := range found {
 		taken := slices.ContainsFunc(chosen, func(c model) bool { return c.root == m.root && c.only == m.only })
-		p := tensor.Part{Name: m.spoken(), EMA: m.ema, Chosen: taken}
+		p := tensor.Part{Name: m.name, EMA: m.ema, Chosen: taken}
 		items, _ := entries(m.root)
 		if isModule(m.root) {
 			items, _, _ = r.moduleState(m.root.(*record))

@@ -1,6 +1,7 @@
 package torch
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -29,10 +30,10 @@ func (r *reader) stateDict(root any, want []string) (*tensor.StateDict, error) {
 	if len(want) > 0 {
 		chosen, err = r.pick(found, want)
 		r.leave(root, chosen, left)
-	} else if usual := r.usual(root, left); isModule(usual.root) || r.holdsTensors(usual.root, 1) {
+	} else if usual := r.usual(root, left); r.meant(usual, found) {
 		chosen = []model{itself(found, usual)}
 	} else if len(found) == 1 {
-		chosen, left = found, &leftovers{}
+		chosen, left = found, &leftovers{} // what stands beside another part is not left out
 		r.leave(root, chosen, left)
 	} else if len(found) == 0 {
 		err = r.nothing(usual.root)
@@ -56,6 +57,9 @@ func (r *reader) stateDict(root any, want []string) (*tensor.StateDict, error) {
 		out.Parts = r.partsOf(found, chosen)
 	}
 	out.Notes = left.all()
+	if len(found) >= maxModels {
+		out.Notes = append(out.Notes, fmt.Sprintf("the file holds more than %d models; the others are not looked at", maxModels))
+	}
 	out.LeftOut = r.unused(out)
 	return out, r.partitioned(root, out)
 }
@@ -96,6 +100,9 @@ func (r *reader) usual(root any, left *leftovers) model {
 func (r *reader) leave(root any, chosen []model, left *leftovers) {
 	items, _ := entries(root)
 	for _, it := range items {
+		if slices.ContainsFunc(chosen, func(m model) bool { return m.root == root }) && isTensor(it.value) {
+			continue // of this part, or of the average beside it, which is a part
+		}
 		key := short(it.key)
 		within := func(m model) bool { return m.path == "" || m.path == key || strings.HasPrefix(m.path, key+".") }
 		if !slices.ContainsFunc(chosen, within) {
@@ -175,22 +182,6 @@ func (r *reader) unused(out *tensor.StateDict) (n int64) {
 	return n
 }
 
-// partitioned refuses what DeepSpeed's ZeRO-3 leaves in place of weights: tensors without values, and their shapes
-// beside them.
-func (r *reader) partitioned(root any, out *tensor.StateDict) error {
-	items, _ := entries(root)
-	shapes := slices.ContainsFunc(items, func(it pair) bool { return it.key == "param_shapes" })
-	full := slices.ContainsFunc(out.Tensors, func(t tensor.Tensor) bool {
-		return t.Elements() > 0 && t.DType.Weight() && len(t.Shape) > 1
-	})
-	if !shapes || full || len(out.Tensors) == 0 {
-		return nil
-	}
-	const what = "this is one rank's part of a DeepSpeed ZeRO-3 checkpoint: its tensors are placeholders without values"
-	return fault.Not(r.file.Name, what).Code("zero3").
-		Hint("in the checkpoint's folder run python zero_to_fp32.py . merged, and take what it writes")
-}
-
 // named is the tensor of an entry, nil when the entry is no tensor with a name.
 func (r *reader) named(it pair) (*tensor.Tensor, error) {
 	name, isName := it.key.(string)
@@ -231,40 +222,6 @@ func (r *reader) named(it pair) (*tensor.Tensor, error) {
 func (r *reader) untold(it pair) error {
 	return fault.Not(r.file.Name, "it is %s, whose values cannot be told", describe(it.value)).In(short(it.key)).
 		Hint("save the weights with torch.save(model.state_dict(), ...)")
-}
-
-// nothing says what a file without tensors by name holds.
-func (r *reader) nothing(root any) error {
-	items, ok := entries(root)
-	for _, it := range items {
-		if _, err := r.named(it); err != nil {
-			return err
-		}
-	}
-	numbered := slices.ContainsFunc(items, func(it pair) bool {
-		_, isName := it.key.(string)
-		return !isName && isTensor(it.value)
-	})
-	e := fault.Not(r.file.Name, "the file holds no tensors by name")
-	switch {
-	case !ok:
-		e = fault.Not(r.file.Name, "the file holds %s, not a state dict", describe(root))
-	case isOptimizer(items):
-		return fault.Not(r.file.Name, "this is the state of an optimizer, not a model").Hint("drop the model's checkpoint, which lies beside it")
-	case slices.ContainsFunc(items, isOptimizerBeside):
-		e = fault.Not(r.file.Name, "the file holds the state of an optimizer, and no model beside it")
-	case numbered:
-		e = fault.Not(r.file.Name, "the file holds tensors under numbers, not under names")
-	}
-	return e.Hint(savePlain)
-}
-
-// savePlain is what to do with a file in which no state dict is found.
-const savePlain = "save the weights with torch.save(model.state_dict(), ...)"
-
-func isOptimizerBeside(it pair) bool {
-	inner, _ := within(it.value)
-	return isOptimizer(inner)
 }
 
 // entries lists a dict or OrderedDict in order; a key set twice keeps its first

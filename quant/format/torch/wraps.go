@@ -35,8 +35,7 @@ func (r *reader) onlyDict(items []pair) (key string, dict any) {
 }
 
 // wrapped finds the entry that holds the real state dict: an average before the live weights where the
-// framework's own loader takes it. In a state dict itself no value is a dict with tensors in it, so the
-// names cannot be mistaken.
+// framework's own loader takes it. In a state dict itself no value is a dict with tensors in it.
 func (r *reader) wrapped(items []pair) (string, any) { return r.wrappedIn(items, maxWraps) }
 
 // maxWraps bounds wrappers in wrappers; a dict can hold itself.

@@ -50,7 +50,7 @@ export const en = {
     blocks: 'layers that cannot be cut into such blocks', beyond: 'small layers with rows not longer than a block, which coremltools keeps', tied: 'weights tied to ones that are kept',
   } as Record<string, string>,
   remedies: {
-    not_float: 'the checkpoint from before it was quantized or cast', embedding: 'quantize embeddings too', tied: 'quantize embeddings too',
+    not_float: 'the checkpoint from before it was quantized or cast', embedding: 'quantize embeddings too',
     conv1d: 'pick them in the table and set their type to Conv1D', experts: 'pick them in the table, set their type to Conv1d, and a block size of 1',
     router: 'pick them in the table and set their type to Linear', split: 'fold them in Python, and convert what comes out',
     doubtful: 'pick them in the table and set their type', no_rule: 'name them in the config, or add a global_config',

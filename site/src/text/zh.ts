@@ -61,7 +61,7 @@ export const zh: Text = {
   toTry: remedy => `可以尝试：${remedy}。`,
   kinds,
   remedies: {
-    not_float: '使用量化或转换类型之前的模型文件', embedding: '嵌入层也量化', tied: '嵌入层也量化', conv1d: '在表格中选中，把类型设为 Conv1D',
+    not_float: '使用量化或转换类型之前的模型文件', embedding: '嵌入层也量化', conv1d: '在表格中选中，把类型设为 Conv1D',
     experts: '在表格中选中，把类型设为 Conv1d，块大小设为 1', router: '在表格中选中，把类型设为 Linear', split: '在 Python 中合并，再转换得到的文件',
     doubtful: '在表格中选中并设定类型', no_rule: '在配置中写明，或加上 global_config', blocks: '能整除输入数的块大小，或每通道一个缩放因子',
     beyond: '更小的块，或每通道一个缩放因子', no_layer: '若确实是层，在表格中选中并设定类型',
@@ -145,6 +145,8 @@ export const zh: Text = {
   },
   advice: {
     tied: '有的权重与嵌入层是同一个（绑定），两者都保留。“嵌入层也量化”后两者都会量化，coremltools 就是这样做的。',
+    tied_other: '有的权重与保留的权重是同一个（绑定），都保留。要量化，请把两者的类型都设好。',
+    fold_pruning: '有的权重运行时才剪枝（掩码），保留不变。要量化，请在 Python 中合并、保存，再转换：',
     fold_weight_norm: '有的权重分成两部分（weight_norm），保留不变。要量化，请在 Python 中合并、保存，再转换：',
     fold_spectral_norm: '有的权重运行时才除以谱范数（spectral_norm），保留不变。要量化，请在 Python 中合并、保存，再转换：',
     fold_parametrizations: '有的权重运行时才由其他权重算出（parametrizations），保留不变。要量化，请在 Python 中合并、保存，再转换：',
