@@ -206,8 +206,9 @@ func holdsNamed(items []pair) bool {
 // holdsMatrix tells a model from a few numbers, such as the best score of a training.
 func holdsMatrix(items []pair) bool {
 	return slices.ContainsFunc(items, func(it pair) bool {
+		_, isName := it.key.(string)
 		v, ok := it.value.(*value)
-		return ok && len(v.Shape) > 1 || !ok && isTensor(it.value)
+		return isName && (ok && len(v.Shape) > 1 || !ok && isTensor(it.value))
 	})
 }
 
