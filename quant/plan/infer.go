@@ -166,9 +166,9 @@ func atTop(module string) bool {
 	return outer == "" || last == "model" || last == "transformer" || last == "module"
 }
 
-// isRouter: a module called router, or a gate beside experts, or what lies in one.
+// isRouter: a module called router, or a gate beside experts, or what lies in one, by name or by number.
 func (f *facts) isRouter(module string) bool {
-	for range 2 {
+	for range 3 {
 		outer, last := split(module)
 		low := strings.ToLower(last)
 		if saysRouter(low) || saysGate(low) && f.experts[outer] {

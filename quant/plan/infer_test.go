@@ -79,6 +79,10 @@ func TestInfer(t *testing.T) {
 			bn1.weight 64 64 3: norm
 			norm.linear.weight 64 64: Linear inferred weight
 			norm_proj.weight 64 64: Linear inferred weight
+			normalization.weight 64 64: norm
+			normal_head.weight 64 64: Linear inferred weight
+			surface_normal.weight 64 64 3 3: Conv2d inferred weight
+			feature_norm_conv.weight 64 64 3: Conv1d inferred weight
 			norm2.weight 64 64: Linear inferred weight
 			norm2.bias 64`,
 		"what is no Conv1d": `
@@ -136,6 +140,9 @@ func TestInfer(t *testing.T) {
 			time_embed.0.weight 64 64: Linear inferred weight
 			time_embed.0.bias 64
 			token_proj.weight 64 64: Linear inferred weight
+			model.shared.weight 64 64: Embedding inferred embedding
+			mlp.shared.weight 64 64: Linear inferred weight
+			token_mlp.weight 64 64: Linear inferred weight
 			lm_head.weight 64 64: Linear inferred weight
 			layers.0.weight 64 64: Linear inferred weight`,
 		"experts and routers": `
@@ -145,6 +152,10 @@ func TestInfer(t *testing.T) {
 			x.moe.gate.weight 8 64: Linear inferred router
 			x.moe.experts.0.w1.weight 64 64: Linear inferred weight
 			y.gate.weight 64 64: Linear inferred weight
+			t.moe.gates.0.wg.weight 8 64: Linear inferred router
+			t.moe.experts.0.conv.weight 64 64 3: Conv1d inferred weight
+			m.mlp.gate.weight 8 64: Linear inferred router
+			m.mlp.switch_mlp.up_proj.weight 8 64 96: experts
 			y.mlp.gate_proj.weight 64 64: Linear inferred weight
 			z.block_sparse_moe.input_linear.weight 8 64 32: experts
 			z.block_sparse_moe.router.layer.weight 8 64: Linear inferred router
@@ -157,6 +168,8 @@ func TestInfer(t *testing.T) {
 			c.weight_orig 64 64: split
 			c.weight_u 64: vector
 			d.parametrizations.weight.original 64 64: split
+			p.weight_orig 64 64: split
+			p.weight_mask 64 64: split
 			e.weight_v 64 64: no_layer`,
 		"recurrent cells": `
 			lstm_cell.weight_ih 128 64: RNN inferred recurrent

@@ -65,7 +65,9 @@ func saysNorm(last string) bool {
 	if anyWord(last, "proj", "linear", "fc", "head") {
 		return false
 	}
-	return anyWord(last, "ln", "bn", "gn") || slices.ContainsFunc(wordsOf(last), func(w string) bool { return strings.HasSuffix(w, "norm") })
+	return anyWord(last, "ln", "bn", "gn") || slices.ContainsFunc(wordsOf(last), func(w string) bool {
+		return strings.HasSuffix(w, "norm") || strings.HasPrefix(w, "normali")
+	})
 }
 
 // saysConv reads a whole name.
