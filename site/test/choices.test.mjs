@@ -12,13 +12,13 @@ before(async () => { site = await start() })
 after(async () => { await site?.stop() })
 
 /** A safetensors file of float32 matrices of noise. */
-function matrices(name, shapes) {
+function matrices(name, shapes, value = i => Math.sin(i * 7.3) / 3) {
   const header = {}, values = []
   let at = 0
   for (const [tensor, shape] of Object.entries(shapes)) {
     const n = shape.reduce((a, b) => a * b, 1)
     header[tensor] = { dtype: 'F32', shape, data_offsets: [at, at += 4 * n] }
-    for (let i = 0; i < n; i++) values.push(Math.sin(i * 7.3) / 3)
+    for (let i = 0; i < n; i++) values.push(value(i))
   }
   const text = Buffer.from(JSON.stringify(header)), size = Buffer.alloc(8), path = join(site.folder, name)
   size.writeBigUInt64LE(BigInt(text.length))
@@ -106,6 +106,20 @@ test('what is doubtful is kept, can be picked at once, and set', async () => {
   assert.match(await textOf(page, 'edit-bar'), /2 selected/)
   await page.select(id('edit-type'), 'ConvTranspose2d')
   await waitForRow(page, 'mask.weight', 'ConvTranspose2d int4')
+  await page.close()
+})
+
+test('a layer that lost most is warned about', async () => {
+  const { page } = await openPage(site)
+  // A loud weight in each row; the rest are about one step of its scale.
+  await choose(page, matrices('noise.safetensors', { 'fc.weight': [64, 64] }, i => i % 64 ? Math.sin(i) * 0.28 : 4))
+  await page.select(id('granularity'), 'per_channel')
+  await page.waitForFunction(q => !document.querySelector('.stale') && document.querySelector(q)?.disabled === false, {}, id('convert'))
+  assert.equal(await page.$(id('hints')), null)
+  await convert(page)
+  assert.match(await textOf(page, 'hints'), /1 layer is below 12 dB, less than two bits: fc\.weight\./)
+  const report = JSON.parse(await download(site, page, 'report-download'))
+  assert.deepEqual(report.warnings.map(w => [w.about, w.names]), [['noise', ['fc.weight']]])
   await page.close()
 })
 
