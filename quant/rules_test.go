@@ -95,8 +95,8 @@ func TestWasmFilesAreTagged(t *testing.T) {
 // The two halves of the protocol carry one number.
 func TestProtocolTwins(t *testing.T) {
 	for path, want := range map[string]string{
-		"../wasm/protocol.go":     "\nconst Protocol = 5\n",
-		"../site/src/protocol.ts": "\nexport const PROTOCOL = 5\n",
+		"../wasm/protocol.go":     "\nconst Protocol = 6\n",
+		"../site/src/protocol.ts": "\nexport const PROTOCOL = 6\n",
 	} {
 		text, err := os.ReadFile(path)
 		if err != nil {
