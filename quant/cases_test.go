@@ -269,6 +269,10 @@ func TestConv1DConverts(t *testing.T) {
 		if err != nil || !v.OK {
 			t.Errorf("%+v: %v, %+v", o, err, v)
 		}
+		// The packed form has a scale for each row, here as many as weights, which is said.
+		if warned := len(r.Warnings) == 1 && r.Warnings[0].About == "grows"; warned != (o.To == "packed") {
+			t.Errorf("%+v: warnings %+v", o, r.Warnings)
+		}
 	}
 }
 

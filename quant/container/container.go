@@ -107,11 +107,22 @@ const Default = "packed"
 var Formats = []struct {
 	Name      string
 	Extension string // with the dot
+	AsLarge   bool   // it holds the weights as floats, beside their scales
 	layout    func(p *plan.Plan, o Options) (*Layout, error)
 }{
-	{"packed", ".safetensors", layoutPacked},
-	{"int8", ".safetensors", layoutInt8},
-	{"coremltools", ".pt", layoutCoreml},
+	{"packed", ".safetensors", false, layoutPacked},
+	{"int8", ".safetensors", false, layoutInt8},
+	{"coremltools", ".pt", true, layoutCoreml},
+}
+
+// AsLarge reports whether a container holds the weights as floats, and so makes nothing smaller.
+func AsLarge(name string) bool {
+	for _, f := range Formats {
+		if f.Name == name {
+			return f.AsLarge
+		}
+	}
+	return false
 }
 
 // Lay finds the container and lays out the plan in it.

@@ -124,6 +124,7 @@ func Build(p *plan.Plan, l *container.Layout) *Report {
 	r.Totals.LeftOut = p.State.LeftOut
 	views := map[string]bool{}
 	r.Output.Bytes, r.Output.Format = l.Bytes, l.Name
+	grows := []string{}
 	for i, e := range p.Entries {
 		t := Tensor{
 			Name: e.Tensor.Name, Shape: e.Tensor.Shape, DType: e.Tensor.DType.String(),
@@ -136,6 +137,9 @@ func Build(p *plan.Plan, l *container.Layout) *Report {
 			t.Verdict = "quantize"
 			t.Scheme = &Scheme{e.Scheme.WeightDType, e.Scheme.Granularity, e.Scheme.Mode, e.Scheme.BlockSize, e.Grid.ScaleShape(len(e.Tensor.Shape))}
 			r.Totals.Quantized++
+			if t.BytesOut > t.BytesIn && !container.AsLarge(l.Name) {
+				grows = append(grows, t.Name)
+			}
 		}
 		r.Tensors[i] = t
 		r.Totals.Tensors++
@@ -146,6 +150,11 @@ func Build(p *plan.Plan, l *container.Layout) *Report {
 			r.Totals.Weights += t.BytesIn
 		}
 		r.Totals.BytesOut += t.BytesOut
+	}
+	if len(grows) > 0 {
+		text := fmt.Sprintf("%s larger than before in this container: %s. Keep what grows, or choose a container that holds each scale once.",
+			layers(len(grows)), firstOf(grows))
+		r.Warnings = append(r.Warnings, Warning{"grows", text, grows})
 	}
 	return r
 }

@@ -63,6 +63,7 @@ export const en = {
   andMore: (n: number) => `and ${n.toLocaleString('en')} more`,
   warnings: {
     noise: names => `${names.length === 1 ? '1 layer is' : `${names.length.toLocaleString('en')} layers are`} below 12 dB, less than two bits: ${some(names)}. Give them smaller blocks, or 8 bits, or keep them.`,
+    grows: names => `${names.length === 1 ? '1 layer is' : `${names.length.toLocaleString('en')} layers are`} larger than before in this container: ${some(names)}. Keep what grows, or save as int8, which holds each scale once.`,
     shards: names => `This is one file of a model of ${(names.length + 1).toLocaleString('en')}.`,
   } as Record<string, (names: string[]) => string>,
   doubtful: (n: number) => `Pick ${n.toLocaleString('en')} doubtful`,

@@ -72,6 +72,7 @@ export const zh: Text = {
   andMore: n => `另有 ${n.toLocaleString('zh')} 个`,
   warnings: {
     noise: names => `${names.length.toLocaleString('zh')} 层低于 12 dB（不足两位）：${some(names)}。请用更小的块、8 位，或保留它们。`,
+    grows: names => `${names.length.toLocaleString('zh')} 层在这种格式里比原来更大：${some(names)}。请保留它们，或保存为 int8：每个缩放因子只存一次。`,
     shards: names => `这是由 ${(names.length + 1).toLocaleString('zh')} 个文件组成的模型中的一个。`,
   },
   doubtful: n => `选中 ${n.toLocaleString('zh')} 个存疑的`,
