@@ -12,7 +12,9 @@ type Asked struct {
 
 // Asked sums the options up.
 func (o Options) Asked() Asked {
-	a := Asked{ModuleTypes: []string{}, Embeddings: o.Embeddings, CoremltoolsSkips: o.CoremltoolsSkips, KeepUnfit: o.KeepUnfit, AllowNone: o.AllowNone, Parts: append([]string{}, o.Parts...)}
+	a := Asked{
+		ModuleTypes: []string{}, Embeddings: o.Embeddings, CoremltoolsSkips: o.CoremltoolsSkips, KeepUnfit: o.KeepUnfit, AllowNone: o.AllowNone, Parts: append([]string{}, o.Parts...),
+	}
 	for _, r := range o.Types {
 		a.ModuleTypes = append(a.ModuleTypes, r.Pattern+"="+r.Class)
 	}

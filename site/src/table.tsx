@@ -39,7 +39,11 @@ export function Table({ state, session, report }: { state: State, session: Sessi
           <input type="checkbox" data-testid="select-all" checked={every} onChange={e => selection.all(e.currentTarget.checked)} />
           {text.selectAll}
         </label>
-        {doubtful.length > 0 && <button type="button" class="quiet" data-testid="pick-doubtful" onClick={() => selection.only(doubtful)}>{text.doubtful(doubtful.length)}</button>}
+        {doubtful.length > 0 && (
+          <button type="button" class="quiet" data-testid="pick-doubtful" onClick={() => selection.only(doubtful)}>
+            {text.doubtful(doubtful.length)}
+          </button>
+        )}
         <span class="fine hint" data-testid="filter-count">{broken ? text.filterBroken(rows.length) : filter ? text.filterCount(rows.length) : text.selectHint}</span>
         <button type="button" class="quiet" data-testid="undo" disabled={past.length === 0 || state.phase === 'converting'} onClick={() => session.undo()}>{text.undo}</button>
       </div>
@@ -100,7 +104,9 @@ function Row({ t, columns, selection, edited, now, before }: RowProps) {
       </td>
       <td class="verdict" title={t.rule ? `${text.rule}: ${t.rule}` : ''}>
         <div>
-          {t.scheme ? <span class="badge">{t.scheme.weight_dtype}</span> : <span class="badge off">{t.reason_code === 'doubtful' ? text.keptDoubtful : text.kept}</span>}
+          {t.scheme
+            ? <span class="badge">{t.scheme.weight_dtype}</span>
+            : <span class="badge off">{t.reason_code === 'doubtful' ? text.keptDoubtful : text.kept}</span>}
           <span class="why">{t.scheme ? grain(t) : text.reason(t)}{t.beyond_coremltools && <sup title={text.beyond(t.beyond_coremltools)}>+</sup>}</span>
         </div>
         {columns.rules && <p class="by">{!t.rule ? text.noRule : edited ? text.byHand : t.rule}</p>}

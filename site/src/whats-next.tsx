@@ -5,11 +5,14 @@ import { text } from './text'
 /** What to do with the file: where it runs well, and the lines of Python that take it there. */
 export function WhatsNext({ report, python }: { report: Report, python: string }) {
   const [copied, setCopied] = useState(false)
+  const devices = report.advice.filter(a => !a.fits)
   const copy = () => void navigator.clipboard.writeText(python).then(() => setCopied(true), () => setCopied(false))
   return (
     <details class="next" data-testid="next">
       <summary>{text.next.title}</summary>
-      {report.advice.some(a => !a.fits) && <ul class="advice" data-testid="advice">{report.advice.filter(a => !a.fits).map(a => <li>{text.advice[a.about] ?? a.text}</li>)}</ul>}
+      {devices.length > 0 && (
+        <ul class="advice" data-testid="advice">{devices.map(a => <li>{text.advice[a.about] ?? a.text}</li>)}</ul>
+      )}
       {report.output.format === 'packed' && <p class="fine">{text.next.packed}</p>}
       <p class="fine">{text.next.python}</p>
       <div class="code">

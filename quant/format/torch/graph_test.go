@@ -35,7 +35,10 @@ func call(target, out string, inputs ...string) string {
 
 // What a weight is given to tells its layer's class, in programs as exported and as lowered.
 func TestGraph(t *testing.T) {
-	shapes := map[string]int{"fc.weight": 2, "up.weight": 4, "down.weight": 4, "c_fc.weight": 2, "low.weight": 2, "two.weight": 2, "emb.weight": 2, "none.weight": 2, "own.weight": 2, "cast.weight": 2}
+	shapes := map[string]int{
+		"fc.weight": 2, "up.weight": 4, "down.weight": 4, "c_fc.weight": 2, "low.weight": 2, "two.weight": 2, "emb.weight": 2, "none.weight": 2, "own.weight": 2,
+		"cast.weight": 2,
+	}
 	var tensors []tensor.Tensor
 	var names []string
 	for name, rank := range shapes {
@@ -60,7 +63,10 @@ func TestGraph(t *testing.T) {
 	if err := g.walk(jsontext.NewDecoder(strings.NewReader(text)), ""); err != nil {
 		t.Fatal(err)
 	}
-	want := map[string]string{"fc": "Linear", "up": "ConvTranspose2d", "down": "Conv2d", "c_fc": "Conv1D", "low": "Linear", "emb": "Embedding", "two": "Embedding", "none": unknown, "own": "Conv1D", "cast": "Linear"}
+	want := map[string]string{
+		"fc": "Linear", "up": "ConvTranspose2d", "down": "Conv2d", "c_fc": "Conv1D", "low": "Linear",
+		"emb": "Embedding", "two": "Embedding", "none": unknown, "own": "Conv1D", "cast": "Linear",
+	}
 	if got := g.classes(); !maps.Equal(got, want) {
 		t.Errorf("%v, want %v", got, want)
 	}
@@ -68,7 +74,8 @@ func TestGraph(t *testing.T) {
 
 // A graph that is cut, or is something else, tells nothing; a list without end takes no memory.
 func TestGraphsThatTellNothing(t *testing.T) {
-	for _, text := range []string{"", "{", `[]`, `{"graph_module":3}`, `{"graph_module":{"graph":{"nodes":{}}}}`, program(call("aten.linear.default", "a", "weight=p_fc_weight"), "fc.weight")[:120]} {
+	cut := program(call("aten.linear.default", "a", "weight=p_fc_weight"), "fc.weight")[:120]
+	for _, text := range []string{"", "{", `[]`, `{"graph_module":3}`, `{"graph_module":{"graph":{"nodes":{}}}}`, cut} {
 		g := newGraph([]tensor.Tensor{{Name: "fc.weight", Shape: []int64{2, 2}}})
 		if g.walk(jsontext.NewDecoder(strings.NewReader(text)), "") == nil && len(g.classes()) > 0 {
 			t.Errorf("%q tells %v", text, g.uses)

@@ -32,8 +32,8 @@ func (r *reader) stateDict(root any, want []string) (*tensor.StateDict, error) {
 		r.leave(root, chosen, left)
 	} else if usual := r.usual(root, left); r.meant(usual, found) {
 		chosen = []model{itself(found, usual)}
-	} else if len(found) == 1 {
-		chosen, left = found, &leftovers{} // what stands beside another part is not left out
+	} else if live := liveOf(found); len(live) == 1 {
+		chosen, left = live, &leftovers{} // what stands beside another part is not left out
 		r.leave(root, chosen, left)
 	} else if len(found) == 0 {
 		err = r.nothing(usual.root)
@@ -62,6 +62,19 @@ func (r *reader) stateDict(root any, want []string) (*tensor.StateDict, error) {
 	}
 	out.LeftOut = r.unused(out)
 	return out, r.partitioned(root, out)
+}
+
+// liveOf are the parts that are no averages, or all where all are.
+func liveOf(found []model) (live []model) {
+	for _, m := range found {
+		if !m.ema {
+			live = append(live, m)
+		}
+	}
+	if len(live) == 0 {
+		return found
+	}
+	return live
 }
 
 // itself is a part as it was found, without what is another part's.

@@ -5,6 +5,8 @@ import type { TensorRow } from '../protocol'
 /** The first of many names. */
 const some = (names: string[]) => names.slice(0, 3).join(', ') + (names.length > 3 ? ' …' : '')
 
+const layers = (names: string[]) => names.length === 1 ? '1 layer is' : `${names.length.toLocaleString('en')} layers are`
+
 export const en = {
   tagline: 'Any checkpoint, back in 4 bits.',
   lead: 'Drop a PyTorch or safetensors model. It is quantized here, in this tab, with the numbers of Apple’s coremltools.',
@@ -62,8 +64,8 @@ export const en = {
   shardGoOn: 'Convert this file alone',
   andMore: (n: number) => `and ${n.toLocaleString('en')} more`,
   warnings: {
-    noise: names => `${names.length === 1 ? '1 layer is' : `${names.length.toLocaleString('en')} layers are`} below 12 dB, less than two bits: ${some(names)}. Give them smaller blocks, or 8 bits, or keep them.`,
-    grows: names => `${names.length === 1 ? '1 layer is' : `${names.length.toLocaleString('en')} layers are`} larger than before in this container: ${some(names)}. Keep what grows, or save as int8, which holds each scale once.`,
+    noise: names => `${layers(names)} below 12 dB, less than two bits: ${some(names)}. Give them smaller blocks, or 8 bits, or keep them.`,
+    grows: names => `${layers(names)} larger than before in this container: ${some(names)}. Keep what grows, or save as int8, which holds each scale once.`,
     shards: names => `This is one file of a model of ${(names.length + 1).toLocaleString('en')}.`,
   } as Record<string, (names: string[]) => string>,
   doubtful: (n: number) => `Pick ${n.toLocaleString('en')} doubtful`,
