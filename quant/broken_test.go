@@ -66,7 +66,7 @@ func everything(t testing.TB, b []byte) {
 	}
 	for _, o := range outputs {
 		j, err := quant.Plan(c, parse(t, recipes[0]), plan.Options{}, o)
-		if err != nil || j.Layout.Bytes > 1<<20 {
+		if err != nil || j.Output.Bytes > 1<<20 {
 			continue
 		}
 		out, _, err := convert(t, b, recipes[0], o, 1)

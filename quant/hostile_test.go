@@ -107,7 +107,7 @@ func TestOneWeightUnderManyNames(t *testing.T) {
 		}
 	}
 	j, err := quant.Plan(c, parse(t, recipes[0]), plan.Options{}, container.Options{To: "coremltools"})
-	if err != nil || j.Layout.Bytes > 64<<20 {
+	if err != nil || j.Output.Bytes > 64<<20 {
 		t.Error("coremltools:", err)
 	}
 }

@@ -16,15 +16,13 @@ import (
 	"archive/zip"
 	"context"
 	"crypto/sha256"
-	"encoding/hex"
-	"encoding/json"
-	"hash"
 	"io"
 	"slices"
 
 	"nibble/quant/checkpoint"
 	"nibble/quant/container"
 	"nibble/quant/convert"
+	"nibble/quant/layout"
 	"nibble/quant/plan"
 	"nibble/quant/recipe"
 	"nibble/quant/report"
@@ -50,8 +48,7 @@ func Inspect(files []*tensor.File, parts ...string) (*checkpoint.Checkpoint, err
 type Job struct {
 	Checkpoint *checkpoint.Checkpoint
 	Plan       *plan.Plan
-	Layout     *container.Layout // of the one file, or the sum of the shards without runs
-	shards     []shard           // empty when the output is one file
+	Output     *layout.Output
 	container  container.Options
 }
 
@@ -68,21 +65,17 @@ func Plan(c *checkpoint.Checkpoint, r *recipe.Recipe, po plan.Options, co contai
 		return nil, err
 	}
 	j := &Job{Checkpoint: c, Plan: p, container: co}
-	if c.Sharded {
-		return j, j.layShards()
-	}
-	j.Layout, err = container.Lay(p, co)
+	j.Output, err = container.Lay(c, p, co)
 	return j, err
 }
 
 // Report shows a job before it runs: all of report.json but the errors.
 func (j *Job) Report() *report.Report {
-	r := report.Build(j.Plan, j.Layout)
+	r := report.Build(j.Plan, j.Output)
 	r.Nibble = Version
 	for _, f := range j.Checkpoint.Files {
 		r.Inputs = append(r.Inputs, report.File{Name: f.Name, Bytes: f.Size, Format: j.Checkpoint.Format})
 	}
-	_, r.Output.Bytes = j.Files()
 	r.WarnOfShards(j.Checkpoint.Missing)
 	return r
 }
@@ -120,7 +113,7 @@ type open struct{ io.Writer }
 func (open) Close() error { return nil }
 
 // Create begins a file of the output, of so many bytes. The one before was closed.
-type Create func(name string, bytes int64) (io.WriteCloser, error)
+type Create = convert.Create
 
 // ConvertTo is Convert into files that create begins: one of the name of the options, or
 // the shards, their index and the small files beside them.
@@ -135,26 +128,44 @@ func ConvertTo(ctx context.Context, j *Job, create Create, o Options) (*report.R
 			return nil, err
 		}
 	}
-	r := j.Report()
-	r.Output.Name = o.Name
-	out := &writing{ctx: ctx, job: j, create: create, options: o, steps: steps, costs: make([]convert.Cost, len(j.Plan.Entries))}
-	if err := out.all(r); err != nil {
+	named := func(name string, bytes int64) (io.WriteCloser, error) {
+		if !j.Output.Folder {
+			name = o.Name
+		}
+		return create(name, bytes)
+	}
+	costs, written, err := convert.Run(ctx, j.Plan, j.Output, named, convert.Options{
+		Workers: o.Workers, Hands: o.Hands, Limits: o.Limits, Progress: steps.next(), Hash: o.Hash,
+	})
+	if err != nil {
 		return nil, err
 	}
-	for i, c := range costsOfAll(j.Plan, out.costs) {
+	r := j.Report()
+	r.Output.Name = o.Name
+	for _, f := range written {
+		if j.Output.Folder {
+			r.Files = append(r.Files, report.File{Name: f.Name, Bytes: f.Bytes, SHA256: f.SHA256, Format: f.Format})
+		} else {
+			r.Output.SHA256 = f.SHA256
+		}
+	}
+	for i, c := range costsOfAll(j.Plan, costs) {
 		r.Fill(i, c.Errors, c.Histogram)
 	}
 	r.Sum()
-	if o.Hash {
-		for i, f := range j.Checkpoint.Files {
-			sum, err := digestOf(ctx, f, steps.next())
-			if err != nil {
-				return nil, err
-			}
-			r.Inputs[i].SHA256 = sum
+	return r, j.digests(ctx, r, o.Hash, steps)
+}
+
+// digests hashes the inputs, where that was asked for.
+func (j *Job) digests(ctx context.Context, r *report.Report, hash bool, steps *progress) error {
+	for i := 0; hash && i < len(j.Checkpoint.Files); i++ {
+		sum, err := digestOf(ctx, j.Checkpoint.Files[i], steps.next())
+		if err != nil {
+			return err
 		}
+		r.Inputs[i].SHA256 = sum
 	}
-	return r, nil
+	return nil
 }
 
 // work is how many bytes of source all passes of a conversion read.
@@ -165,13 +176,7 @@ func (j *Job) work(hash bool) (n int64) {
 	if hash {
 		n += j.Checkpoint.Bytes()
 	}
-	if len(j.shards) == 0 {
-		return n + convert.Work(j.Plan, j.Layout)
-	}
-	for _, s := range j.shards {
-		n += convert.Work(s.plan, s.layout)
-	}
-	return n
+	return n + convert.Work(j.Plan, j.Output)
 }
 
 // costsOfAll gives tied weights, which a container may hold once, the cost of the first.
@@ -207,11 +212,14 @@ func Measure(ctx context.Context, j *Job, names []string, workers int) (map[stri
 		}
 		some.Entries = slices.DeleteFunc(some.Entries, func(e plan.Entry) bool { return unfit[e.Tensor.Name] != "" })
 	}
-	l, err := container.Lay(&some, j.container)
+	one := *j.Checkpoint
+	one.Sharded = false // nothing is written, so that the files do not matter
+	l, err := container.Lay(&one, &some, j.container)
 	if err != nil {
 		return nil, err
 	}
-	costs, err := convert.Run(ctx, &some, l, io.Discard, convert.Options{Workers: workers})
+	nowhere := func(string, int64) (io.WriteCloser, error) { return open{io.Discard}, nil }
+	costs, _, err := convert.Run(ctx, &some, l, nowhere, convert.Options{Workers: workers})
 	if err != nil {
 		return nil, err
 	}
@@ -253,40 +261,20 @@ func (p *progress) next() convert.Progress {
 
 // digestOf reads a file to its end.
 func digestOf(ctx context.Context, f *tensor.File, step convert.Progress) (*string, error) {
-	sum := sha256.New()
-	source := &counter{w: sum, progress: func(n int64) error { step(n, f.Size); return ctx.Err() }}
-	if _, err := io.CopyBuffer(struct{ io.Writer }{source}, io.NewSectionReader(f.R, 0, f.Size), make([]byte, 1<<20)); err != nil {
-		return nil, err
-	}
-	return digest(sum), nil
+	sum := &convert.Counter{W: io.Discard, Sum: sha256.New()}
+	watched := writer(func(b []byte) (int, error) {
+		n, _ := sum.Write(b)
+		step(sum.N, f.Size)
+		return n, ctx.Err()
+	})
+	_, err := io.CopyBuffer(watched, io.NewSectionReader(f.R, 0, f.Size), make([]byte, 1<<20))
+	return sum.Digest(), err
 }
 
-func digest(h hash.Hash) *string {
-	s := hex.EncodeToString(h.Sum(nil))
-	return &s
-}
+// writer is a function that takes bytes.
+type writer func(b []byte) (int, error)
 
-// counter counts and, when asked, hashes what passes.
-type counter struct {
-	w        io.Writer
-	n        int64
-	sum      hash.Hash
-	progress func(n int64) error // may be nil
-}
-
-func (c *counter) Write(b []byte) (int, error) {
-	n, err := c.w.Write(b)
-	c.n += int64(n)
-	if c.sum != nil {
-		c.sum.Write(b[:n])
-	}
-	if c.progress != nil {
-		if stop := c.progress(c.n); err == nil {
-			err = stop
-		}
-	}
-	return n, err
-}
+func (w writer) Write(b []byte) (int, error) { return w(b) }
 
 // InspectOutput is Inspect of what a conversion made, which may be one zip of a sharded output.
 func InspectOutput(files []*tensor.File) (*checkpoint.Checkpoint, error) {
@@ -297,13 +285,7 @@ func InspectOutput(files []*tensor.File) (*checkpoint.Checkpoint, error) {
 }
 
 // PartsOf are the parts of its source that an output says it was made of.
-func PartsOf(out *checkpoint.Checkpoint) []string {
-	var asked plan.Asked
-	if json.Unmarshal([]byte(out.Meta(container.MetaOptions)), &asked) != nil {
-		return nil
-	}
-	return asked.Parts
-}
+func PartsOf(out *checkpoint.Checkpoint) []string { return container.Parts(out) }
 
 // Verify holds an output against the source it was made from. progress may be nil.
 func Verify(out, source []*tensor.File, progress func(done, total int64)) (*verify.Report, error) {
@@ -323,5 +305,17 @@ func VerifyOpened(out, source *checkpoint.Checkpoint, l tile.Limits, progress fu
 	if len(source.State.Tensors) == 0 {
 		return nil, source.Convertible()
 	}
-	return verify.Run(out, source, l, progress)
+	row, err := container.Of(out)
+	if err != nil {
+		return nil, err
+	}
+	open, err := row.Open(out)
+	if err != nil {
+		return nil, err
+	}
+	r, err := verify.Run(open, &out.State, &source.State, l, progress)
+	if err == nil {
+		r.Container = row.Name
+	}
+	return r, err
 }

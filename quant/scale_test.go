@@ -125,8 +125,8 @@ func TestRowOfMoreThan32Bits(t *testing.T) {
 			t.Fatal(err)
 		}
 		info, err := out.Stat()
-		if err != nil || info.Size() != j.Layout.Bytes || r.Totals.Quantized != 1 {
-			t.Errorf("%s: %d bytes of %d, %v", config, info.Size(), j.Layout.Bytes, err)
+		if err != nil || info.Size() != j.Output.Bytes || r.Totals.Quantized != 1 {
+			t.Errorf("%s: %d bytes of %d, %v", config, info.Size(), j.Output.Bytes, err)
 		}
 		v, err := quant.Verify([]*tensor.File{{Name: "out", Size: info.Size(), R: out}}, source, nil)
 		if err != nil || !v.OK {

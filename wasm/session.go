@@ -215,7 +215,7 @@ func (s *session) convert(args []safejs.Value) (any, error) {
 
 // zipInto writes a sharded output as one file.
 func zipInto(j *quant.Job, out *sink, o quant.Options) (*report.Report, error) {
-	_, bytes := j.Files()
+	bytes := j.Output.Bytes
 	w, err := out.create(o.Name, bytes)
 	if err != nil {
 		return nil, err

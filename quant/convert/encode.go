@@ -1,55 +1,34 @@
 package convert
 
 import (
-	"nibble/quant/container"
 	"nibble/quant/kernel"
+	"nibble/quant/pack"
+	"nibble/quant/plane"
 	"nibble/quant/tensor"
 )
 
-// encode makes the tile's share of a part.
-func (q *quantized[T]) encode(p Part) []byte {
-	own := q.task.Split == nil || q.leads // the scales are written once
-	switch p.Content {
-	case container.Dequantized:
-		return store(q.out, p.DType)
-	case container.Codes:
-		return q.codes
-	case container.NibbleCodes:
-		out := make([]byte, len(q.codes))
-		kernel.Low4(q.codes, out)
-		return out
-	case container.Packed:
-		return q.pack(p.Width)
-	case container.Scale:
-		if own {
-			return store(q.scale, p.DType)
+// append lays the tile's share of a piece.
+func (q *quantized[T]) append(dst []byte, spec pack.Spec, code pack.Code[T]) []byte {
+	t := plane.Tile[T]{Rows: int(q.tile.Rows), First: q.tile.Row, Run: int(q.task.Grid.Run())}
+	oneRow := q.task.Split == nil && q.task.Grid.BlockRows == 1
+	switch {
+	case code == nil: // literals
+		return dst
+	case spec.Weights():
+		t.Codes, t.Values = q.codes, q.out
+		if oneRow {
+			t.Params = q.params
 		}
-	case container.ZeroPoint:
-		if own {
-			return q.zp
-		}
-	case container.RowScale:
-		if q.task.Split == nil && q.task.Grid.BlockRows == 1 {
-			return store(q.scale, p.DType)
-		}
-		var out []T
+	case oneRow || !spec.PerRow && (q.task.Split == nil || q.leads): // the parameters of a split group are written once
+		t.Params = q.params
+	case spec.PerRow:
 		for r := range q.rowsBegun() {
-			s, _ := q.blocks(r)
-			out = append(out, s...)
+			t.Params = t.Params.Append(q.blocks(r))
 		}
-		return store(out, p.DType)
-	case container.PackedZeroPoint: // packed by whoever writes it
-		if q.task.Split == nil && q.task.Grid.BlockRows == 1 {
-			return q.zp
-		}
-		var out []byte
-		for r := range q.rowsBegun() {
-			_, z := q.blocks(r)
-			out = append(out, z...)
-		}
-		return out
+	default:
+		return dst
 	}
-	return nil // literals
+	return code.Append(dst, &t)
 }
 
 // rowsBegun is how many rows begin in the tile; where the row is in parts, those of the part.
@@ -58,43 +37,6 @@ func (q *quantized[T]) rowsBegun() int {
 		return 0
 	}
 	return int(q.tile.Rows)
-}
-
-// pack packs row by row, or all rows at once where they fill their words; width is the bytes
-// of a packed row.
-func (q *quantized[T]) pack(width int64) []byte {
-	s, rows := q.task.Scheme, int(q.tile.Rows)
-	row := len(q.codes) / rows
-	if perByte := int64(8 / s.Bits()); q.tile.Cols > 0 { // tiles are cut at words
-		width = min(width-q.tile.Col/perByte, (q.tile.Cols*int64(s.Bits())+31)/32*4)
-	}
-	out := make([]byte, int64(rows)*width)
-	if row*s.Bits()/8 == int(width) {
-		rows, row, width = 1, len(q.codes), int64(len(out))
-	}
-	for r := range rows {
-		codes, dst := q.codes[r*row:(r+1)*row], out[int64(r)*width:int64(r+1)*width]
-		if s.Bits() == 4 {
-			kernel.Pack4(codes, s.Signed(), dst)
-		} else {
-			kernel.Pack8(codes, s.Signed(), dst)
-		}
-	}
-	return out
-}
-
-// store gives values in a file's dtype; they are exact in it, but for BF16, which rounds.
-// Its bytes may be those of v.
-func store[T kernel.Float](v []T, d tensor.DType) []byte {
-	switch d {
-	case tensor.F64:
-		return tensor.Bytes(any(v).([]float64))
-	case tensor.F32:
-		return tensor.Bytes(any(v).([]float32))
-	}
-	half := make([]uint16, len(v))
-	kernel.Narrow(half, any(v).([]float32), d == tensor.F16)
-	return tensor.Bytes(half)
 }
 
 // clone copies values as bytes.
@@ -110,6 +52,9 @@ func clone[T kernel.Float](v []T) []byte {
 
 // viewOf is the inverse of clone; the bytes may lie anywhere.
 func viewOf[T kernel.Float](raw []byte) []T {
+	if raw == nil {
+		return nil
+	}
 	raw = append(tensor.Buffer(nil, len(raw))[:0], raw...)
 	var out []T
 	switch p := any(&out).(type) {
@@ -119,4 +64,14 @@ func viewOf[T kernel.Float](raw []byte) []T {
 		*p = tensor.View[float32](raw)
 	}
 	return out
+}
+
+// sent is the parameters as bytes, for a task.
+func sent[T kernel.Float](p plane.Params[T]) Params {
+	return Params{clone(p.Scale), append([]byte(nil), p.ZeroPoint...), clone(p.Offset)}
+}
+
+// received is the inverse of sent.
+func received[T kernel.Float](p *Params) plane.Params[T] {
+	return plane.Params[T]{Scale: viewOf[T](p.Scale), ZeroPoint: p.ZeroPoint, Offset: viewOf[T](p.Offset)}
 }

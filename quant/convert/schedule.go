@@ -4,7 +4,6 @@ import (
 	"context"
 	"iter"
 
-	"nibble/quant/container"
 	"nibble/quant/tile"
 )
 
@@ -20,7 +19,9 @@ type batch struct {
 
 func (p *batch) add(j *job) {
 	p.jobs = append(p.jobs, j)
-	p.bytes += j.task.weight()
+	if j.task != nil {
+		p.bytes += j.task.weight()
+	}
 }
 
 func (p *batch) full(l tile.Limits) bool { return p.bytes >= l.Batch || len(p.jobs) >= l.Tasks }
@@ -37,7 +38,7 @@ func (p *batch) wait(ctx context.Context) error {
 
 // batches are all tasks of some runs, in their order. The ranges of a split group come before the
 // tasks of the unit ahead of it, so that its scales are there when its turn comes.
-func (s *sequence) batches(runs []container.Run) iter.Seq[*batch] {
+func (s *sequence) batches(runs iter.Seq[*run]) iter.Seq[*batch] {
 	return func(yield func(*batch) bool) {
 		p := &batch{}
 		pack := func(u *unit) bool {
@@ -110,6 +111,9 @@ func send(ctx context.Context, to chan<- *batch, p *batch) bool {
 func (p *batch) ready(ctx context.Context) bool {
 	p.results = make([]*Result, len(p.jobs))
 	for i, j := range p.jobs {
+		if j.task == nil { // of a run without values
+			p.results[i] = &Result{}
+		}
 		if j.split == nil {
 			continue
 		}

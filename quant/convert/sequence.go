@@ -3,24 +3,27 @@ package convert
 import (
 	"iter"
 
-	"nibble/quant/container"
 	"nibble/quant/kernel"
+	"nibble/quant/layout"
+	"nibble/quant/method"
 	"nibble/quant/plan"
 	"nibble/quant/scheme"
 	"nibble/quant/tensor"
 	"nibble/quant/tile"
 )
 
-// run is a container.Run with its entry.
+// run is a section, or a piece of one, with its entry, and whether it begins or ends a file.
 type run struct {
-	*container.Run
-	entry *plan.Entry // nil for a run of literals
+	*layout.Section
+	entry  *plan.Entry  // nil for a run that is made of none
+	opens  *layout.File // of which it is the first run; nil for most
+	closes bool
 }
 
 // job is one task of one run.
 type job struct {
 	run         *run
-	task        *Task
+	task        *Task       // nil for a run without values
 	split       *splitGroup // whose scales the task waits for; nil for most
 	first, last bool        // of its run
 }
@@ -48,14 +51,63 @@ type sequence struct {
 	histograms bool // are to be counted
 }
 
-// units cut runs into tasks. A run without values is one task without tiles.
-func (s *sequence) units(runs []container.Run) iter.Seq[*unit] {
-	return func(yield func(*unit) bool) {
-		for i := range runs {
-			r := &run{Run: &runs[i]}
-			if r.Entry >= 0 {
-				r.entry = &s.plan.Entries[r.Entry]
+// runs are all sections of an output in their order. Each piece of a section is a run of its own where the others
+// could not wait: they would take more bytes than may be held.
+func (s *sequence) runs(out *layout.Output) iter.Seq[*run] {
+	return func(yield func(*run) bool) {
+		for i := range out.Files {
+			f := &out.Files[i]
+			all := s.apart(f.Sections)
+			for k := range all {
+				r := &run{Section: &all[k], closes: k == len(all)-1}
+				if k == 0 {
+					r.opens = f
+				}
+				if r.Pieces != nil && r.Entry >= 0 {
+					r.entry = &s.plan.Entries[r.Entry]
+				}
+				if !yield(r) {
+					return
+				}
 			}
+		}
+	}
+}
+
+// apart are the runs of a file, one at least.
+func (s *sequence) apart(sections []layout.Section) (out []layout.Section) {
+	for _, x := range sections {
+		held := int64(0)
+		for _, p := range x.Pieces[min(1, len(x.Pieces)):] {
+			if p.Code.Rows() > 1 { // one a byte while they wait
+				g := s.plan.Entries[x.Entry].Grid
+				held += g.Rows * g.Across()
+			} else {
+				held += p.Bytes()
+			}
+		}
+		if held <= s.limits.Held {
+			out = append(out, x)
+			continue
+		}
+		for i := range x.Pieces {
+			one := layout.Section{Entry: x.Entry, Pieces: x.Pieces[i : i+1]}
+			if x.Pieces[i].Literal != nil {
+				one.Entry = -1
+			}
+			out = append(out, one)
+		}
+	}
+	if len(out) == 0 {
+		out = []layout.Section{{Entry: -1}}
+	}
+	return out
+}
+
+// units cut runs into tasks.
+func (s *sequence) units(runs iter.Seq[*run]) iter.Seq[*unit] {
+	return func(yield func(*unit) bool) {
+		for r := range runs {
 			for u := range s.marked(r) {
 				if !yield(u) {
 					return
@@ -91,28 +143,20 @@ func (s *sequence) ofRun(r *run) iter.Seq[*unit] {
 		return s.quantized(r)
 	}
 	return func(yield func(*unit) bool) {
-		copied, tiles := &Task{Step: Copy, Parts: partsOf(r)}, []tile.Tile(nil)
-		if r.entry != nil {
-			copied.Tensor = r.entry.Tensor
-			if copied.Tensor.Contiguous() {
-				copied.Tensor = copied.Tensor.Flat()
-			}
-			tiles = tile.Cut(copied.Tensor, 1, s.limits.Tile)
+		t := r.Source
+		if t == nil && r.entry != nil {
+			t = r.entry.Tensor
 		}
-		yield(unitOf(cut(copied, tiles, s.limits.Batch), nil))
-	}
-}
-
-// partsOf are the pieces of a run as parts of a task.
-func partsOf(r *run) (parts []Part) {
-	for _, p := range r.Pieces {
-		part := Part{Content: p.Content, DType: p.DType}
-		if p.Content == container.Packed {
-			part.Width = p.Shape[1] * p.DType.Size()
+		if t == nil {
+			yield(unitOf([]*Task{nil}, nil))
+			return
 		}
-		parts = append(parts, part)
+		if t.Contiguous() {
+			t = t.Flat()
+		}
+		tasks := cut(&Task{Step: Copy, Tensor: t}, tile.Cut(t, 1, s.limits.Tile), s.limits.Batch)
+		yield(unitOf(tasks, nil))
 	}
-	return parts
 }
 
 // cut gives each task so many tiles that it fits into a batch; without tiles there is one task.
@@ -143,34 +187,43 @@ func cut(like *Task, tiles []tile.Tile, limit int64) (tasks []*Task) {
 func (s *sequence) quantized(r *run) iter.Seq[*unit] {
 	e := r.entry
 	like := &Task{Step: s.step, Tensor: e.Tensor, Scheme: e.Scheme, Grid: e.Grid}
-	if s.step == Quantize {
-		like.Parts = partsOf(r)
+	whole := !spread(e.Scheme)
+	for _, p := range r.Pieces {
+		like.Codes = append(like.Codes, p.Code)
+		whole = whole || p.Code.Whole()
 	}
 	if s.histograms {
 		like.Histogram = kernel.HistogramStep(e.Tensor.Elements(), s.limits.Samples)
 	}
-	tiles, ok := wholeBlocks(e.Tensor, e.Grid, s.limits.Tile)
+	tiles, ok := wholeBlocks(e.Tensor, e.Grid, s.limits.Tile, whole)
 	if !ok {
 		return s.split(like)
 	}
 	return func(yield func(*unit) bool) { yield(unitOf(cut(like, tiles, s.limits.Batch), nil)) }
 }
 
+// spread reports whether groups of a scheme may lie apart.
+func spread(s scheme.Scheme) bool {
+	row, err := method.Find(s)
+	return err == nil && row.Spread
+}
+
 // wholeBlocks cuts a weight into tiles that each hold whole blocks, of rows or of columns of one
-// row; false where blocks fit no tile, or do not end where packed words do.
-func wholeBlocks(t *tensor.Tensor, g scheme.Grid, limit int64) (tiles []tile.Tile, ok bool) {
+// row; false where blocks fit no tile, or do not end where packed words do. With must they hold whole
+// blocks of one row, however large these are.
+func wholeBlocks(t *tensor.Tensor, g scheme.Grid, limit int64, must bool) (tiles []tile.Tile, ok bool) {
 	size := t.DType.Size()
 	if g.BlockRows*g.Row()*size <= limit {
 		return tile.Cut(t, g.BlockRows, limit), true
 	}
-	if g.BlockRows > 1 || g.Run()*size > limit {
+	if g.BlockRows > 1 || g.Run()*size > limit && !must {
 		return nil, false
 	}
 	step := g.Run()
 	for step%tile.Word != 0 {
 		step *= 2
 	}
-	if step*size > limit {
+	if step*size > limit && !must {
 		return nil, false
 	}
 	for row := range g.Rows {

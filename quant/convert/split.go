@@ -5,6 +5,8 @@ import (
 	"sync"
 
 	"nibble/quant/kernel"
+	"nibble/quant/method"
+	"nibble/quant/plane"
 	"nibble/quant/tensor"
 	"nibble/quant/tile"
 )
@@ -82,7 +84,7 @@ func (s *sequence) group(like *Task, part Split, own, all []tile.Tile) *unit {
 		all = own
 	}
 	if s.step == Check {
-		tasks = []*Task{{Step: Check, Tensor: t.Tensor, Split: &part}} // it waits for the ranges and looks at nothing else
+		tasks = []*Task{{Step: Check, Tensor: t.Tensor, Scheme: t.Scheme, Grid: t.Grid, Split: &part}} // it waits for the ranges and looks at nothing else
 	}
 	return unitOf(tasks, &splitGroup{like: t, tiles: all, ready: make(chan struct{})})
 }
@@ -93,9 +95,10 @@ func (g *splitGroup) measuring(limit int64) []*Task {
 		return nil
 	}
 	like := g.like
-	like.Step, like.Parts, like.Histogram = Measure, nil, 0
+	like.Step, like.Codes, like.Histogram = Measure, nil, 0
 	tasks := cut(&like, g.tiles, limit)
-	g.left, g.ranges = len(tasks), newRanges(&g.like)
+	g.left = len(tasks)
+	g.ranges, g.err = newRanges(&g.like)
 	return tasks
 }
 
@@ -108,7 +111,7 @@ func (g *splitGroup) measured(b *batch) {
 		g.err = b.err
 	}
 	for _, r := range b.results {
-		if r != nil {
+		if r != nil && g.ranges != nil {
 			g.ranges.merge(r)
 		}
 	}
@@ -123,13 +126,13 @@ func (g *splitGroup) measured(b *batch) {
 	close(g.ready)
 }
 
-// ranges are those of the blocks of a split group, in the making.
+// ranges are the numbers of the blocks of a split group, in the making.
 type ranges interface {
 	merge(r *Result)
 	params() (Params, string)
 }
 
-func newRanges(t *Task) ranges {
+func newRanges(t *Task) (ranges, error) {
 	if t.Tensor.DType == tensor.F64 {
 		return newRangesOf[float64](t)
 	}
@@ -138,27 +141,30 @@ func newRanges(t *Task) ranges {
 
 // rangesOf are ranges in the type of the arithmetic.
 type rangesOf[T kernel.Float] struct {
-	task      *Task
-	low, high []T
+	method method.Spread[T]
+	stats  plane.Stats[T]
 }
 
-func newRangesOf[T kernel.Float](t *Task) *rangesOf[T] {
-	r := &rangesOf[T]{t, make([]T, t.Split.Blocks), make([]T, t.Split.Blocks)}
-	kernel.Reset(r.low, r.high)
-	return r
+func newRangesOf[T kernel.Float](t *Task) (*rangesOf[T], error) {
+	m, err := method.Of[T](t.Scheme, t.Tensor.DType)
+	if err != nil {
+		return nil, err
+	}
+	spread, ok := m.(method.Spread[T])
+	if !ok {
+		return nil, errSpread
+	}
+	r := &rangesOf[T]{spread, plane.Stats[T]{}.Make(int(t.Split.Blocks))}
+	spread.Reset(r.stats)
+	return r, nil
 }
 
 func (r *rangesOf[T]) merge(part *Result) {
-	kernel.Range(viewOf[T](part.Low), 1, r.low, r.high)
-	kernel.Range(viewOf[T](part.High), 1, r.low, r.high)
+	r.method.Merge(r.stats, plane.Stats[T]{Low: viewOf[T](part.Low), High: viewOf[T](part.High)})
 }
 
 func (r *rangesOf[T]) params() (Params, string) {
-	scale := make([]T, len(r.low))
-	var zp []byte
-	if r.task.Scheme.HasZeroPoint() {
-		zp = make([]byte, len(r.low))
-	}
-	unfit := kernel.Fit(arith(r.task), r.low, r.high, scale, zp)
-	return Params{clone(scale), zp}, unfit
+	p := plane.Params[T]{}.Make(r.method.Has(), len(r.stats.Low))
+	unfit := r.method.Settle(r.stats, p)
+	return sent(p), unfit
 }

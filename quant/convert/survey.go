@@ -3,7 +3,7 @@ package convert
 import (
 	"context"
 
-	"nibble/quant/container"
+	"nibble/quant/layout"
 	"nibble/quant/plan"
 )
 
@@ -13,10 +13,11 @@ import (
 func Survey(ctx context.Context, p *plan.Plan, o Options) (map[string]string, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	var runs []container.Run
-	for i := range p.Entries {
-		if p.Entries[i].Quantize {
-			runs = append(runs, container.Run{Entry: i})
+	runs := func(yield func(*run) bool) {
+		for i := range p.Entries {
+			if e := &p.Entries[i]; e.Quantize && !yield(&run{Section: &layout.Section{Entry: i}, entry: e}) {
+				return
+			}
 		}
 	}
 	unfit, done, total := map[string]string{}, int64(0), Weights(p)

@@ -4,8 +4,8 @@ import (
 	"context"
 	"sync"
 
-	"nibble/quant/container"
 	"nibble/quant/kernel"
+	"nibble/quant/pack"
 	"nibble/quant/scheme"
 	"nibble/quant/tensor"
 	"nibble/quant/tile"
@@ -17,9 +17,9 @@ type Task struct {
 	Step   Step
 	Tensor *tensor.Tensor // what the tiles are cut from: kept dense tensors are flat
 	Tiles  []tile.Tile    // that fit into a batch, or one
-	Parts  []Part         // what is to be made, for Copy and Quantize
 
 	// for weights that are quantized
+	Codes     []pack.Spec // of the pieces that are to be made, for Quantize; zero for literals
 	Scheme    scheme.Scheme
 	Grid      scheme.Grid
 	Split     *Split // the blocks that the tiles are part of; nil when the tiles hold whole blocks
@@ -45,20 +45,13 @@ const (
 	Check                // whether they can be quantized
 )
 
-// Part is what a task makes for one piece of the output.
-type Part struct {
-	Content container.Content
-	DType   tensor.DType
-	Width   int64 // bytes of a packed row
-}
-
-// Params are scales of some blocks of a row: float32 or float64 values and zero points, as bytes.
-type Params struct{ Scale, ZeroPoint []byte }
+// Params are the parameters of some blocks of a row, as bytes: float32 or float64 values and zero points.
+type Params struct{ Scale, ZeroPoint, Offset []byte }
 
 // Result is what a task made.
 type Result struct {
-	Parts     [][]byte        // one for each part of the task, nil for Literal
-	Errors    []kernel.Errors // one for each tile, of Quantize with a part that carries weights
+	Parts     [][]byte        // one for each code of the task, nil for literals; of Copy one
+	Errors    []kernel.Errors // one for each tile, of Quantize with a code that carries weights
 	Histogram *kernel.Histogram
 	Low, High []byte // of Measure: float32 or float64 values, as bytes
 	Unfit     string // why the weights cannot be quantized, of Measure never
@@ -100,16 +93,13 @@ func (t *Task) weight() int64 { return t.weigh(t.bytes()) }
 // weigh is how much of a batch such a task takes with n bytes of source: what it reads, or what it
 // makes where that is more than half as much.
 func (t *Task) weigh(n int64) int64 {
-	if len(t.Parts) == 0 || t.Tensor == nil {
+	switch {
+	case t.Step == Copy:
+		return 2 * n
+	case len(t.Codes) == 0:
 		return n
 	}
-	switch size := t.Tensor.DType.Size(); t.Parts[0].Content {
-	case container.Kept, container.Dequantized:
-		return 2 * n
-	case container.Codes, container.NibbleCodes:
-		return max(n, 2*n/size)
-	}
-	return n
+	return max(n, 2*t.Codes[0].Bytes(n/t.Tensor.DType.Size()))
 }
 
 // Span is the bytes of the tensor's file between which its tiles lie, the views of which may

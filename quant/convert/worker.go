@@ -4,8 +4,8 @@ import (
 	"context"
 	"fmt"
 
-	"nibble/quant/container"
 	"nibble/quant/kernel"
+	"nibble/quant/plane"
 	"nibble/quant/tensor"
 	"nibble/quant/tile"
 )
@@ -15,19 +15,20 @@ import (
 type Worker struct {
 	Limits tile.Limits // of reading and computing
 
-	source     []byte
-	single     values[float32]
-	double     values[float64]
-	codes      []byte
-	zeroPoints []byte
+	source []byte
+	single values[float32]
+	double values[float64]
+	codes  []byte
+	made   []byte // of a piece, of the first tile
 }
 
 // values are the buffers of one type of values.
 type values[T kernel.Float] struct {
-	wide      []T // float16 and bfloat16 weights as float32
-	out       []T // dequantized
-	low, high []T // ranges
-	scale     []T
+	wide    []T // float16 and bfloat16 weights as float32
+	out     []T // dequantized
+	stats   plane.Stats[T]
+	params  plane.Params[T]
+	samples samples[T]
 }
 
 // Do implements Hand.
@@ -54,7 +55,7 @@ func caught(err *error) {
 }
 
 func (w *Worker) one(ctx context.Context, t *Task) (*Result, error) {
-	r := &Result{Parts: make([][]byte, len(t.Parts))}
+	r := &Result{Parts: make([][]byte, max(len(t.Codes), 1))}
 	switch {
 	case t.Step == Copy:
 		return r, w.copy(ctx, t, r)
@@ -64,9 +65,17 @@ func (w *Worker) one(ctx context.Context, t *Task) (*Result, error) {
 	return r, quantize(ctx, w, &w.single, t, r)
 }
 
-// copy reads the tiles into the first part.
+func quantize[T kernel.Float](ctx context.Context, w *Worker, b *values[T], t *Task, r *Result) error {
+	q, err := newQuantized(w, b, t, r)
+	if err != nil {
+		return err
+	}
+	return q.do(ctx)
+}
+
+// copy reads the tiles into the one part.
 func (w *Worker) copy(ctx context.Context, t *Task, r *Result) error {
-	if len(t.Tiles) == 0 || len(t.Parts) == 0 || t.Parts[0].Content == container.Literal {
+	if len(t.Tiles) == 0 {
 		return nil
 	}
 	all := Buffer(int(t.bytes()))

@@ -29,15 +29,12 @@ func NewHistogram(every int64) *Histogram {
 	return &Histogram{Every: every, Exponent: noValue}
 }
 
-// Count adds weights and what their codes stand for; first is the index of the first weight
-// in its tensor, the rest as in Quantize.
-func Count[T Float](h *Histogram, a Arith, first int64, src []T, run int, scale []T, zp []byte, codes []byte) {
-	q := newQuantizer[T](a)
+// Count adds weights and what their codes stand for.
+func Count[T Float](h *Histogram, before, after []T) {
 	bins := h.bins()
-	for i := int((h.Every - first%h.Every) % h.Every); i < len(src); i += int(h.Every) {
-		q.run(i/run, scale, zp)
-		h.Before[bins.of(float64(src[i]))]++
-		h.After[bins.of(float64(q.weight(codes[i])))]++
+	for i := range before {
+		h.Before[bins.of(float64(before[i]))]++
+		h.After[bins.of(float64(after[i]))]++
 	}
 }
 

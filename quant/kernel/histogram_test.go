@@ -3,13 +3,15 @@ package kernel
 import (
 	"math"
 	"testing"
-
-	"nibble/quant/scheme"
 )
 
-// count adds weights that int8 codes of halves stand for.
+// count adds every so many-th weight, and the halves that int8 codes stand for; first is the index of the first weight.
 func count(h *Histogram, first int, before []float32, codes []byte) {
-	Count(h, NewArith(scheme.Scheme{WeightDType: scheme.Int8, Mode: scheme.Symmetric}, false), int64(first), before, len(before), []float32{0.5}, nil, codes)
+	for i, w := range before {
+		if int64(first+i)%h.Every == 0 {
+			Count(h, []float32{w}, []float32{float32(int8(codes[i])) / 2})
+		}
+	}
 }
 
 // Counting in pieces, in any order, gives what one count gives; and that is what the

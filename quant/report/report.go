@@ -11,9 +11,9 @@ import (
 	"path"
 	"strings"
 
-	"nibble/quant/container"
 	"nibble/quant/fault"
 	"nibble/quant/kernel"
+	"nibble/quant/layout"
 	"nibble/quant/plan"
 	"nibble/quant/scheme"
 	"nibble/quant/tensor"
@@ -109,7 +109,7 @@ type Totals struct {
 }
 
 // Build makes the rows from a plan and its layout, without errors.
-func Build(p *plan.Plan, l *container.Layout) *Report {
+func Build(p *plan.Plan, l *layout.Output) *Report {
 	r := &Report{
 		Recipe: json.RawMessage(p.Recipe.Source), Notes: p.State.Notes, Tensors: make([]Tensor, len(p.Entries)),
 		Options: p.Options.Asked(), Advice: advice(p), Files: []File{},
@@ -123,7 +123,7 @@ func Build(p *plan.Plan, l *container.Layout) *Report {
 	}
 	r.Totals.LeftOut = p.State.LeftOut
 	views := map[string]bool{}
-	r.Output.Bytes, r.Output.Format = l.Bytes, l.Name
+	r.Output.Bytes, r.Output.Format = l.Bytes, l.Container
 	grows := []string{}
 	for i, e := range p.Entries {
 		t := Tensor{
@@ -137,7 +137,7 @@ func Build(p *plan.Plan, l *container.Layout) *Report {
 			t.Verdict = "quantize"
 			t.Scheme = &Scheme{e.Scheme.WeightDType, e.Scheme.Granularity, e.Scheme.Mode, e.Scheme.BlockSize, e.Grid.ScaleShape(len(e.Tensor.Shape))}
 			r.Totals.Quantized++
-			if t.BytesOut > t.BytesIn && !container.AsLarge(l.Name) {
+			if t.BytesOut > t.BytesIn && !l.AsLarge {
 				grows = append(grows, t.Name)
 			}
 		}

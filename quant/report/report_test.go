@@ -16,8 +16,7 @@ import (
 // sample is a report with names that mean harm.
 func sample() *Report {
 	h := kernel.NewHistogram(1)
-	tenths := kernel.NewArith(scheme.Scheme{WeightDType: scheme.Int8, Mode: scheme.Symmetric}, false)
-	kernel.Count(h, tenths, 0, []float32{-0.5, 0.25, 0.1, 0}, 4, []float32{0.1}, nil, []byte{251, 3, 1, 0})
+	kernel.Count(h, []float32{-0.5, 0.25, 0.1, 0}, []float32{-0.5, 0.3, 0.1, 0})
 	r := &Report{
 		Inputs: []File{{Name: "<script>alert(1)</script>.pt", Bytes: 1234567, Format: "PyTorch zip"}}, Output: File{Name: "o", Bytes: 99, Format: "packed"},
 		Recipe: []byte(`{"module_name_configs":{"</pre><img src=x>":null}}`),
@@ -84,12 +83,12 @@ func TestHTML(t *testing.T) {
 
 // A histogram of a sample says so.
 func TestDrawingOfASample(t *testing.T) {
-	weights, codes := make([]float32, 100), make([]byte, 100)
-	for i := range weights {
-		weights[i], codes[i] = float32(i), byte(i)
+	var weights []float32
+	for i := range 20 {
+		weights = append(weights, float32(5*i))
 	}
 	h := kernel.NewHistogram(5)
-	kernel.Count(h, kernel.NewArith(scheme.Scheme{WeightDType: scheme.Uint8, Mode: scheme.Affine}, false), 0, weights, 100, []float32{1}, []byte{0}, codes)
+	kernel.Count(h, weights, weights)
 	if text := drawing(h); !strings.Contains(text, "<span>one weight in 5</span>") || !strings.Contains(text, "<span>0</span>") {
 		t.Errorf("drawn as %s", text)
 	}

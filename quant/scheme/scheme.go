@@ -38,10 +38,20 @@ const (
 
 // Scheme is everything a recipe says about one weight.
 type Scheme struct {
+	Method      string `json:",omitempty"` // row of the table of methods; "" is apple
 	WeightDType WeightDType
 	Granularity Granularity
 	Mode        Mode
 	BlockSize   []int64 // as the user gave it; only with PerBlock; one int, or one per axis
+}
+
+// Known reports whether Nibble knows such codes.
+func (s Scheme) Known() bool {
+	switch s.WeightDType {
+	case Int4, Uint4, Int8, Uint8:
+		return s.Mode == Symmetric || s.Mode == Affine
+	}
+	return false
 }
 
 // Bits per code: 4 or 8.

@@ -3,20 +3,23 @@ package verify
 import (
 	"bytes"
 	"fmt"
-	"math"
 
 	"nibble/quant/kernel"
+	"nibble/quant/layout"
+	"nibble/quant/method"
+	"nibble/quant/pack"
+	"nibble/quant/plane"
 	"nibble/quant/scheme"
 	"nibble/quant/tensor"
 	"nibble/quant/tile"
 )
 
 // derive makes the weight once more, by the scheme that the output names, from the source's blocks,
-// and compares every scale, zero point and code with what the output stores. Where the output names
-// none, one scheme must explain the whole weight.
+// and compares every plane with what the output stores. Where the output names no scheme, one must
+// explain the whole weight.
 func (q *quantized) derive(src *tensor.Tensor, row *Row, l tile.Limits, step func(bytes int64)) error {
 	best, counted := int64(-1), int64(0)
-	for _, s := range q.schemes {
+	for _, s := range q.Schemes {
 		seen := int64(0)
 		reached, worst, problem, err := q.by(s, src, l, func(n int64) {
 			if seen += n; seen > counted { // each byte counts once
@@ -35,7 +38,7 @@ func (q *quantized) derive(src *tensor.Tensor, row *Row, l tile.Limits, step fun
 			best, row.Problem = reached, problem
 		}
 	}
-	if len(q.schemes) > 1 {
+	if len(q.Schemes) > 1 {
 		row.Problem = "no scheme explains all of it: it " + row.Problem
 	}
 	return nil
@@ -45,43 +48,73 @@ func (q *quantized) derive(src *tensor.Tensor, row *Row, l tile.Limits, step fun
 // is wrong, "" when nothing is.
 func (q *quantized) by(s scheme.Scheme, src *tensor.Tensor, l tile.Limits, step func(int64)) (reached int64, worst float64, problem string, err error) {
 	if src.DType == tensor.F64 {
-		return newDerivation[float64](q, s, src, l, step).run()
+		return run[float64](q, s, src, l, step)
 	}
-	return newDerivation[float32](q, s, src, l, step).run()
+	return run[float32](q, s, src, l, step)
+}
+
+func run[T kernel.Float](q *quantized, s scheme.Scheme, src *tensor.Tensor, l tile.Limits, step func(int64)) (int64, float64, string, error) {
+	d, err := newDerivation[T](q, s, src, l, step)
+	if err != nil {
+		return 0, 0, "", err
+	}
+	return d.run()
 }
 
 // derivation is one weight on its way through derive; T is what its arithmetic is done in.
 type derivation[T kernel.Float] struct {
 	*quantized
 	scheme scheme.Scheme
-	arith  kernel.Arith
+	method method.Method[T]
+	spread method.Spread[T] // the same, where groups may lie apart; else nil
 	limits tile.Limits
 	step   func(bytes int64)
 
-	source, stored, scales, points *rows // points is nil without zero points
+	source *rows
+	whole  bool // a piece lays groups whole
+	pieces []piece[T]
 
-	wide      []T // half floats as float32
-	low, high []T // of the blocks of a panel
-	scale     []T
-	zp        []byte
-	codes     []byte
-	out       []T
-	made      []byte // what the output should store
-	worst     float64
+	wide   []T // half floats as float32
+	stats  plane.Stats[T]
+	params plane.Params[T] // of a panel
+	points []byte          // zero points that the output has for them
+	codes  []byte
+	out    []T
+	made   []byte // what the output should store
+	worst  float64
 }
 
-func newDerivation[T kernel.Float](q *quantized, s scheme.Scheme, src *tensor.Tensor, l tile.Limits, step func(int64)) *derivation[T] {
-	d := &derivation[T]{quantized: q, scheme: s, arith: kernel.NewArith(s, src.DType == tensor.F16), limits: l, step: step}
-	d.source, d.stored, d.scales = newRows(src, l), newRows(q.weights, l), newRows(q.scales, l)
-	if q.points != nil {
-		d.points = newRows(q.points, l)
+// piece is one piece of the weight as it is stored, and its code.
+type piece[T kernel.Float] struct {
+	layout.Piece
+	code pack.Code[T]
+	rows *rows
+}
+
+func newDerivation[T kernel.Float](q *quantized, s scheme.Scheme, src *tensor.Tensor, l tile.Limits, step func(int64)) (*derivation[T], error) {
+	m, err := method.Of[T](s, src.DType)
+	if err != nil {
+		return nil, err
 	}
-	return d
+	d := &derivation[T]{quantized: q, scheme: s, method: m, limits: l, step: step, source: newRows(src, l)}
+	d.spread, _ = m.(method.Spread[T])
+	for i, p := range q.Pieces {
+		if p.Literal != nil {
+			continue
+		}
+		code, err := pack.Of[T](p.Code)
+		if err != nil {
+			return nil, err
+		}
+		d.whole = d.whole || p.Code.Whole()
+		d.pieces = append(d.pieces, piece[T]{p, code, newRows(q.found[i], l)})
+	}
+	return d, nil
 }
 
 // run goes through the weight panel by panel: some blocks that lie side by side.
 func (d *derivation[T]) run() (reached int64, worst float64, problem string, err error) {
-	g := d.grid
+	g := d.Grid
 	n := d.panel()
 	for row := int64(0); row < g.Rows; row += g.BlockRows {
 		for block := int64(0); block < g.Across(); block += n {
@@ -97,7 +130,7 @@ func (d *derivation[T]) run() (reached int64, worst float64, problem string, err
 // panel is how many blocks are derived at a time: all side by side where they fit a tile, else so many
 // that their ranges are few and their columns begin where packed words do.
 func (d *derivation[T]) panel() int64 {
-	g, size := d.grid, d.source.tensor.DType.Size()
+	g, size := d.Grid, d.source.tensor.DType.Size()
 	if g.BlockRows*g.Row()*size <= d.limits.Tile {
 		return g.Across()
 	}
@@ -108,31 +141,25 @@ func (d *derivation[T]) panel() int64 {
 	return max(n/tile.Word, 1) * tile.Word
 }
 
-// blocks derives a panel: its ranges, its scales and then, row by row, its codes.
+// blocks derives a panel: its parameters and then, row by row, its codes.
 func (d *derivation[T]) blocks(row, block, count int64) (problem string, err error) {
-	d.low, d.high, d.scale = resize(d.low, count), resize(d.high, count), resize(d.scale, count)
-	kernel.Reset(d.low, d.high)
-	err = d.each(row, block, count, func(_, col int64, values []T) (bool, error) {
-		d.perBlock(block, col, len(values), func(from, to, run int, k, n int64) {
-			kernel.Range(values[from:to], run, d.low[k:k+n], d.high[k:k+n])
-		})
-		return true, nil
-	})
-	if err != nil {
+	d.params, d.stats = d.params.Make(d.method.Has(), int(count)), d.stats.Make(int(count))
+	unfit, err := d.fit(row, block, count)
+	switch {
+	case err != nil:
 		return "", err
-	}
-	if d.zp = nil; d.scheme.HasZeroPoint() {
-		d.zp = make([]byte, count)
-	}
-	if unfit := kernel.Fit(d.arith, d.low, d.high, d.scale, d.zp); unfit != "" {
+	case unfit != "":
 		return "is quantized, and " + unfit, nil
 	}
-	for r := row; r < row+d.grid.BlockRows; r++ {
-		if r > row && d.form != packedWords { // others store the scales of a block once
-			break
-		}
-		if problem, err = d.params(r, block, count); problem != "" || err != nil {
-			return problem, err
+	for r := row; r < row+d.Grid.BlockRows; r++ {
+		for i := range d.pieces {
+			p := &d.pieces[i]
+			if p.Code.Weights() || r > row && !p.Code.PerRow {
+				continue
+			}
+			if problem, err = d.shared(p, r, block, count); problem != "" || err != nil {
+				return problem, err
+			}
 		}
 	}
 	err = d.each(row, block, count, func(r, col int64, values []T) (bool, error) {
@@ -143,16 +170,45 @@ func (d *derivation[T]) blocks(row, block, count int64) (problem string, err err
 	return problem, err
 }
 
-// each reads a panel row by row, and long rows in parts that end where packed words do, until use has
-// seen enough.
+// fit makes the parameters of a panel.
+func (d *derivation[T]) fit(row, block, count int64) (unfit string, err error) {
+	if d.spread == nil {
+		err = d.each(row, block, count, func(_, col int64, values []T) (bool, error) {
+			run := int(d.Grid.Run())
+			k := int(col)/run - int(block)
+			n := len(values) / run
+			unfit = d.method.Fit(values, run, d.stats.Slice(k, k+n), d.params.Slice(k, k+n))
+			return unfit == "", nil
+		})
+		return unfit, err
+	}
+	d.spread.Reset(d.stats)
+	err = d.each(row, block, count, func(_, col int64, values []T) (bool, error) {
+		d.perBlock(block, col, len(values), func(from, to, run, k, n int) {
+			d.spread.Range(values[from:to], run, d.stats.Slice(k, k+n))
+		})
+		return true, nil
+	})
+	if err != nil {
+		return "", err
+	}
+	return d.spread.Settle(d.stats, d.params), nil
+}
+
+// each reads a panel row by row, and long rows in parts that end where packed words do and, where that matters, where
+// blocks do, until use has seen enough.
 func (d *derivation[T]) each(row, block, count int64, use func(row, col int64, values []T) (more bool, err error)) error {
-	g := d.grid
-	most := max(d.limits.Tile/d.source.tensor.DType.Size()/tile.Word, 1) * tile.Word
+	g, step := d.Grid, int64(tile.Word)
+	if d.whole || d.spread == nil {
+		for step = g.Run(); step%tile.Word != 0; step *= 2 {
+		}
+	}
+	most := max(d.limits.Tile/d.source.tensor.DType.Size()/step, 1) * step
 	for r := row; r < row+g.BlockRows; r++ {
 		end := (block + count) * g.Run()
 		for col := block * g.Run(); col < end; col += most {
 			n := min(most, end-col)
-			raw, err := d.source.part(r, col, n)
+			raw, err := d.source.part(r, col*d.source.size, n*d.source.size)
 			if err != nil {
 				return err
 			}
@@ -172,178 +228,61 @@ func (d *derivation[T]) values(raw []byte) []T {
 	case tensor.F32:
 		return any(tensor.View[float32](raw)).([]T)
 	}
-	d.wide = resize(d.wide, int64(len(raw)/2))
-	kernel.Widen(any(d.wide).([]float32), tensor.View[uint16](raw), d.arith.Half)
+	d.wide = resize(d.wide, len(raw)/2)
+	kernel.Widen(any(d.wide).([]float32), tensor.View[uint16](raw), d.source.tensor.DType == tensor.F16)
 	return d.wide
 }
 
 // perBlock parts n values from a column on by blocks: those from from to to are n blocks, the first of
 // which is number k of the panel, of run values each. Blocks that begin and end there come together.
-func (d *derivation[T]) perBlock(block, col int64, count int, use func(from, to, run int, k, n int64)) {
-	run := d.grid.Run()
+func (d *derivation[T]) perBlock(block, col int64, count int, use func(from, to, run, k, n int)) {
+	run := d.Grid.Run()
 	for at := int64(0); at < int64(count); {
 		k, inside, left := (col+at)/run, (col+at)%run, int64(count)-at
 		n, length := max(left/run, 1), run
 		if inside > 0 || left < run {
 			n, length = 1, min(run-inside, left)
 		}
-		use(int(at), int(at+n*length), int(length), k-block, n)
+		use(int(at), int(at+n*length), int(length), int(k-block), int(n))
 		at += n * length
 	}
 }
 
-// params compares the scales and zero points that a row of the weight has.
-func (d *derivation[T]) params(row, block, count int64) (string, error) {
-	at := row
-	if d.form != packedWords {
-		at = row / d.grid.BlockRows
+// at is where the bytes lie that a piece has of a row of the weight: which row of the piece, and whether it is
+// the last.
+func (d *derivation[T]) at(p *piece[T], row int64) (at int64, last bool) {
+	if !p.Code.Weights() && !p.Code.PerRow {
+		row /= d.Grid.BlockRows
 	}
-	raw, err := d.scales.part(at, block, count)
+	return row / p.Code.Rows(), row == d.Grid.Rows-1
+}
+
+// names of what groups share, for people.
+var names = map[plane.Kind]string{plane.Scale: "scale", plane.ZeroPoint: "zero point", plane.Offset: "offset"}
+
+// shared compares what the blocks of a panel share, as a piece has it for a row of the weight.
+func (d *derivation[T]) shared(p *piece[T], row, block, count int64) (string, error) {
+	at, last := d.at(p, row)
+	got, err := p.rows.part(at, p.Code.Bytes(block), p.Code.Bytes(count))
 	if err != nil {
 		return "", err
 	}
-	if want := stored(d.scale, d.scales.tensor.DType); !bytes.Equal(raw, want) {
-		k := firstDifference(raw, want) / int(d.scales.tensor.DType.Size())
-		return fmt.Sprintf("has another scale in row %d, block %d than its weights make (%g)", row, block+int64(k), float64(d.scale[k])), nil
+	other := -1
+	if p.Code.Rows() == 1 {
+		if d.made = p.code.Append(d.made[:0], &plane.Tile[T]{Rows: 1, First: row, Params: d.params}); !bytes.Equal(got, d.made) {
+			other = firstDifference(got, d.made) / int(p.Code.Bytes(1))
+		}
+	} else { // the row's own are taken out of what several rows share
+		d.points = resize(d.points, int(count))
+		clean := p.code.Read(got, &plane.Tile[T]{Rows: 1, First: row, Last: last, Params: plane.Params[T]{ZeroPoint: d.points}})
+		if !bytes.Equal(d.points, d.params.ZeroPoint) {
+			other = firstDifference(d.points, d.params.ZeroPoint)
+		} else if !clean {
+			return fmt.Sprintf("has a %s below its last row, in block %d or near it", names[p.Code.Plane], block), nil
+		}
 	}
-	switch {
-	case d.zp == nil:
-		return "", nil
-	case d.form == packedWords:
-		return d.packedPoints(row, block, count)
-	}
-	if raw, err = d.points.part(at, block, count); err != nil {
-		return "", err
-	}
-	if !bytes.Equal(raw, d.zp) {
-		return fmt.Sprintf("has another zero point in row %d, block %d than its weights make", row, block+int64(firstDifference(raw, d.zp))), nil
+	if other >= 0 {
+		return fmt.Sprintf("has another %s in row %d, block %d than its weights make", names[p.Code.Plane], row, block+int64(other)), nil
 	}
 	return "", nil
-}
-
-// packedPoints compares zero points that are packed along axis 0: those of 8 rows, or of 4, in a word.
-func (d *derivation[T]) packedPoints(row, block, count int64) (string, error) {
-	bits := int64(d.scheme.Bits())
-	per := 32 / bits
-	raw, err := d.points.part(row/per, block, count)
-	if err != nil {
-		return "", err
-	}
-	mask, flip := uint32(1)<<bits-1, uint32(0)
-	if d.scheme.Signed() {
-		flip = 1 << (bits - 1)
-	}
-	for k, word := range tensor.View[int32](raw) {
-		rest := uint32(word) >> (row % per * bits)
-		if rest&mask != uint32(d.zp[k])&mask^flip {
-			return fmt.Sprintf("has another zero point in row %d, block %d than its weights make", row, block+int64(k)), nil
-		}
-		if row == d.grid.Rows-1 && uint64(rest)>>bits != 0 {
-			return fmt.Sprintf("has zero points below its last row, in block %d", block+int64(k)), nil
-		}
-	}
-	return "", nil
-}
-
-// weightsOf compares what is stored for values of a row from a column on.
-func (d *derivation[T]) weightsOf(row, block, col int64, values []T) (string, error) {
-	n := int64(len(values))
-	if int64(len(d.codes)) < n {
-		d.codes = make([]byte, n)
-	}
-	codes, e := d.codes[:n], kernel.Errors{}
-	d.perBlock(block, col, len(values), func(from, to, run int, k, n int64) {
-		kernel.Quantize(d.arith, values[from:to], run, d.scale[k:k+n], d.zpOf(k, n), codes[from:to], &e)
-	})
-	want := d.storedAs(row, block, col, codes)
-	if d.form == floats && d.stored.tensor.DType == tensor.BF16 {
-		d.measure(values, want)
-	} else {
-		d.worst = max(d.worst, e.Max)
-	}
-	per := int64(1)
-	if d.form == packedWords {
-		per = int64(32 / d.scheme.Bits())
-	}
-	got, err := d.stored.part(row, col/per, int64(len(want))/d.stored.tensor.DType.Size())
-	if err != nil || bytes.Equal(got, want) {
-		return "", err
-	}
-	at := int64(firstDifference(got, want)) * n / int64(len(want))
-	return fmt.Sprintf("differs in row %d, at column %d or near it, from what %s %s makes of the source", row, col+at, d.scheme.WeightDType, d.scheme.Mode), nil
-}
-
-// zpOf is the zero points of some blocks of the panel.
-func (d *derivation[T]) zpOf(k, n int64) []byte {
-	if d.zp == nil {
-		return nil
-	}
-	return d.zp[k : k+n]
-}
-
-// storedAs is what the output should hold for codes of a row from a column on; with the last column
-// come the zeros that fill a packed row.
-func (d *derivation[T]) storedAs(row, block, col int64, codes []byte) []byte {
-	n := len(codes)
-	switch d.form {
-	case packedWords:
-		d.made = tensor.Buffer(d.made, (n*d.scheme.Bits()+31)/32*4)
-		if d.scheme.Bits() == 4 {
-			kernel.Pack4(codes, d.scheme.Signed(), d.made)
-		} else {
-			kernel.Pack8(codes, d.scheme.Signed(), d.made)
-		}
-		return d.made
-	case lowNibbles:
-		d.made = tensor.Buffer(d.made, n)
-		kernel.Low4(codes, d.made)
-		return d.made
-	case floats:
-		d.out = resize(d.out, int64(n))
-		d.perBlock(block, col, n, func(from, to, run int, k, n int64) {
-			kernel.Dequantize(d.arith, codes[from:to], run, d.scale[k:k+n], d.zpOf(k, n), d.out[from:to])
-		})
-		return stored(d.out, d.stored.tensor.DType)
-	}
-	return codes
-}
-
-// measure finds the largest error of weights that the output holds in bfloat16, which rounds once more
-// what their codes stand for.
-func (d *derivation[T]) measure(values []T, want []byte) {
-	for i, half := range tensor.View[uint16](want) {
-		d.worst = max(d.worst, math.Abs(float64(values[i])-float64(tensor.BF16ToF32(half))))
-	}
-}
-
-// stored are values as bytes of a dtype; they are exact in it, but for BF16, which rounds.
-func stored[T kernel.Float](v []T, t tensor.DType) []byte {
-	switch v := any(v).(type) {
-	case []float64:
-		return tensor.Bytes(v)
-	case []float32:
-		if t == tensor.F32 {
-			return tensor.Bytes(v)
-		}
-		half := make([]uint16, len(v))
-		kernel.Narrow(half, v, t == tensor.F16)
-		return tensor.Bytes(half)
-	}
-	return nil
-}
-
-func firstDifference(a, b []byte) int {
-	for i := range a {
-		if a[i] != b[i] {
-			return i
-		}
-	}
-	return 0
-}
-
-func resize[T any](s []T, n int64) []T {
-	if int64(cap(s)) < n {
-		return make([]T, n)
-	}
-	return s[:n]
 }

@@ -10,6 +10,7 @@ import (
 type rows struct {
 	tensor *tensor.Tensor
 	limits tile.Limits
+	size   int64     // bytes of a value
 	row    int64     // bytes of one row
 	held   tile.Tile // what bytes holds; no rows at first
 	bytes  []byte
@@ -17,13 +18,13 @@ type rows struct {
 
 // newRows reads a tensor of two axes or more by its first one.
 func newRows(t *tensor.Tensor, l tile.Limits) *rows {
-	return &rows{tensor: t, limits: l, row: t.Bytes() / t.Shape[0]}
+	return &rows{tensor: t, limits: l, size: t.DType.Size(), row: t.Bytes() / t.Shape[0]}
 }
 
-// part is count values of a row from a column on. It is aligned, and valid until the next call.
-func (r *rows) part(row, col, count int64) ([]byte, error) {
+// part is n bytes of a row from a byte on, both multiples of a value's. It is aligned, and valid until the next call.
+func (r *rows) part(row, from, n int64) ([]byte, error) {
 	if r.row > r.limits.Tile {
-		err := r.hold(tile.Tile{Row: row, Rows: 1, Col: col, Cols: count})
+		err := r.hold(tile.Tile{Row: row, Rows: 1, Col: from / r.size, Cols: n / r.size})
 		return r.bytes, err
 	}
 	if row < r.held.Row || row >= r.held.Row+r.held.Rows {
@@ -32,9 +33,8 @@ func (r *rows) part(row, col, count int64) ([]byte, error) {
 			return nil, err
 		}
 	}
-	size := r.tensor.DType.Size()
-	from := (row-r.held.Row)*r.row + col*size
-	return r.bytes[from : from+count*size], nil
+	from += (row - r.held.Row) * r.row
+	return r.bytes[from : from+n], nil
 }
 
 // hold reads a tile, unless it is the one that is held.

@@ -4,19 +4,17 @@
 // that a wrong number is found however small its error is. A coremltools .pt names no method: its
 // floats must be explained by one scheme for each whole tensor.
 //
-// It uses nothing of the plan, and of the executor only what reads a tensor and the kernels: what the
-// output says of itself (names, shapes, __metadata__) is all it goes by, as any other reader would.
-// Both inputs are opened checkpoints; quant.Verify opens them. Memory is bounded by the limits,
-// whatever the rows, blocks and scales.
+// It uses nothing of the plan and of the executor, and knows no container: what the output says of itself
+// (names, shapes, __metadata__) is all that the container's opener goes by, as any other reader would. Of each
+// weight it names the scheme and the pieces; verify runs the scheme's method and the pieces' codes. Memory is
+// bounded by the limits, whatever the rows, blocks and scales.
 package verify
 
 import (
 	"bytes"
 	"fmt"
 
-	"nibble/quant/checkpoint"
-	"nibble/quant/container"
-	"nibble/quant/fault"
+	"nibble/quant/layout"
 	"nibble/quant/tensor"
 	"nibble/quant/tile"
 )
@@ -38,45 +36,37 @@ type Row struct {
 	Problem     string   `json:"problem"`       // "" when OK
 }
 
-// Run compares. It fails only when a file cannot be read or is no output of Nibble's;
-// differences are in the report.
-// progress counts bytes of the source and may be nil. Of the limits, Tile, Window and Scales are used.
-func Run(out, source *checkpoint.Checkpoint, limits tile.Limits, progress func(done, total int64)) (*Report, error) {
-	v := &verifier{byName: map[string]*tensor.Tensor{}, used: map[string]bool{}, limits: limits.Filled()}
-	for i := range out.State.Tensors {
-		v.byName[out.State.Tensors[i].Name] = &out.State.Tensors[i]
-	}
-	var err error
-	if v.container, err = Container(out); err != nil {
-		return nil, err
-	}
-	if v.open, err = v.opener(out); err != nil {
-		return nil, err
+// Run compares; open is the output's container's. It fails only when a file cannot be read; differences are in the
+// report. progress counts bytes of the source and may be nil. Of the limits, Tile, Window and Scales are used.
+func Run(open layout.Opener, out, source *tensor.StateDict, limits tile.Limits, progress func(done, total int64)) (*Report, error) {
+	v := &verifier{open: open, byName: map[string]*tensor.Tensor{}, used: map[string]bool{}, limits: limits.Filled()}
+	for i := range out.Tensors {
+		v.byName[out.Tensors[i].Name] = &out.Tensors[i]
 	}
 	done, total := int64(0), int64(0)
-	for i := range source.State.Tensors {
-		total += source.State.Tensors[i].Bytes()
+	for i := range source.Tensors {
+		total += source.Tensors[i].Bytes()
 	}
 	v.step = func(n int64) {
 		if done += n; progress != nil {
 			progress(done, total)
 		}
 	}
-	r := &Report{OK: true, Container: v.container}
+	r := &Report{OK: true}
 	end := int64(0)
-	for i := range source.State.Tensors {
-		row, err := v.tensor(&source.State.Tensors[i])
+	for i := range source.Tensors {
+		row, err := v.tensor(&source.Tensors[i])
 		if err != nil {
 			return nil, err
 		}
-		if end += source.State.Tensors[i].Bytes(); done < end {
+		if end += source.Tensors[i].Bytes(); done < end {
 			v.step(end - done) // what is wrong is not looked at to its end
 		}
 		r.OK = r.OK && row.OK
 		r.Tensors = append(r.Tensors, row)
 	}
-	for i := range out.State.Tensors {
-		if name := out.State.Tensors[i].Name; !v.used[name] {
+	for i := range out.Tensors {
+		if name := out.Tensors[i].Name; !v.used[name] {
 			r.OK = false
 			r.Tensors = append(r.Tensors, Row{Name: name, Verdict: "keep", Problem: "is in the output but not in the source"})
 		}
@@ -85,51 +75,27 @@ func Run(out, source *checkpoint.Checkpoint, limits tile.Limits, progress func(d
 }
 
 type verifier struct {
-	container string
-	byName    map[string]*tensor.Tensor
-	used      map[string]bool // names of the output that belong to a tensor of the source
-	open      func(src *tensor.Tensor) (*quantized, error)
-	step      func(bytes int64) // of the source, compared
-	limits    tile.Limits
-}
-
-// Container is which container a file is, by what it says of itself.
-func Container(out *checkpoint.Checkpoint) (string, error) {
-	switch name := out.Meta(container.MetaContainer); {
-	case name == "packed", name == "int8":
-		return name, nil
-	case out.Format == checkpoint.TorchZip:
-		return "coremltools", nil
-	}
-	return "", fault.Not(out.Name, "this file does not say that Nibble wrote it").
-		Hint("name the output of nibble convert")
-}
-
-// opener is how the container's tensors are opened.
-func (v *verifier) opener(out *checkpoint.Checkpoint) (func(*tensor.Tensor) (*quantized, error), error) {
-	if v.container == "coremltools" {
-		return v.coreml, nil
-	}
-	notes, err := readNotes(out)
-	if err != nil {
-		return nil, err
-	}
-	if v.container == "packed" {
-		return func(t *tensor.Tensor) (*quantized, error) { return v.packed(t, notes) }, nil
-	}
-	return func(t *tensor.Tensor) (*quantized, error) { return v.int8(t, notes) }, nil
+	byName map[string]*tensor.Tensor
+	used   map[string]bool // names of the output that belong to a tensor of the source
+	open   layout.Opener
+	step   func(bytes int64) // of the source, compared
+	limits tile.Limits
 }
 
 // tensor compares one tensor of the source with what the output has for it.
 func (v *verifier) tensor(src *tensor.Tensor) (Row, error) {
-	q, err := v.open(src)
+	stored, err := v.open(src, v.find)
 	if err != nil {
 		return Row{}, err
 	}
-	if q == nil {
+	if stored == nil {
 		return v.kept(src)
 	}
-	row := Row{Name: src.Name, Verdict: "quantize", OK: true, Problem: q.problem}
+	q, err := v.pieces(stored)
+	if err != nil {
+		return Row{}, err
+	}
+	row := Row{Name: src.Name, Verdict: "quantize", OK: true, Problem: q.Problem}
 	if row.Problem == "" {
 		err = q.derive(src, &row, v.limits, v.step)
 	}

@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
-	"slices"
 	"strings"
 	"time"
 
@@ -20,7 +19,6 @@ import (
 	"nibble/quant/report"
 	"nibble/quant/tensor"
 	"nibble/quant/tile"
-	"nibble/quant/verify"
 )
 
 // inspection is what inspect --json prints.
@@ -281,14 +279,14 @@ func pythonCommand(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
-	name, err := verify.Container(m)
+	row, err := container.Of(m)
 	if err != nil {
 		return err
 	}
-	if name == "coremltools" && !slices.ContainsFunc(m.State.Tensors, func(t tensor.Tensor) bool { return strings.Contains(t.Name, container.Prefix) }) {
+	if row.Quantized != nil && !row.Quantized(m) {
 		return fault.Not(m.Name, "nothing in this file is quantized").Hint("name the output of nibble convert")
 	}
-	lines, err := python.Lines(name, c.paths[0], m.Sharded)
+	lines, err := python.Lines(row.Name, c.paths[0], m.Sharded)
 	if err != nil {
 		return err
 	}

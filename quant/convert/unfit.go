@@ -1,15 +1,17 @@
 package convert
 
 import (
+	"errors"
+
 	"nibble/quant/fault"
-	"nibble/quant/kernel"
 	"nibble/quant/plan"
-	"nibble/quant/tensor"
 )
 
-func arith(t *Task) kernel.Arith {
-	return kernel.NewArith(t.Scheme, t.Tensor.DType == tensor.F16)
-}
+// Errors of layouts that nobody makes.
+var (
+	errForm   = errors.New("internal error: a form says that rows share bytes, and does not gather them; please report it")
+	errSpread = errors.New("internal error: a method is given groups in parts, which it cannot measure; please report it")
+)
 
 // unfit is the error for weights that the arithmetic cannot take.
 func unfit(e *plan.Entry, what string) error {

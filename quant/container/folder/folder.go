@@ -1,0 +1,133 @@
+// Package folder lays out what containers of state dicts have in common: one file for a model of one file, and for a
+// model in shards a file for each of them, named and numbered as Transformers does, with the index that says where
+// each tensor is and the small files beside them. A container gives it the layout of one file.
+package folder
+
+import (
+	"bytes"
+	"encoding/json"
+	"encoding/json/jsontext"
+	"fmt"
+	"path"
+
+	"nibble/quant/checkpoint"
+	"nibble/quant/fault"
+	"nibble/quant/layout"
+	"nibble/quant/plan"
+	"nibble/quant/tensor"
+)
+
+// Container is what a container says of its files.
+type Container struct {
+	Name      string
+	Stem      string // what shards are called
+	Extension string // of shards, with the dot
+	Instead   string // what could be chosen in its place, to end a sentence; or ""
+	// File lays out the entries of a plan in one file; the plan may be a part of another.
+	File func(p *plan.Plan) (layout.File, error)
+}
+
+// Lay makes the output of a model.
+func Lay(c *checkpoint.Checkpoint, p *plan.Plan, k Container) (*layout.Output, error) {
+	out := &layout.Output{Container: k.Name, Folder: c.Sharded, EntryOut: make([]int64, len(p.Entries))}
+	if !c.Sharded {
+		f, err := k.File(p)
+		if err != nil {
+			return nil, err
+		}
+		f.Format = k.Name
+		out.Add(f, nil)
+		return out, layout.Repeats(p, f.Bytes)
+	}
+	x := newIndex(c, k)
+	for i := range c.Files {
+		var entries []int
+		for e := range p.Entries {
+			if c.From[e] == i {
+				entries = append(entries, e)
+			}
+		}
+		part := p.Part(entries)
+		f, err := k.File(part)
+		if err == nil {
+			err = layout.Repeats(part, f.Bytes)
+		}
+		if err != nil {
+			return nil, err
+		}
+		f.Format, f.Name = k.Name, fmt.Sprintf("%s-%05d-of-%05d%s", k.Stem, i+1, len(c.Files), k.Extension)
+		if err := x.add(i, &f, part); err != nil {
+			return nil, err
+		}
+		out.Add(f, entries)
+	}
+	if err := layout.TooLarge(c.Name, out.Weights, c.Bytes()); err != nil {
+		return nil, err
+	}
+	f, err := x.file()
+	if err != nil {
+		return nil, err
+	}
+	out.Add(f, nil)
+	for _, b := range c.Beside {
+		out.Add(layout.File{Name: path.Base(b.Name), Bytes: b.Size, Sections: []layout.Section{layout.Whole(b)}}, nil)
+	}
+	return out, nil
+}
+
+// index is the weight_map of shards in the making.
+type index struct {
+	checkpoint *checkpoint.Checkpoint
+	container  Container
+	where      map[string]int // tensor of the output -> file of the source
+	tally      tensor.Tally
+	bytes      int // of the text, about
+	text       struct {
+		Metadata struct {
+			TotalSize int64 `json:"total_size"`
+		} `json:"metadata"`
+		WeightMap map[string]string `json:"weight_map"`
+	}
+}
+
+func newIndex(c *checkpoint.Checkpoint, k Container) *index {
+	x := &index{checkpoint: c, container: k, where: map[string]int{}}
+	x.text.WeightMap = map[string]string{}
+	return x
+}
+
+// add takes the tensors of a file that is made of number i of the source. It refuses names that are there already,
+// and more than can be opened again.
+func (x *index) add(i int, f *layout.File, part *plan.Plan) error {
+	source := x.checkpoint.Files[i].Name
+	for _, name := range f.Names {
+		if other, twice := x.where[name]; twice {
+			return fault.Not(source, "the output would hold two tensors of this name, one of them from %s", x.checkpoint.Files[other].Name).In(name).
+				Hint("rename it in the source or choose another container")
+		}
+		x.where[name], x.text.WeightMap[name] = i, f.Name
+		quoted, _ := jsontext.AppendQuote(nil, name)
+		x.bytes += len(quoted) + len(f.Name) + len(`    : "",`+"\n")
+		if x.tally.Add(name) != "" || x.bytes > checkpoint.MaxIndex {
+			err := fault.Not(source, "the output could not be opened again: its shards would hold more tensors than any model has")
+			return layout.WayOut(err, part, x.container.Instead)
+		}
+	}
+	for _, s := range f.Sections {
+		for k := range s.Pieces {
+			x.text.Metadata.TotalSize += s.Pieces[k].Bytes()
+		}
+	}
+	return nil
+}
+
+// file is the index as Transformers writes it.
+func (x *index) file() (layout.File, error) {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b) // names as they are, where Marshal would escape some for web pages
+	e.SetEscapeHTML(false)
+	e.SetIndent("", "  ")
+	err := e.Encode(x.text)
+	name := x.container.Stem + x.container.Extension + ".index.json"
+	return layout.File{Name: name, Bytes: int64(b.Len()), Sections: []layout.Section{{Literal: b.Bytes(), Entry: -1}}}, err
+}

@@ -1,0 +1,84 @@
+// Package int8 is the container of one code a byte, for readers that know no packed codes: in a safetensors file, NAME
+// holds the codes (I8 or U8), with NAME_scale and, where the scheme has one, NAME_zero_point. With the high nibble
+// "zero", 4-bit codes keep only their low 4 bits and are U8.
+package int8
+
+import (
+	"nibble/quant/checkpoint"
+	"nibble/quant/container/safetensors"
+	"nibble/quant/fault"
+	"nibble/quant/layout"
+	"nibble/quant/method"
+	"nibble/quant/pack"
+	"nibble/quant/plan"
+	"nibble/quant/plane"
+	"nibble/quant/scheme"
+	"nibble/quant/tensor"
+)
+
+// Name is the container's in the table.
+const Name = "int8"
+
+// What the high nibble of a byte with a 4-bit code is.
+const (
+	sign = "sign"
+	zero = "zero"
+)
+
+func container(o layout.Options) safetensors.Container {
+	k := safetensors.Container{Name: Name, Version: o.Version, Copies: 3, Pieces: piecesOf} // code, scale, scheme
+	if o.HighNibble == zero {
+		k.Note = func(s scheme.Scheme, n *safetensors.Note) {
+			if s.Bits() == 4 {
+				n.HighNibble = zero
+			}
+		}
+	}
+	return k
+}
+
+// Lay lays out a model.
+func Lay(c *checkpoint.Checkpoint, p *plan.Plan, o layout.Options) (*layout.Output, error) {
+	if o.HighNibble != "" && o.HighNibble != sign && o.HighNibble != zero {
+		return nil, fault.Not("", "high nibble is %q", o.HighNibble).Hint("use %s or %s", sign, zero)
+	}
+	return safetensors.Lay(c, p, container(o))
+}
+
+// piecesOf are those of a weight.
+func piecesOf(t *tensor.Tensor, s scheme.Scheme, g scheme.Grid, n safetensors.Note) []layout.Piece {
+	integer := tensor.U8
+	if s.Signed() {
+		integer = tensor.I8
+	}
+	code, form := integer, pack.Bytes
+	if n.HighNibble == zero && s.Bits() == 4 {
+		code, form = tensor.U8, pack.Nibbles
+	}
+	shape, float := g.ScaleShape(len(t.Shape)), t.DType.Arithmetic()
+	pieces := []layout.Piece{
+		{Name: t.Name, DType: code, Shape: t.Shape, Code: pack.Spec{Form: form, Plane: plane.Codes, Bits: s.Bits(), Signed: s.Signed()}},
+		{Name: t.Name + "_scale", DType: float, Shape: shape, Code: pack.Spec{Form: pack.Floats, Plane: plane.Scale, DType: float}},
+	}
+	if method.Planes(s).ZeroPoint {
+		pieces = append(pieces, layout.Piece{Name: t.Name + "_zero_point", DType: integer, Shape: shape,
+			Code: pack.Spec{Form: pack.Bytes, Plane: plane.ZeroPoint, Bits: s.Bits(), Signed: s.Signed()}})
+	}
+	return pieces
+}
+
+// Takes says why the container cannot hold weights of a scheme; nil where it can.
+func Takes(s scheme.Scheme) *fault.Error {
+	if method.Planes(s).Offset {
+		return fault.Not("", "weights with offsets have no place in the int8 container")
+	}
+	return nil
+}
+
+// Wrote reports whether an opened file says that it is one of this container.
+func Wrote(out *checkpoint.Checkpoint) bool { return safetensors.Wrote(out, Name) }
+
+// Open finds the quantized weights of an opened file.
+func Open(out *checkpoint.Checkpoint) (layout.Opener, error) {
+	return container(layout.Options{}).Open(out)
+}

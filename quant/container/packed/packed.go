@@ -1,0 +1,68 @@
+// Package packed is compressed-tensors' pack-quantized (0.15): in a safetensors file, two codes a byte as I32 words,
+// rows on axis 0, unsigned (signed codes and zero points + 8), names NAME_packed, NAME_scale, NAME_shape,
+// NAME_zero_point. 8-bit codes pack four a word, + 128. Zero points are packed down the rows. A weight of rank above 2
+// is packed as its [out, rest] view. Each row has scales of its own, so that those of blocks of several rows are
+// repeated.
+package packed
+
+import (
+	"nibble/quant/checkpoint"
+	"nibble/quant/container/safetensors"
+	"nibble/quant/fault"
+	"nibble/quant/layout"
+	"nibble/quant/method"
+	"nibble/quant/pack"
+	"nibble/quant/plan"
+	"nibble/quant/plane"
+	"nibble/quant/scheme"
+	"nibble/quant/tensor"
+)
+
+// Name is the container's in the table.
+const Name = "packed"
+
+func container(o layout.Options) safetensors.Container {
+	return safetensors.Container{
+		Name: Name, Version: o.Version, Copies: 4, Pieces: piecesOf, // code, scale, shape, scheme
+		Instead: ", or choose int8, which has fewer tensors for each weight",
+	}
+}
+
+// Lay lays out a model.
+func Lay(c *checkpoint.Checkpoint, p *plan.Plan, o layout.Options) (*layout.Output, error) {
+	return safetensors.Lay(c, p, container(o))
+}
+
+// piecesOf are those of a weight.
+func piecesOf(t *tensor.Tensor, s scheme.Scheme, g scheme.Grid, _ safetensors.Note) []layout.Piece {
+	words := pack.Spec{Form: pack.Words, Plane: plane.Codes, Bits: s.Bits(), Signed: s.Signed()}
+	points := pack.Spec{Form: pack.Columns, Plane: plane.ZeroPoint, Bits: s.Bits(), Signed: s.Signed(), PerRow: true}
+	float := t.DType.Arithmetic()
+	pieces := []layout.Piece{
+		{Name: t.Name + "_packed", DType: tensor.I32, Shape: []int64{g.Rows, words.Bytes(g.Row()) / 4}, Code: words},
+		{Name: t.Name + "_scale", DType: float, Shape: []int64{g.Rows, g.Across()},
+			Code: pack.Spec{Form: pack.Floats, Plane: plane.Scale, DType: float, PerRow: true}},
+	}
+	if method.Planes(s).ZeroPoint {
+		shape := []int64{(g.Rows + points.Rows() - 1) / points.Rows(), g.Across()}
+		pieces = append(pieces, layout.Piece{Name: t.Name + "_zero_point", DType: tensor.I32, Shape: shape, Code: points})
+	}
+	return append(pieces, layout.Piece{Name: t.Name + "_shape", DType: tensor.I64, Shape: []int64{int64(len(t.Shape))},
+		Literal: tensor.Bytes(append([]int64(nil), t.Shape...))})
+}
+
+// Takes says why the container cannot hold weights of a scheme; nil where it can.
+func Takes(s scheme.Scheme) *fault.Error {
+	if method.Planes(s).Offset {
+		return fault.Not("", "weights with offsets have no place in the packed container")
+	}
+	return nil
+}
+
+// Wrote reports whether an opened file says that it is one of this container.
+func Wrote(out *checkpoint.Checkpoint) bool { return safetensors.Wrote(out, Name) }
+
+// Open finds the quantized weights of an opened file.
+func Open(out *checkpoint.Checkpoint) (layout.Opener, error) {
+	return container(layout.Options{}).Open(out)
+}

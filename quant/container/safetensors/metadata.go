@@ -1,0 +1,116 @@
+package safetensors
+
+import (
+	"encoding/json"
+
+	"nibble/quant/checkpoint"
+	"nibble/quant/fault"
+	"nibble/quant/layout"
+	"nibble/quant/plan"
+	"nibble/quant/scheme"
+	"nibble/quant/tensor"
+)
+
+// Keys of __metadata__ that Nibble writes beside "format".
+const (
+	metaVersion   = "nibble"
+	metaContainer = "nibble.container"
+	metaRecipe    = "nibble.recipe"
+	metaSchemes   = "nibble.schemes" // JSON: source name -> Note
+	metaOptions   = "nibble.options" // JSON: plan.Asked, where something was asked for beyond the recipe
+)
+
+// Note is how __metadata__ tells what a quantized tensor went through.
+type Note struct {
+	WeightDType string  `json:"weight_dtype"`
+	Mode        string  `json:"quantization_scheme"`
+	ScaleShape  []int64 `json:"scale_shape"`           // number of blocks on each axis of the source
+	HighNibble  string  `json:"high_nibble,omitempty"` // "zero" when the high 4 bits were cleared
+	Method      string  `json:"method,omitempty"`      // row of the table of methods; "" is coremltools'
+}
+
+// Scheme is what the note says.
+func (n Note) Scheme() scheme.Scheme {
+	return scheme.Scheme{Method: n.Method, WeightDType: scheme.WeightDType(n.WeightDType), Mode: scheme.Mode(n.Mode)}
+}
+
+// note is that of a weight of the plan.
+func (k *Container) note(e *plan.Entry) Note {
+	n := Note{
+		WeightDType: string(e.Scheme.WeightDType), Mode: string(e.Scheme.Mode), Method: e.Scheme.Method,
+		ScaleShape: e.Grid.ScaleShape(len(e.Tensor.Shape)),
+	}
+	if k.Note != nil {
+		k.Note(e.Scheme, &n)
+	}
+	return n
+}
+
+// metadata is __metadata__ of a file.
+func (k *Container) metadata(p *plan.Plan) (map[string]string, error) {
+	notes := map[string]Note{}
+	for i := range p.Entries {
+		if e := &p.Entries[i]; e.Quantize {
+			notes[e.Tensor.Name] = k.note(e)
+		}
+	}
+	text, err := json.Marshal(notes)
+	if err != nil {
+		return nil, err
+	}
+	recipe, _ := p.Export() // one that coremltools follows to the same result
+	meta := map[string]string{
+		"format":      "pt",
+		metaVersion:   k.Version,
+		metaContainer: k.Name,
+		metaRecipe:    string(recipe.Source),
+		metaSchemes:   string(text),
+	}
+	if asked := p.Options.Asked(); !asked.Nothing() {
+		text, err := json.Marshal(asked)
+		if err != nil {
+			return nil, err
+		}
+		meta[metaOptions] = string(text)
+	}
+	return meta, nil
+}
+
+// Wrote reports whether an opened file says that this container wrote it.
+func Wrote(out *checkpoint.Checkpoint, container string) bool {
+	return out.Meta(metaContainer) == container
+}
+
+// Parts are the parts of its source that an output says it was made of.
+func Parts(out *checkpoint.Checkpoint) []string {
+	var asked plan.Asked
+	if json.Unmarshal([]byte(out.Meta(metaOptions)), &asked) != nil {
+		return nil
+	}
+	return asked.Parts
+}
+
+// Open finds quantized weights by what the output says of them, shard by shard.
+func (k Container) Open(out *checkpoint.Checkpoint) (layout.Opener, error) {
+	notes := map[string]Note{}
+	for i, meta := range out.Metadata {
+		if err := json.Unmarshal([]byte(meta[metaSchemes]), &notes); err != nil {
+			return nil, fault.Bad(out.Files[i].Name, "its %s entry is broken (%v)", metaSchemes, err)
+		}
+	}
+	return func(src *tensor.Tensor, _ func(string) *tensor.Tensor) (*layout.Stored, error) {
+		note, ok := notes[src.Name]
+		if !ok {
+			return nil, nil
+		}
+		q := layout.Claim(src, note.ScaleShape, note.Scheme())
+		switch {
+		case q.Problem != "":
+		case note.HighNibble != "" && note.HighNibble != "zero":
+			return layout.Wrong("its high nibbles are %q", note.HighNibble), nil
+		default:
+			q.Pieces = k.Pieces(src, q.Schemes[0], q.Grid, note)
+		}
+		return q, nil
+	}, nil
+}

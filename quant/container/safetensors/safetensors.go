@@ -1,0 +1,140 @@
+// Package safetensors is what the containers in safetensors files share: the order of the pieces, the header, and what
+// __metadata__ says of the recipe and of each quantized weight. A container gives it the pieces of a weight, and opens
+// them again by the same function.
+//
+// safetensors has no room for padding, yet real readers view the values in place, so each piece must begin at a
+// multiple of its element size. Tensors whose pieces keep that when laid one after the other stay together, in source
+// order; the few others go last, piece by piece, widest elements first, at the price of reading their weights more
+// than once.
+package safetensors
+
+import (
+	"nibble/quant/checkpoint"
+	"nibble/quant/container/folder"
+	"nibble/quant/fault"
+	"nibble/quant/format/safetensors"
+	"nibble/quant/layout"
+	"nibble/quant/plan"
+	"nibble/quant/scheme"
+	"nibble/quant/tensor"
+)
+
+// Extension of the files, one or shards.
+const Extension = ".safetensors"
+
+// Container is what one of these containers says of itself.
+type Container struct {
+	Name    string
+	Version string // of Nibble
+	Copies  int    // how often a quantized weight's name is written at least
+	Instead string // what could be chosen in its place, to end a sentence; or ""
+	// Pieces are those of a quantized weight; the first carries its codes.
+	Pieces func(t *tensor.Tensor, s scheme.Scheme, g scheme.Grid, n Note) []layout.Piece
+	// Note completes what is said of a weight; nil where there is nothing to add.
+	Note func(s scheme.Scheme, n *Note)
+}
+
+// Lay lays out a model.
+func Lay(c *checkpoint.Checkpoint, p *plan.Plan, k Container) (*layout.Output, error) {
+	return folder.Lay(c, p, folder.Container{
+		Name: k.Name, Stem: "model", Extension: Extension, Instead: k.Instead, File: func(p *plan.Plan) (layout.File, error) { return k.file(p) },
+	})
+}
+
+// file is one file.
+func (k *Container) file(p *plan.Plan) (f layout.File, err error) {
+	if err := layout.RoomForNames(p, k.Instead, k.Copies, safetensors.MaxHeader); err != nil {
+		return f, err
+	}
+	pieces := make([][]layout.Piece, len(p.Entries))
+	for i := range p.Entries {
+		if e := &p.Entries[i]; e.Quantize {
+			pieces[i] = k.Pieces(e.Tensor, e.Scheme, e.Grid, k.note(e))
+		} else {
+			pieces[i] = layout.Kept(e.Tensor)
+		}
+	}
+	f.Sections = ordered(pieces)
+	if err := unique(p, f.Sections); err != nil {
+		return f, err
+	}
+	meta, err := k.metadata(p)
+	if err != nil {
+		return f, err
+	}
+	var items []safetensors.Item
+	for _, s := range f.Sections {
+		for i := range s.Pieces {
+			piece := &s.Pieces[i]
+			items = append(items, safetensors.Item{Name: piece.Name, DType: piece.DType, Shape: piece.Shape})
+			f.Names = append(f.Names, piece.Name)
+			f.Bytes += piece.Bytes()
+		}
+	}
+	header := safetensors.Header(items, meta)
+	if err := safetensors.Unreadable(header, items, meta); err != nil {
+		return f, layout.WayOut(err, p, k.Instead)
+	}
+	f.Bytes += int64(len(header))
+	f.Sections = append([]layout.Section{{Literal: header, Entry: -1}}, f.Sections...)
+	return f, nil
+}
+
+// ordered makes sections of the pieces of each entry: what is known first, then what lies together, then the rest.
+func ordered(entries [][]layout.Piece) []layout.Section {
+	var literals, together, apart []layout.Section
+	for i, pieces := range entries {
+		var rest []layout.Piece
+		for _, piece := range pieces {
+			if piece.Literal != nil {
+				literals = append(literals, layout.Section{Entry: -1, Pieces: []layout.Piece{piece}}) // all are I64
+			} else {
+				rest = append(rest, piece)
+			}
+		}
+		if aligned(rest) {
+			together = append(together, layout.Section{Entry: i, Pieces: rest})
+			continue
+		}
+		for _, piece := range rest {
+			apart = append(apart, layout.Section{Entry: i, Pieces: []layout.Piece{piece}})
+		}
+	}
+	sections := append(literals, together...)
+	for _, width := range []int64{8, 4, 2, 1} {
+		for _, s := range apart {
+			if s.Pieces[0].DType.Size() == width {
+				sections = append(sections, s)
+			}
+		}
+	}
+	return sections
+}
+
+// aligned reports whether pieces laid from a multiple of 8 on are each aligned and end at a multiple of 8.
+func aligned(pieces []layout.Piece) bool {
+	at := int64(0)
+	for i := range pieces {
+		if at%pieces[i].DType.Size() != 0 {
+			return false
+		}
+		at += pieces[i].Bytes()
+	}
+	return at%8 == 0
+}
+
+// reserved is a name that no tensor of a safetensors file can have.
+const reserved = "__metadata__"
+
+// unique refuses names that are reserved or there twice.
+func unique(p *plan.Plan, sections []layout.Section) error {
+	for _, s := range sections {
+		for _, piece := range s.Pieces {
+			if piece.Name == reserved {
+				return fault.Not(layout.InputName(p), "safetensors keeps this name for itself").In(piece.Name).
+					Hint("rename it in the source, or choose the coremltools container")
+			}
+		}
+	}
+	return layout.Unique(layout.InputName(p), sections)
+}

@@ -1,0 +1,109 @@
+package convert
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"hash"
+	"io"
+
+	"nibble/quant/layout"
+)
+
+// Create begins a file of the output, of so many bytes. The one before was closed. The name is "" where the output is
+// one file, whose name is the user's.
+type Create func(name string, bytes int64) (io.WriteCloser, error)
+
+// Written is a file that was written.
+type Written struct {
+	Name, Format string
+	Bytes        int64
+	SHA256       *string // nil unless asked for
+}
+
+// files are those of an output, one at a time.
+type files struct {
+	create  Create
+	hash    bool
+	written []Written
+
+	// the one under way
+	file  *layout.File
+	below io.WriteCloser
+	count *Counter
+	frame layout.Writer // nil where sections simply lie one after the other
+}
+
+// begin creates a file.
+func (x *files) begin(f *layout.File) (err error) {
+	if x.below, err = x.create(f.Name, f.Bytes); err != nil {
+		return err
+	}
+	x.file, x.count = f, &Counter{W: x.below}
+	if x.hash {
+		x.count.Sum = sha256.New()
+	}
+	if f.Frame != nil {
+		x.frame, err = f.Frame(x.count)
+	}
+	return err
+}
+
+// piece begins a piece of the file.
+func (x *files) piece(p *layout.Piece) (io.Writer, error) {
+	if x.frame == nil {
+		return x.count, nil
+	}
+	return x.frame.Next(p)
+}
+
+// end closes the file and holds it against its layout.
+func (x *files) end() error {
+	if x.frame != nil {
+		if err := x.frame.Close(); err != nil {
+			return err
+		}
+	}
+	below := x.below
+	x.below, x.frame = nil, nil
+	if err := below.Close(); err != nil {
+		return err
+	}
+	if f := x.file; x.count.N != f.Bytes {
+		return fmt.Errorf("internal error: %d bytes of %s were laid out and %d written; please report it", f.Bytes, f.Name, x.count.N)
+	}
+	x.written = append(x.written, Written{x.file.Name, x.file.Format, x.file.Bytes, x.count.Digest()})
+	return nil
+}
+
+// abandon closes a file that is not whole.
+func (x *files) abandon() {
+	if x.below != nil {
+		x.below.Close()
+	}
+}
+
+// Counter counts and, when it has a Sum, hashes what passes.
+type Counter struct {
+	W   io.Writer
+	N   int64
+	Sum hash.Hash
+}
+
+func (c *Counter) Write(b []byte) (int, error) {
+	n, err := c.W.Write(b)
+	c.N += int64(n)
+	if c.Sum != nil {
+		c.Sum.Write(b[:n])
+	}
+	return n, err
+}
+
+// Digest is the hash so far in hexadecimal; nil when there is none.
+func (c *Counter) Digest() *string {
+	if c.Sum == nil {
+		return nil
+	}
+	s := hex.EncodeToString(c.Sum.Sum(nil))
+	return &s
+}

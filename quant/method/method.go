@@ -1,0 +1,105 @@
+// Package method is how numbers are made: planes from weights, and values from planes. A method knows no bytes, files
+// or tensors. It is plain data that a scheme names, so that a task can travel to another worker.
+//
+// A new method is a folder beside this file and a row of the table. The executor (convert) and verify run methods
+// through the interfaces here; containers ask which planes a scheme has.
+package method
+
+import (
+	"fmt"
+
+	"nibble/quant/kernel"
+	"nibble/quant/method/apple"
+	"nibble/quant/plane"
+	"nibble/quant/scheme"
+	"nibble/quant/tensor"
+)
+
+// Method makes the planes of one weight, of groups of run consecutive weights each. Parameters lie as groups do.
+type Method[T kernel.Float] interface {
+	// Has is which planes it makes beside codes and scales.
+	Has() plane.Has
+	// Fit makes the parameters of groups that lie one after the other, and says why there are none, "" when there are.
+	// s is room for as many numbers, which hold anything.
+	Fit(w []T, run int, s plane.Stats[T], p plane.Params[T]) (unfit string)
+	// Encode writes one code for each weight and adds what that costs to e. A run may be a part of a group.
+	Encode(w []T, run int, p plane.Params[T], codes []byte, e *kernel.Errors)
+	// Decode writes what codes stand for.
+	Decode(codes []byte, run int, p plane.Params[T], out []T)
+}
+
+// Spread is a Method whose groups may lie apart, in several rows, tiles or tasks: they are measured in parts first.
+// Other methods are given groups whole, within a row.
+type Spread[T kernel.Float] interface {
+	Method[T]
+	// Reset empties the numbers of groups.
+	Reset(s plane.Stats[T])
+	// Range adds the k-th run of w to the numbers of group k.
+	Range(w []T, run int, s plane.Stats[T])
+	// Merge adds the numbers of other parts of the same groups. The order of the parts does not matter.
+	Merge(s, part plane.Stats[T])
+	// Settle makes the parameters of groups that were measured whole, and says why there are none.
+	Settle(s plane.Stats[T], p plane.Params[T]) (unfit string)
+}
+
+// Row is one method. A dtype whose arithmetic it does not have has no function.
+type Row struct {
+	Name   string
+	Spread bool // its groups may lie apart
+	Planes func(s scheme.Scheme) plane.Has
+	Single func(s scheme.Scheme, half bool) Method[float32] // for F32, BF16 and, where half is set, F16
+	Double func(s scheme.Scheme) Method[float64]
+}
+
+// Apple is the method of coremltools, which a scheme without a name means.
+const Apple = "apple"
+
+// Table is the methods by name.
+var Table = []Row{
+	{
+		Apple, true, apple.Planes,
+		func(s scheme.Scheme, half bool) Method[float32] { return apple.New[float32](s, half) },
+		func(s scheme.Scheme) Method[float64] { return apple.New[float64](s, false) },
+	},
+}
+
+// Find is the row of a scheme's method.
+func Find(s scheme.Scheme) (*Row, error) {
+	name := s.Method
+	if name == "" {
+		name = Apple
+	}
+	for i := range Table {
+		if Table[i].Name == name {
+			return &Table[i], nil
+		}
+	}
+	return nil, fmt.Errorf("internal error: there is no method %q; please report it", name)
+}
+
+// Planes are what a scheme's method makes beside codes and scales; none of a method that is not known.
+func Planes(s scheme.Scheme) plane.Has {
+	if row, err := Find(s); err == nil {
+		return row.Planes(s)
+	}
+	return plane.Has{}
+}
+
+// Of is the method of a scheme for weights of a dtype, whose arithmetic T holds: float64 for F64, else float32.
+func Of[T kernel.Float](s scheme.Scheme, d tensor.DType) (Method[T], error) {
+	row, err := Find(s)
+	if err != nil {
+		return nil, err
+	}
+	var m any
+	switch {
+	case d == tensor.F64 && row.Double != nil:
+		m = row.Double(s)
+	case d != tensor.F64 && row.Single != nil:
+		m = row.Single(s, d == tensor.F16)
+	}
+	if of, ok := m.(Method[T]); ok {
+		return of, nil
+	}
+	return nil, fmt.Errorf("internal error: the method %q has no arithmetic for %s; please report it", row.Name, d)
+}

@@ -1,0 +1,61 @@
+package pack
+
+import (
+	"nibble/quant/kernel"
+	"nibble/quant/plane"
+	"nibble/quant/tensor"
+)
+
+// floats lays values, scales or offsets in a dtype. They are exact in it, but for BF16, which rounds.
+type floats[T kernel.Float] struct{ Spec }
+
+func newFloats[T kernel.Float](s Spec) Code[T] { return floats[T]{s} }
+
+// of is the plane that it lays.
+func (c floats[T]) of(t *plane.Tile[T]) []T {
+	switch c.Plane {
+	case plane.Values:
+		return t.Values
+	case plane.Offset:
+		return t.Offset
+	}
+	return t.Scale
+}
+
+func (c floats[T]) Append(dst []byte, t *plane.Tile[T]) []byte {
+	switch v := any(c.of(t)).(type) {
+	case []float64:
+		return append(dst, tensor.Bytes(v)...)
+	case []float32:
+		if c.DType == tensor.F32 {
+			return append(dst, tensor.Bytes(v)...)
+		}
+		return c.narrow(dst, v)
+	}
+	return dst
+}
+
+// narrow appends half floats, some at a time, which lie in the nearest cache.
+func (c floats[T]) narrow(dst []byte, v []float32) []byte {
+	var half [1024]uint16
+	for len(v) > 0 {
+		n := min(len(v), len(half))
+		kernel.Narrow(half[:n], v[:n], c.DType == tensor.F16)
+		dst, v = append(dst, tensor.Bytes(half[:n])...), v[n:]
+	}
+	return dst
+}
+
+func (c floats[T]) Read(src []byte, t *plane.Tile[T]) bool {
+	switch v := any(c.of(t)).(type) {
+	case []float64:
+		copy(tensor.Bytes(v), src)
+	case []float32:
+		if c.DType == tensor.F32 {
+			copy(tensor.Bytes(v), src)
+		} else {
+			kernel.Widen(v, tensor.View[uint16](src)[:len(v)], c.DType == tensor.F16)
+		}
+	}
+	return true
+}
