@@ -9,7 +9,7 @@ import (
 	"nibble/quant"
 	"nibble/quant/container"
 	"nibble/quant/kernel"
-	"nibble/quant/recipe"
+	"nibble/quant/recipe/coremltools"
 	"nibble/quant/tensor"
 	"nibble/quant/testkit"
 )
@@ -76,13 +76,13 @@ func TestWeightsLargerThanTiles(t *testing.T) {
 }
 
 // atOnce quantizes a matrix whole, block by block, with the kernels alone.
-func atOnce(t *testing.T, values []float32, r *recipe.Recipe, rows, cols int64) (codes []byte, scale []float32, zp []byte) {
+func atOnce(t *testing.T, values []float32, r *coremltools.Recipe, rows, cols int64) (codes []byte, scale []float32, zp []byte) {
 	entry, _, err := r.Rule("a", "Linear")
 	if err != nil {
 		t.Fatal(err)
 	}
-	g, why := entry.Scheme.TrueBlocks([]int64{rows, cols}, false)
-	if why != "" {
+	g, why := coremltools.Blocks(*entry.Scheme, []int64{rows, cols}, false)
+	if why.Code != "" {
 		t.Fatal(why)
 	}
 	a := kernel.NewArith(*entry.Scheme, false)

@@ -8,7 +8,7 @@ import (
 
 	"nibble/quant"
 	"nibble/quant/fault"
-	"nibble/quant/plan"
+	"nibble/quant/recipe"
 	"nibble/quant/tensor"
 	"nibble/quant/testkit"
 	"nibble/quant/testkit/broken"
@@ -65,7 +65,7 @@ func everything(t testing.TB, b []byte) {
 		return
 	}
 	for _, o := range outputs {
-		j, err := quant.Plan(c, parse(t, recipes[0]), plan.Options{}, o)
+		j, err := quant.Plan(c, parse(t, recipes[0]), recipe.Options{}, o)
 		if err != nil || j.Output.Bytes > 1<<20 {
 			continue
 		}

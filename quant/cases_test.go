@@ -10,8 +10,10 @@ import (
 	"nibble/quant/checkpoint"
 	"nibble/quant/container"
 	"nibble/quant/fault"
+	"nibble/quant/layer"
 	"nibble/quant/plan"
 	"nibble/quant/recipe"
+	"nibble/quant/recipe/coremltools"
 	"nibble/quant/report"
 	"nibble/quant/tensor"
 	"nibble/quant/testkit"
@@ -31,7 +33,7 @@ func planned(t *testing.T, name string, parts ...string) (*report.Report, error)
 	if err != nil {
 		return nil, err
 	}
-	j, err := quant.Plan(c, parse(t, recipe.Default), plan.Options{AllowNone: true}, container.Options{})
+	j, err := quant.Plan(c, parse(t, coremltools.Default), recipe.Options{AllowNone: true}, container.Options{})
 	if err != nil {
 		return nil, err
 	}
@@ -89,7 +91,7 @@ func TestQuantizedCasesAreInspected(t *testing.T) {
 // Our own outputs are quantized, too; verify goes on opening them.
 func TestOutputsAreQuantizedAlready(t *testing.T) {
 	for _, o := range outputs {
-		out, _, err := convert(t, wide(), recipe.Default, o, 1)
+		out, _, err := convert(t, wide(), coremltools.Default, o, 1)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -97,7 +99,7 @@ func TestOutputsAreQuantizedAlready(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := quant.Plan(c, parse(t, recipe.Default), plan.Options{}, container.Options{}); fault.CodeOf(err) != "already_quantized" {
+		if _, err := quant.Plan(c, parse(t, coremltools.Default), recipe.Options{}, container.Options{}); fault.CodeOf(err) != "already_quantized" {
 			t.Errorf("%+v: %v", o, err)
 		}
 	}
@@ -169,7 +171,7 @@ func TestSeveralParts(t *testing.T) {
 		t.Errorf("%v, %+v", err, c)
 	}
 	// What an output says of its parts is enough to verify it.
-	j, err := quant.Plan(mustOpen(t, "kokoro_parts.pth", "bert", "decoder"), parse(t, recipe.Default), plan.Options{}, container.Options{})
+	j, err := quant.Plan(mustOpen(t, "kokoro_parts.pth", "bert", "decoder"), parse(t, coremltools.Default), recipe.Options{}, container.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -217,7 +219,7 @@ func TestAverageInsideAStateDict(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		j, err := quant.Plan(c, parse(t, recipe.Default), plan.Options{}, o)
+		j, err := quant.Plan(c, parse(t, coremltools.Default), recipe.Options{}, o)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -260,13 +262,13 @@ func TestOwnClasses(t *testing.T) {
 
 // Conv1D of Transformers, with its type set, goes through every container and is verified.
 func TestConv1DConverts(t *testing.T) {
-	rule, err := plan.NewType("c_fc", plan.Conv1D)
+	rule, err := recipe.NewType("c_fc", layer.Conv1D)
 	if err != nil {
 		t.Fatal(err)
 	}
 	in := testkit.Safetensors(testkit.F32("c_fc.weight", []int64{64, 96}, 1, 2, 3, -4, 5), testkit.F32("c_fc.bias", []int64{96}, 1))
 	for _, o := range outputs {
-		out, r, err := convertWith(t, in, recipe.Default, plan.Options{Types: []plan.TypeRule{rule}}, o, 2)
+		out, r, err := convertWith(t, in, coremltools.Default, recipe.Options{Types: []recipe.TypeRule{rule}}, o, 2)
 		if err != nil || r.Totals.Quantized != 1 || r.Tensors[0].Scheme == nil || r.Tensors[0].Scheme.ScaleShape[0] != 2 || r.Tensors[0].Scheme.ScaleShape[1] != 96 {
 			t.Fatalf("%+v: %v, %+v", o, err, r)
 		}
@@ -299,7 +301,7 @@ func TestOtherCases(t *testing.T) {
 	if err != nil || strings.Join(c.Missing, " ") != "model-00001-of-00003.safetensors model-00003-of-00003.safetensors" {
 		t.Fatalf("%v, %+v", err, c)
 	}
-	j, err := quant.Plan(c, parse(t, recipe.Default), plan.Options{}, container.Options{})
+	j, err := quant.Plan(c, parse(t, coremltools.Default), recipe.Options{}, container.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -340,8 +342,8 @@ func TestWhatOnlyLooksLikeIt(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	j, err := quant.Plan(c, parse(t, recipe.Default), plan.Options{}, container.Options{})
-	if err != nil || j.Plan.Entries[0].Code != plan.OfLayer || len(j.Plan.Ties) != 0 {
+	j, err := quant.Plan(c, parse(t, coremltools.Default), recipe.Options{}, container.Options{})
+	if err != nil || j.Plan.Entries[0].Reason.Code != plan.OfLayer || len(j.Plan.Ties) != 0 {
 		t.Errorf("%v, %+v", err, j)
 	}
 }

@@ -17,8 +17,8 @@ import (
 	"nibble/quant"
 	"nibble/quant/container"
 	executor "nibble/quant/convert"
-	"nibble/quant/plan"
 	"nibble/quant/recipe"
+	"nibble/quant/recipe/coremltools"
 	"nibble/quant/tensor"
 	"nibble/quant/testkit"
 	"nibble/quant/tile"
@@ -114,7 +114,7 @@ func TestHandsMakeTheSame(t *testing.T) {
 	for _, d := range []tensor.DType{tensor.F32, tensor.BF16, tensor.F16} {
 		in := large(t, d, nil)
 		for _, config := range []string{
-			recipe.Default,
+			coremltools.Default,
 			`{"global_config":{"weight_dtype":"uint4","granularity":"per_block","block_size":16,"quantization_scheme":"affine"}}`,
 			`{"global_config":{"weight_dtype":"int4","granularity":"per_channel"}}`,
 			`{"global_config":{"weight_dtype":"uint8","granularity":"per_tensor","quantization_scheme":"affine"}}`,
@@ -144,14 +144,14 @@ func TestHandsMakeTheSame(t *testing.T) {
 }
 
 func convertIn(t testing.TB, in []byte, config string, c container.Options, o quant.Options) ([]byte, any, error) {
-	return convertAll(t, in, config, plan.Options{}, c, func([]*tensor.File) quant.Options { return o })
+	return convertAll(t, in, config, recipe.Options{}, c, func([]*tensor.File) quant.Options { return o })
 }
 
 func convertBy(t testing.TB, in []byte, config string, c container.Options, hands func([]*tensor.File) []executor.Hand) ([]byte, any, error) {
-	return convertAll(t, in, config, plan.Options{}, c, func(f []*tensor.File) quant.Options { return quant.Options{Hands: hands(f), Limits: small} })
+	return convertAll(t, in, config, recipe.Options{}, c, func(f []*tensor.File) quant.Options { return quant.Options{Hands: hands(f), Limits: small} })
 }
 
-func convertAll(t testing.TB, in []byte, config string, asked plan.Options, c container.Options, options func([]*tensor.File) quant.Options) ([]byte, any, error) {
+func convertAll(t testing.TB, in []byte, config string, asked recipe.Options, c container.Options, options func([]*tensor.File) quant.Options) ([]byte, any, error) {
 	t.Helper()
 	files := []*tensor.File{testkit.File("in", in)}
 	m, err := quant.Inspect(files)
@@ -170,16 +170,16 @@ func convertAll(t testing.TB, in []byte, config string, asked plan.Options, c co
 // What one hand cannot take is said as one process says it, or kept where that is asked for.
 func TestHandsFindWhatDoesNotFit(t *testing.T) {
 	in := large(t, tensor.F32, func(values []float32) { values[len(values)-7] = float32(math.NaN()) })
-	for _, config := range []string{recipe.Default, `{"global_config":{"weight_dtype":"int8","granularity":"per_tensor"}}`} {
+	for _, config := range []string{coremltools.Default, `{"global_config":{"weight_dtype":"int8","granularity":"per_tensor"}}`} {
 		options := func(files []*tensor.File) quant.Options {
 			hands, _ := distants(3, files)
 			return quant.Options{Hands: hands, Limits: small}
 		}
-		_, _, err := convertAll(t, in, config, plan.Options{}, container.Options{}, options)
+		_, _, err := convertAll(t, in, config, recipe.Options{}, container.Options{}, options)
 		if err == nil || !strings.Contains(err.Error(), `in: tensor "big.weight": its weights hold a value that is not a number (NaN)`) {
 			t.Errorf("%s: %v", config, err)
 		}
-		out, _, err := convertAll(t, in, config, plan.Options{KeepUnfit: true}, container.Options{}, options)
+		out, _, err := convertAll(t, in, config, recipe.Options{KeepUnfit: true}, container.Options{}, options)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -201,7 +201,7 @@ func TestHandsFindWhatDoesNotFit(t *testing.T) {
 func TestHandsThatFail(t *testing.T) {
 	in := large(t, tensor.F32, nil)
 	lost := errors.New("the worker is gone")
-	for _, config := range []string{recipe.Default, `{"global_config":{"weight_dtype":"int8","granularity":"per_tensor"}}`} {
+	for _, config := range []string{coremltools.Default, `{"global_config":{"weight_dtype":"int8","granularity":"per_tensor"}}`} {
 		for healthy := range 2 {
 			_, _, err := convertBy(t, in, config, container.Options{}, func(files []*tensor.File) []executor.Hand {
 				hands, _ := distants(healthy, files)
@@ -233,7 +233,7 @@ func (f *failing) Do(ctx context.Context, tasks []*executor.Task) ([]*executor.R
 func TestMeasuringThatFailsOnce(t *testing.T) {
 	in := large(t, tensor.F32, nil)
 	lost := errors.New("the file is gone")
-	for _, asked := range []plan.Options{{}, {KeepUnfit: true}} {
+	for _, asked := range []recipe.Options{{}, {KeepUnfit: true}} {
 		failed := &atomic.Bool{}
 		_, _, err := convertAll(t, in, `{"global_config":{"weight_dtype":"int8","granularity":"per_tensor"}}`, asked, container.Options{To: "coremltools"}, func([]*tensor.File) quant.Options {
 			hands := []executor.Hand{&failing{failed: failed, err: lost}, &failing{failed: failed, err: lost}}
@@ -252,11 +252,11 @@ func TestManySmallTensors(t *testing.T) {
 		weights = append(weights, testkit.F32(fmt.Sprintf("layers.%03d.weight", i), []int64{8, 64}, float32(i), -1, 2))
 	}
 	in := testkit.Safetensors(weights...)
-	want, report, err := convertIn(t, in, recipe.Default, container.Options{}, quant.Options{Workers: 1})
+	want, report, err := convertIn(t, in, coremltools.Default, container.Options{}, quant.Options{Workers: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, same, err := convertBy(t, in, recipe.Default, container.Options{}, func(files []*tensor.File) []executor.Hand { h, _ := distants(3, files); return h })
+	got, same, err := convertBy(t, in, coremltools.Default, container.Options{}, func(files []*tensor.File) []executor.Hand { h, _ := distants(3, files); return h })
 	if err != nil || !bytes.Equal(want, got) || !reflect.DeepEqual(report, same) {
 		t.Errorf("hands make something else (%v)", err)
 	}

@@ -9,7 +9,7 @@ import (
 	"nibble/quant"
 	"nibble/quant/container"
 	"nibble/quant/fault"
-	"nibble/quant/plan"
+	"nibble/quant/recipe"
 	"nibble/quant/tensor"
 	"nibble/quant/testkit"
 )
@@ -86,7 +86,7 @@ func TestManyNamesInShards(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, err = quant.Plan(c, parse(t, recipes[0]), plan.Options{}, container.Options{})
+		_, err = quant.Plan(c, parse(t, recipes[0]), recipe.Options{}, container.Options{})
 		if (err != nil) != refused || refused && !strings.Contains(err.Error(), "the same values under many names") {
 			t.Errorf("%d shards: %v", shards, err)
 		}
@@ -101,12 +101,12 @@ func TestOneWeightUnderManyNames(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, to := range []string{"packed", "int8"} {
-		_, err := quant.Plan(c, parse(t, recipes[0]), plan.Options{}, container.Options{To: to})
+		_, err := quant.Plan(c, parse(t, recipes[0]), recipe.Options{}, container.Options{To: to})
 		if fault.KindOf(err) != fault.Unsupported || !strings.Contains(fmt.Sprint(err), "the same values under many names") {
 			t.Errorf("%s: %v", to, err)
 		}
 	}
-	j, err := quant.Plan(c, parse(t, recipes[0]), plan.Options{}, container.Options{To: "coremltools"})
+	j, err := quant.Plan(c, parse(t, recipes[0]), recipe.Options{}, container.Options{To: "coremltools"})
 	if err != nil || j.Output.Bytes > 64<<20 {
 		t.Error("coremltools:", err)
 	}

@@ -13,8 +13,8 @@ import (
 	"nibble/quant"
 	"nibble/quant/container"
 	"nibble/quant/fault"
-	"nibble/quant/plan"
 	"nibble/quant/recipe"
+	"nibble/quant/recipe/coremltools"
 	"nibble/quant/report"
 	"nibble/quant/tensor"
 	"nibble/quant/testkit"
@@ -121,7 +121,7 @@ func TestKeepUnfit(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			j, err := quant.Plan(c, parse(t, config), plan.Options{KeepUnfit: true}, container.Options{})
+			j, err := quant.Plan(c, parse(t, config), recipe.Options{KeepUnfit: true}, container.Options{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -158,7 +158,7 @@ func TestKeepUnfit(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	preview, err := quant.Plan(p, parse(t, recipe.Default), plan.Options{KeepUnfit: true}, container.Options{})
+	preview, err := quant.Plan(p, parse(t, coremltools.Default), recipe.Options{KeepUnfit: true}, container.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -172,7 +172,7 @@ func TestKeepUnfit(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.State.Tensors[0].Storage.File.R = bytes.NewReader(in[:1000])
-	j, err := quant.Plan(c, parse(t, recipe.Default), plan.Options{KeepUnfit: true}, container.Options{})
+	j, err := quant.Plan(c, parse(t, coremltools.Default), recipe.Options{KeepUnfit: true}, container.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -195,7 +195,7 @@ func TestTiedWeightsOfAModel(t *testing.T) {
 	if err != nil || !slices.ContainsFunc(kept.Advice, func(a report.Advice) bool { return a.About == "tied" }) {
 		t.Errorf("%v, advice %+v", err, kept)
 	}
-	out, r, err := convertWith(t, in, `{"global_config":{"weight_dtype":"uint4","quantization_scheme":"affine"}}`, plan.Options{Embeddings: true}, container.Options{To: "coremltools"}, 1)
+	out, r, err := convertWith(t, in, `{"global_config":{"weight_dtype":"uint4","quantization_scheme":"affine"}}`, recipe.Options{Embeddings: true}, container.Options{To: "coremltools"}, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -218,9 +218,9 @@ func TestTiedWeightsOfAModel(t *testing.T) {
 // An exported recipe gives the same bytes, and says what a config cannot.
 func TestExport(t *testing.T) {
 	in := testkit.Fixture(t, ".", "ptq-conv-f32.pt")
-	asked := plan.Options{}
+	asked := recipe.Options{}
 	for _, text := range []string{"grouped_up=ConvTranspose2d", "deconv=ConvTranspose1d"} {
-		types, err := plan.ParseType(text)
+		types, err := recipe.ParseType(text)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -276,7 +276,7 @@ func TestExportSaysWhatItCannot(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	j, err := quant.Plan(c, parse(t, recipe.Default), tiny(plan.Options{KeepUnfit: true, Keep: map[string]string{"bad.weight": "NaN"}}), container.Options{})
+	j, err := quant.Plan(c, parse(t, coremltools.Default), tiny(recipe.Options{KeepUnfit: true, Keep: map[string]string{"bad.weight": "NaN"}}), container.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -287,8 +287,8 @@ func TestExportSaysWhatItCannot(t *testing.T) {
 		}
 	}
 	want := `{"global_config":{"weight_dtype":"int4","granularity":"per_block","block_size":32},"module_name_configs":{"bad":null,"short":{"weight_dtype":"int4","granularity":"per_channel"}}}`
-	if string(r.Source) != want {
-		t.Errorf("exported %s\nwant     %s", r.Source, want)
+	if string(r.Compact()) != want {
+		t.Errorf("exported %s\nwant     %s", r.Compact(), want)
 	}
 }
 
@@ -304,11 +304,11 @@ func TestMeasure(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		j, err := quant.Plan(c, parse(t, config), plan.Options{}, container.Options{})
+		j, err := quant.Plan(c, parse(t, config), recipe.Options{}, container.Options{})
 		if err != nil {
 			t.Fatal(err)
 		}
-		j.Plan.Options.KeepUnfit = config == recipe.Default // which surveys first
+		j.Plan.Options.KeepUnfit = config == coremltools.Default // which surveys first
 		got, err := quant.Measure(context.Background(), j, []string{"a.weight", "a.bias", "nothing"}, 2)
 		if err != nil {
 			t.Fatal(err)

@@ -18,10 +18,12 @@ import (
 	"crypto/sha256"
 	"io"
 	"slices"
+	"strings"
 
 	"nibble/quant/checkpoint"
 	"nibble/quant/container"
 	"nibble/quant/convert"
+	"nibble/quant/fault"
 	"nibble/quant/layout"
 	"nibble/quant/plan"
 	"nibble/quant/recipe"
@@ -54,9 +56,13 @@ type Job struct {
 
 // Plan decides what becomes of every tensor and where every byte of the output lies.
 // A job whose Plan has a Conflict can be shown and not converted.
-func Plan(c *checkpoint.Checkpoint, r *recipe.Recipe, po plan.Options, co container.Options) (*Job, error) {
+func Plan(c *checkpoint.Checkpoint, r plan.Policy, po recipe.Options, co container.Options) (*Job, error) {
 	if err := c.Convertible(); err != nil {
 		return nil, err
+	}
+	if want := r.Asked().Parts; len(want) > 0 && !slices.Equal(want, c.Wanted) {
+		return nil, fault.Not(c.Name, "the config is for a part of the file: %s", strings.Join(want, ", ")).Code("other_part").
+			Hint("choose that part, or take it out of the config")
 	}
 	po.Parts = c.Wanted
 	co.Version = Version
@@ -238,7 +244,7 @@ func (j *Job) survey(ctx context.Context, o Options, steps *progress) (*Job, err
 	}
 	kept := j.Plan.Options
 	kept.Keep = unfit
-	return Plan(j.Checkpoint, j.Plan.Recipe, kept, j.container)
+	return Plan(j.Checkpoint, j.Plan.Policy, kept, j.container)
 }
 
 // progress joins the passes of a conversion into one count of bytes.

@@ -14,16 +14,16 @@ import (
 
 	"nibble/quant"
 	"nibble/quant/container"
-	"nibble/quant/plan"
 	"nibble/quant/recipe"
+	"nibble/quant/recipe/coremltools"
 	"nibble/quant/report"
 	"nibble/quant/tensor"
 	"nibble/quant/testkit"
 )
 
-func parse(t testing.TB, config string) *recipe.Recipe {
+func parse(t testing.TB, config string) *coremltools.Recipe {
 	t.Helper()
-	r, err := recipe.Parse("config", []byte(config))
+	r, err := coremltools.Parse("config", []byte(config))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -42,10 +42,10 @@ func open(name string, b []byte) ([]tensor.Tensor, error) {
 // convert runs the whole core over bytes in memory.
 func convert(t testing.TB, in []byte, config string, o container.Options, workers int) ([]byte, *report.Report, error) {
 	t.Helper()
-	return convertWith(t, in, config, plan.Options{}, o, workers)
+	return convertWith(t, in, config, recipe.Options{}, o, workers)
 }
 
-func convertWith(t testing.TB, in []byte, config string, asked plan.Options, o container.Options, workers int) ([]byte, *report.Report, error) {
+func convertWith(t testing.TB, in []byte, config string, asked recipe.Options, o container.Options, workers int) ([]byte, *report.Report, error) {
 	t.Helper()
 	asked = tiny(asked)
 	c, err := quant.Inspect([]*tensor.File{testkit.File("in", in)})
@@ -62,8 +62,8 @@ func convertWith(t testing.TB, in []byte, config string, asked plan.Options, o c
 }
 
 // tiny are options under which weights are quantized that are too small for users, and kept ones are converted.
-func tiny(asked plan.Options) plan.Options {
-	asked.AllowNone, asked.Least = true, plan.Least{Inputs: 1, Weights: 1}
+func tiny(asked recipe.Options) recipe.Options {
+	asked.AllowNone, asked.Least = true, recipe.Least{Inputs: 1, Weights: 1}
 	return asked
 }
 
@@ -169,7 +169,7 @@ func TestEqualsPostTrainingQuantizer(t *testing.T) {
 	in := testkit.Fixture(t, ".", "ptq-in.pt")
 	for _, x := range index.PTQ {
 		t.Run(string(x.Config), func(t *testing.T) {
-			out, _, err := convertWith(t, in, string(x.Config), plan.Options{CoremltoolsSkips: true}, container.Options{To: "coremltools"}, 2)
+			out, _, err := convertWith(t, in, string(x.Config), recipe.Options{CoremltoolsSkips: true}, container.Options{To: "coremltools"}, 2)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -199,9 +199,9 @@ func TestEqualsPostTrainingQuantizerOnEveryLayer(t *testing.T) {
 	}
 	for _, x := range index.Digests {
 		t.Run(x.File+string(x.Config), func(t *testing.T) {
-			asked := plan.Options{CoremltoolsSkips: true}
+			asked := recipe.Options{CoremltoolsSkips: true}
 			for _, text := range x.Types {
-				rule, err := plan.ParseType(text)
+				rule, err := recipe.ParseType(text)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -242,7 +242,7 @@ func wide() []byte {
 }
 
 var recipes = []string{
-	recipe.Default,
+	coremltools.Default,
 	`{"global_config":{"weight_dtype":"uint4","quantization_scheme":"affine","granularity":"per_channel"}}`,
 	`{"global_config":{"weight_dtype":"int8","granularity":"per_tensor"}}`,
 	`{"global_config":{"weight_dtype":"uint8","granularity":"per_block","block_size":[2,32]}}`,
@@ -284,7 +284,7 @@ func TestSameForAnyNumberOfWorkers(t *testing.T) {
 
 // Tensors that were one view of one storage stay one in a .pt.
 func TestTiedTensorsAreWrittenOnce(t *testing.T) {
-	out, _, err := convert(t, testkit.Fixture(t, ".", "views.pt"), recipe.Default, container.Options{To: "coremltools"}, 1)
+	out, _, err := convert(t, testkit.Fixture(t, ".", "views.pt"), coremltools.Default, container.Options{To: "coremltools"}, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -307,7 +307,7 @@ func TestCancel(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	j, err := quant.Plan(c, parse(t, recipe.Default), plan.Options{}, container.Options{})
+	j, err := quant.Plan(c, parse(t, coremltools.Default), recipe.Options{}, container.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -352,7 +352,7 @@ func TestOutputsAreAligned(t *testing.T) {
 func TestFigures(t *testing.T) {
 	values := []float32{0.3, -0.11, 0.07, 0.5, -0.49, 0.02, 0.13, -0.3, 0.21}
 	in := testkit.Safetensors(testkit.F32("a.weight", []int64{8, 64}, values...), testkit.F32("b.weight", []int64{8, 64}, 0))
-	out, r, err := convert(t, in, recipe.Default, container.Options{To: "coremltools"}, 1)
+	out, r, err := convert(t, in, coremltools.Default, container.Options{To: "coremltools"}, 1)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,7 +7,7 @@ import (
 
 	"nibble/quant/container"
 	"nibble/quant/format/torch"
-	"nibble/quant/recipe"
+	"nibble/quant/recipe/coremltools"
 	"nibble/quant/tensor"
 )
 
@@ -39,7 +39,7 @@ func TestManyNamesForOneWeight(t *testing.T) {
 		if err := z.Close(); err != nil {
 			t.Fatal(err)
 		}
-		out, _, err := convert(t, in.Bytes(), recipe.Default, container.Options{To: "coremltools"}, 2)
+		out, _, err := convert(t, in.Bytes(), coremltools.Default, container.Options{To: "coremltools"}, 2)
 		if err != nil {
 			t.Fatalf("%d names: %v", names, err)
 		}

@@ -8,7 +8,7 @@ import (
 
 	"nibble/quant/container"
 	"nibble/quant/fault"
-	"nibble/quant/recipe"
+	"nibble/quant/recipe/coremltools"
 	"nibble/quant/tensor"
 	"nibble/quant/testkit"
 )
@@ -27,7 +27,7 @@ func TestRefusesNaNAndInfinity(t *testing.T) {
 	}
 	// Kept tensors may hold anything.
 	in := testkit.Safetensors(testkit.F32("norm.weight", []int64{64}, float32(math.NaN())))
-	if _, _, err := convert(t, in, recipe.Default, container.Options{}, 1); err != nil {
+	if _, _, err := convert(t, in, coremltools.Default, container.Options{}, 1); err != nil {
 		t.Error(err)
 	}
 }
@@ -39,7 +39,7 @@ func TestRefusesWhatFloat16CannotSpan(t *testing.T) {
 		half[i] = tensor.F32ToF16(40000)
 	}
 	in := testkit.Safetensors(testkit.Weight{Name: "w.weight", DType: tensor.F16, Shape: []int64{64, 64}, Values: tensor.Bytes(half)})
-	_, _, err := convert(t, in, recipe.Default, container.Options{}, 1)
+	_, _, err := convert(t, in, coremltools.Default, container.Options{}, 1)
 	if fault.KindOf(err) != fault.Unsupported || !strings.Contains(err.Error(), "F16 arithmetic") {
 		t.Errorf("error %v", err)
 	}
@@ -75,7 +75,7 @@ func TestRefusesWhatTheArithmeticCannotHold(t *testing.T) {
 func TestRefusesReservedNames(t *testing.T) {
 	in := testkit.Torch(testkit.F32("__metadata__", []int64{2}, 1), testkit.F32("a.weight", []int64{64, 64}, 1, 2))
 	for to, refused := range map[string]bool{"packed": true, "int8": true, "coremltools": false} {
-		_, _, err := convert(t, in, recipe.Default, container.Options{To: to}, 1)
+		_, _, err := convert(t, in, coremltools.Default, container.Options{To: to}, 1)
 		if refused != (fault.KindOf(err) == fault.Unsupported && strings.Contains(err.Error(), "keeps this name for itself")) || !refused && err != nil {
 			t.Errorf("%s: %v", to, err)
 		}
@@ -85,15 +85,15 @@ func TestRefusesReservedNames(t *testing.T) {
 // Two outputs of one name would shadow each other.
 func TestRefusesNamesThatCollide(t *testing.T) {
 	in := testkit.Safetensors(testkit.F32("a.weight", []int64{64, 64}, 1, 2), testkit.F32("a.weight_scale", []int64{4}, 1))
-	_, _, err := convert(t, in, recipe.Default, container.Options{To: "packed"}, 1)
+	_, _, err := convert(t, in, coremltools.Default, container.Options{To: "packed"}, 1)
 	if fault.KindOf(err) != fault.Unsupported || !strings.Contains(err.Error(), `"a.weight_scale"`) {
 		t.Errorf("error %v", err)
 	}
-	out, _, err := convert(t, in, recipe.Default, container.Options{To: "coremltools"}, 1)
+	out, _, err := convert(t, in, coremltools.Default, container.Options{To: "coremltools"}, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err = convert(t, out, recipe.Default, container.Options{To: "coremltools"}, 1); err == nil || !strings.Contains(err.Error(), "quantized already") {
+	if _, _, err = convert(t, out, coremltools.Default, container.Options{To: "coremltools"}, 1); err == nil || !strings.Contains(err.Error(), "quantized already") {
 		t.Errorf("error %v", err)
 	}
 }

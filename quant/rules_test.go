@@ -12,17 +12,18 @@ import (
 
 // stages is the arrow of README.md: a package may import only packages of lower rank.
 var stages = map[string]int{
-	"quant/fault": 0, "quant/tensor": 0, "quant/scheme": 0,
-	"quant/pattern": 0, "quant/python": 1, "quant/recipe": 1, "quant/kernel": 1, "quant/tile": 1, "quant/format": 1,
-	"quant/checkpoint": 2, "quant/plan": 2, "quant/plane": 2,
-	"quant/method": 4, "quant/method/apple": 3, "quant/pack": 3,
-	"quant/layout":           5,
-	"quant/container/folder": 6, "quant/container/safetensors": 7,
+	"quant/fault": 0, "quant/tensor": 0, "quant/scheme": 0, "quant/layer": 0,
+	"quant/pattern": 1, "quant/python": 1, "quant/kernel": 1, "quant/tile": 1, "quant/format": 1,
+	"quant/recipe": 2, "quant/checkpoint": 2, "quant/plane": 2,
+	"quant/plan": 3, "quant/pack": 3, "quant/method/apple": 3,
+	"quant/recipe/coremltools": 4, "quant/method": 4,
+	"quant/layout":  5,
+	"quant/convert": 6, "quant/report": 6, "quant/verify": 6, "quant/container/folder": 6,
+	"quant/container/safetensors": 7,
 	"quant/container/coremltools": 8, "quant/container/int8": 8, "quant/container/packed": 8,
 	"quant/container": 9,
-	"quant/convert":   6, "quant/report": 6, "quant/verify": 6,
-	"quant":     10,
-	"quant/cmd": 11, "quant/testkit": 11, "wasm": 11,
+	"quant":           10,
+	"quant/cmd":       11, "quant/testkit": 11, "wasm": 11,
 	"quant/testkit/broken/write": 12, "quant/testkit/readers": 13, "quant/testkit/cases": 12, "quant/testkit/mutants": 13,
 }
 

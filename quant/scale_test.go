@@ -10,7 +10,7 @@ import (
 
 	"nibble/quant"
 	"nibble/quant/container"
-	"nibble/quant/plan"
+	"nibble/quant/recipe"
 	"nibble/quant/tensor"
 	"nibble/quant/testkit"
 	"nibble/quant/tile"
@@ -111,7 +111,7 @@ func TestRowOfMoreThan32Bits(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		j, err := quant.Plan(c, parse(t, config), plan.Options{}, container.Options{})
+		j, err := quant.Plan(c, parse(t, config), recipe.Options{}, container.Options{})
 		if err != nil {
 			t.Fatal(err)
 		}

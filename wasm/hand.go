@@ -58,7 +58,7 @@ type sentResult struct {
 	Errors    []sentErrors
 	Histogram *kernel.Histogram
 	Low, High []byte
-	Unfit     string
+	Unfit     kernel.Unfit
 }
 
 type sentErrors struct {

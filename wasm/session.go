@@ -17,9 +17,9 @@ import (
 	"nibble/quant/checkpoint"
 	"nibble/quant/container"
 	"nibble/quant/pattern"
-	"nibble/quant/plan"
 	"nibble/quant/python"
 	"nibble/quant/recipe"
+	"nibble/quant/recipe/coremltools"
 	"nibble/quant/report"
 	"nibble/quant/tensor"
 	"nibble/quant/tile"
@@ -118,22 +118,22 @@ func (s *session) plan(args []safejs.Value) (any, error) {
 	if err := json.Unmarshal([]byte(text), &q); err != nil {
 		return nil, err
 	}
-	r, err := recipe.Parse("", []byte(q.Config))
+	r, err := coremltools.Parse("", []byte(q.Config))
 	if err != nil {
 		return nil, err
 	}
-	var edits []recipe.Edit
+	var edits []coremltools.Edit
 	for _, e := range q.Edits {
-		edits = append(edits, recipe.Edit{Module: e.Module, Config: e.Config})
+		edits = append(edits, coremltools.Edit{Module: e.Module, Config: e.Config})
 	}
 	if len(edits) > 0 {
 		if r, err = r.Edited(edits); err != nil {
 			return nil, err
 		}
 	}
-	o := plan.Options{Embeddings: q.Embeddings, CoremltoolsSkips: q.CoremltoolsSkips, KeepUnfit: q.KeepUnfit}
+	o := recipe.Options{Embeddings: q.Embeddings, CoremltoolsSkips: q.CoremltoolsSkips, KeepUnfit: q.KeepUnfit}
 	for _, t := range q.Types {
-		rule, err := plan.NewType(pattern.Quote(t.Module), t.Class)
+		rule, err := recipe.NewType(pattern.Quote(t.Module), t.Class)
 		if err != nil {
 			return nil, err
 		}

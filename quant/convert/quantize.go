@@ -143,7 +143,7 @@ func (t *Task) measurable() error {
 }
 
 // run measures, quantizes and dequantizes the tile, as far as the pieces ask for it.
-func (q *quantized[T]) run() (unfit string) {
+func (q *quantized[T]) run() (unfit kernel.Unfit) {
 	t, w, b, n := q.task, q.worker, q.buffer, q.tile.Elements(q.task.Tensor)
 	weights := len(t.Codes) > 0 && t.Codes[0].Weights()
 	if weights {
@@ -182,7 +182,7 @@ func (q *quantized[T]) run() (unfit string) {
 }
 
 // stream is for blocks of one row: a chunk at a time is measured and quantized.
-func (q *quantized[T]) stream(weights bool) string {
+func (q *quantized[T]) stream(weights bool) kernel.Unfit {
 	t, run := q.task, int(q.task.Grid.Run())
 	for from, to := range chunks(q.tile.Elements(t.Tensor), run, q.worker.chunk()) {
 		src := valuesOf(q.worker, q.buffer, t, from, to)
@@ -198,7 +198,7 @@ func (q *quantized[T]) stream(weights bool) string {
 }
 
 // tall measures blocks of several rows, which the tile holds whole.
-func (q *quantized[T]) tall(src []T) string {
+func (q *quantized[T]) tall(src []T) kernel.Unfit {
 	g, stats := q.task.Grid, q.buffer.stats
 	row, across := int(g.Row()), int(g.Across())
 	q.spread.Reset(stats)

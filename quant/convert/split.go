@@ -22,7 +22,7 @@ type splitGroup struct {
 	ranges ranges
 	ready  chan struct{} // closed when what follows is there
 	params Params
-	unfit  string
+	unfit  kernel.Unfit
 	err    error
 }
 
@@ -129,7 +129,7 @@ func (g *splitGroup) measured(b *batch) {
 // ranges are the numbers of the blocks of a split group, in the making.
 type ranges interface {
 	merge(r *Result)
-	params() (Params, string)
+	params() (Params, kernel.Unfit)
 }
 
 func newRanges(t *Task) (ranges, error) {
@@ -163,7 +163,7 @@ func (r *rangesOf[T]) merge(part *Result) {
 	r.method.Merge(r.stats, plane.Stats[T]{Low: viewOf[T](part.Low), High: viewOf[T](part.High)})
 }
 
-func (r *rangesOf[T]) params() (Params, string) {
+func (r *rangesOf[T]) params() (Params, kernel.Unfit) {
 	p := plane.Params[T]{}.Make(r.method.Has(), len(r.stats.Low))
 	unfit := r.method.Settle(r.stats, p)
 	return sent(p), unfit

@@ -8,7 +8,7 @@ import (
 )
 
 // Survey reads every weight that a plan quantizes and finds those that the arithmetic
-// cannot take: tensor -> why. Only users who would rather keep such a tensor than stop
+// cannot take: tensor -> the code of why. Only users who would rather keep such a tensor than stop
 // at it pay for this pass.
 func Survey(ctx context.Context, p *plan.Plan, o Options) (map[string]string, error) {
 	ctx, cancel := context.WithCancel(ctx)
@@ -29,7 +29,7 @@ func Survey(ctx context.Context, p *plan.Plan, o Options) (map[string]string, er
 		for i, j := range batch.jobs {
 			t := j.run.entry.Tensor
 			if what := batch.results[i].Unfit; what != "" && unfit[t.Name] == "" {
-				unfit[t.Name] = what
+				unfit[t.Name] = string(what)
 			}
 			if j.last {
 				done += t.Bytes()

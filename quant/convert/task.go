@@ -53,8 +53,8 @@ type Result struct {
 	Parts     [][]byte        // one for each code of the task, nil for literals; of Copy one
 	Errors    []kernel.Errors // one for each tile, of Quantize with a code that carries weights
 	Histogram *kernel.Histogram
-	Low, High []byte // of Measure: float32 or float64 values, as bytes
-	Unfit     string // why the weights cannot be quantized, of Measure never
+	Low, High []byte       // of Measure: float32 or float64 values, as bytes
+	Unfit     kernel.Unfit // why the weights cannot be quantized, of Measure never
 
 	Lent [][]byte // buffers that parts lie in, for Release
 }

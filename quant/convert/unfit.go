@@ -4,6 +4,7 @@ import (
 	"errors"
 
 	"nibble/quant/fault"
+	"nibble/quant/kernel"
 	"nibble/quant/plan"
 )
 
@@ -14,7 +15,7 @@ var (
 )
 
 // unfit is the error for weights that the arithmetic cannot take.
-func unfit(e *plan.Entry, what string) error {
+func unfit(e *plan.Entry, what kernel.Unfit) error {
 	return fault.Not(e.Tensor.Storage.FileName(), "%s", what).In(e.Tensor.Name).
 		Code("unfit").Hint("repair the checkpoint, or keep what cannot be quantized as it is")
 }

@@ -2,24 +2,45 @@ package kernel
 
 import "math"
 
-// Fit is Params and NoZeroScale, and says why weights have no scales, "" when they have: NaN,
-// infinities, and weights too large for their arithmetic. coremltools makes codes of such weights
-// that mean nothing.
-func Fit[T Float](a Arith, lo, hi, scale []T, zp []byte) (unfit string) {
+// Unfit is why weights have no scales, as a code; "" when they have.
+type Unfit string
+
+// What the arithmetic cannot take. coremltools makes codes of such weights that mean nothing.
+const (
+	NaN         Unfit = "nan"
+	Infinite    Unfit = "infinite"
+	TooLargeF16 Unfit = "too_large_f16"
+	TooLargeF32 Unfit = "too_large_f32"
+	TooLargeF64 Unfit = "too_large_f64"
+)
+
+// Unfits are all of them, in English.
+var Unfits = map[Unfit]string{
+	NaN:         "its weights hold a value that is not a number (NaN)",
+	Infinite:    "its weights hold an infinite value",
+	TooLargeF16: "its weights span more than F16 arithmetic can hold",
+	TooLargeF32: "its weights span more than F32 arithmetic can hold",
+	TooLargeF64: "its weights span more than F64 arithmetic can hold",
+}
+
+func (u Unfit) String() string { return Unfits[u] }
+
+// Fit is Params and NoZeroScale, and says why weights have no scales.
+func Fit[T Float](a Arith, lo, hi, scale []T, zp []byte) Unfit {
 	if Params(a, lo, hi, scale, zp) {
 		return "" // no scale is near where that happens
 	}
 	for i := range lo {
 		if l, h := float64(lo[i]), float64(hi[i]); l != l || h != h {
-			return "its weights hold a value that is not a number (NaN)"
+			return NaN
 		} else if math.IsInf(l, 0) || math.IsInf(h, 0) {
-			return "its weights hold an infinite value"
+			return Infinite
 		}
 	}
 	NoZeroScale(a, scale)
 	for i, s := range scale {
 		if math.IsInf(float64(s), 0) || a.overflows(float64(lo[i]), float64(hi[i])) {
-			return "its weights span more than " + nameOf[T](a) + " arithmetic can hold"
+			return tooLarge[T](a)
 		}
 	}
 	return ""
@@ -41,15 +62,15 @@ func (a Arith) overflows(lo, hi float64) bool {
 	return max(math.Abs(lo), math.Abs(hi))*reach > most
 }
 
-// nameOf is the dtype of an arithmetic.
-func nameOf[T Float](a Arith) string {
+// tooLarge names the dtype of an arithmetic.
+func tooLarge[T Float](a Arith) Unfit {
 	var zero T
 	switch any(zero).(type) {
 	case float64:
-		return "F64"
+		return TooLargeF64
 	}
 	if a.Half {
-		return "F16"
+		return TooLargeF16
 	}
-	return "F32"
+	return TooLargeF32
 }

@@ -19,9 +19,9 @@ import (
 type Method[T kernel.Float] interface {
 	// Has is which planes it makes beside codes and scales.
 	Has() plane.Has
-	// Fit makes the parameters of groups that lie one after the other, and says why there are none, "" when there are.
+	// Fit makes the parameters of groups that lie one after the other, and says why there are none.
 	// s is room for as many numbers, which hold anything.
-	Fit(w []T, run int, s plane.Stats[T], p plane.Params[T]) (unfit string)
+	Fit(w []T, run int, s plane.Stats[T], p plane.Params[T]) kernel.Unfit
 	// Encode writes one code for each weight and adds what that costs to e. A run may be a part of a group.
 	Encode(w []T, run int, p plane.Params[T], codes []byte, e *kernel.Errors)
 	// Decode writes what codes stand for.
@@ -39,7 +39,7 @@ type Spread[T kernel.Float] interface {
 	// Merge adds the numbers of other parts of the same groups. The order of the parts does not matter.
 	Merge(s, part plane.Stats[T])
 	// Settle makes the parameters of groups that were measured whole, and says why there are none.
-	Settle(s plane.Stats[T], p plane.Params[T]) (unfit string)
+	Settle(s plane.Stats[T], p plane.Params[T]) kernel.Unfit
 }
 
 // Row is one method. A dtype whose arithmetic it does not have has no function.

@@ -3,6 +3,7 @@ package plan
 import (
 	"strings"
 
+	"nibble/quant/layer"
 	"nibble/quant/tensor"
 )
 
@@ -102,14 +103,14 @@ func infer(t *tensor.Tensor, f *facts) param {
 	p := param{module: module, name: name}
 	switch {
 	case attentionParam.MatchString(name):
-		p.class = MHA
+		p.class = layer.Attention
 	case recurrentParam.MatchString(name):
-		p.class = RNN
+		p.class = layer.Recurrent
 	case name != "weight":
 	default:
 		if outer, last := split(module); last == "out_proj" && f.isAttention(outer) {
-			// coremltools' walk stops at the attention, so its config holds for out_proj.
-			return param{module: outer, name: "out_proj.weight", guess: guess{class: MHA}}
+			// What is said of an attention holds for its out_proj, too.
+			return param{module: outer, name: "out_proj.weight", guess: guess{class: layer.Attention}}
 		}
 		p.guess = f.weight(t, module)
 	}
@@ -129,7 +130,7 @@ func (f *facts) weight(t *tensor.Tensor, module string) guess {
 	rows := bias != nil && len(bias.Shape) == 1 && bias.Shape[0] == t.Shape[0]
 	switch {
 	case bias != nil && sameShape(t.Shape, bias.Shape), len(t.Shape) < 4 && saysNorm(last) && !saysConv(last) && !rows:
-		return guess{kept: because(IsNorm)}
+		return guess{kept: Because(IsNorm)}
 	case len(t.Shape) == 2:
 		return f.matrix(t, module, last, bias)
 	case len(t.Shape) > 5:
@@ -142,21 +143,21 @@ func (f *facts) weight(t *tensor.Tensor, module string) guess {
 func (f *facts) matrix(t *tensor.Tensor, module, last string, bias *tensor.Tensor) guess {
 	switch {
 	case f.isRouter(module):
-		return guess{class: Linear, kept: because(IsRouter)}
+		return guess{class: layer.Linear, kept: Because(IsRouter)}
 	case bias == nil && f.conv1d[last]:
-		return guess{class: Conv1D}
+		return guess{class: layer.Conv1D}
 	case bias == nil && (saysEmbedding(last) || last == "shared" && atTop(module)):
-		return guess{class: Embedding}
+		return guess{class: layer.Embedding}
 	case bias == nil:
-		return guess{class: Linear}
+		return guess{class: layer.Linear}
 	case len(bias.Shape) != 1:
-		return doubt(Linear, "its bias has %d axes, where that of a Linear has one", len(bias.Shape))
+		return doubt(layer.Linear, doubtBiasAxes, len(bias.Shape), layer.Linear)
 	case t.Shape[0] == t.Shape[1] && f.conv1d[last], f.alongColumns(t, module):
-		return guess{class: Conv1D}
+		return guess{class: layer.Conv1D}
 	case bias.Shape[0] != t.Shape[0]:
-		return doubt(Linear, "its bias has %d values, where that of a Linear has %d", bias.Shape[0], t.Shape[0])
+		return doubt(layer.Linear, doubtBiasValues, bias.Shape[0], t.Shape[0])
 	}
-	return guess{class: Linear}
+	return guess{class: layer.Linear}
 }
 
 // atTop reports whether a module lies in the model itself, as the embedding that T5 and BART call shared does.
@@ -187,17 +188,17 @@ func (f *facts) kernel(t *tensor.Tensor, module, last string, bias *tensor.Tenso
 	_, around := split(outer)
 	switch {
 	case rank == 3 && (f.routers[outer] || holdsExperts(own) || holdsExperts(around)):
-		return guess{kept: because(IsExperts)}
+		return guess{kept: Because(IsExpert)}
 	case bias != nil && len(bias.Shape) != 1:
-		return doubt(conv, "its bias has %d axes, where that of a %s has one", len(bias.Shape), conv)
+		return doubt(conv, doubtBiasAxes, len(bias.Shape), conv)
 	case rank == 5 && t.Shape[0] == 1 && bias == nil:
-		return doubt(conv, "its first axis of 1 stands before the four of a Conv2d, as in weights that are modulated")
+		return doubt(conv, doubtModulated)
 	case rank == 3 && strings.Contains(last, "bilinear"):
-		return guess{kept: because(NoLayer)}
+		return guess{kept: Because(NoLayer)}
 	case rank == 3 && !saysConv(module) && (t.Shape[2] > 31 || t.Shape[2] == t.Shape[1]):
-		return doubt(conv, "its last axis of %d is long for a kernel, and its name does not say conv", t.Shape[2])
+		return doubt(conv, doubtLong, t.Shape[2])
 	case rank == 3 && bias == nil && saysEmbedding(last) && !saysConv(module):
-		return doubt(conv, "its name speaks of an embedding")
+		return doubt(conv, doubtEmbedding)
 	}
 	return direction(t, module, last, bias, conv, deconv)
 }
@@ -216,7 +217,7 @@ func direction(t *tensor.Tensor, module, last string, bias *tensor.Tensor, conv,
 		case n != first && groups > 0 && n%second == 0 && first%groups == 0:
 			return guess{class: deconv}
 		case n != first:
-			return doubt(conv, "its bias has %d values, which fits neither a %s nor a %s", n, conv, deconv)
+			return doubt(conv, doubtNeither, n, conv, deconv)
 		}
 	}
 	square := first == second
@@ -224,9 +225,9 @@ func direction(t *tensor.Tensor, module, last string, bias *tensor.Tensor, conv,
 	case saysTransposed(module) && !square:
 		return guess{class: deconv}
 	case saysTransposed(module), saysUp(last) && longKernel(t):
-		return doubt(deconv, "it may be a %s, as its name says, or a %s", deconv, conv)
+		return doubt(deconv, doubtName, deconv, conv)
 	case evenKernel(t) && (square || !saysDown(last)):
-		return doubt(deconv, "it may be a %s, as its even kernel says, or a %s", deconv, conv)
+		return doubt(deconv, doubtKernel, deconv, conv)
 	}
 	return guess{class: conv}
 }

@@ -1,21 +1,24 @@
-package plan
+package plan_test
 
 import (
 	"strings"
 	"testing"
 
 	"nibble/quant/fault"
+	"nibble/quant/layer"
+	"nibble/quant/plan"
 	"nibble/quant/recipe"
+	"nibble/quant/recipe/coremltools"
 	"nibble/quant/tensor"
 )
 
 // what is a tensor's class, where it is known from, and the code of its verdict.
-func what(e *Entry) string {
-	return strings.TrimSpace(e.Type + " " + e.TypeSource + " " + string(e.Code))
+func what(e *plan.Entry) string {
+	return strings.TrimSpace(e.Class.Name + " " + e.ClassFrom + " " + string(e.Reason.Code))
 }
 
 // holds plans a model of which each weight stands with the verdict that it must have.
-func holds(t *testing.T, title string, o Options, model string) {
+func holds(t *testing.T, title string, o recipe.Options, model string) {
 	t.Helper()
 	s, want := &tensor.StateDict{}, map[string]string{}
 	for line := range strings.Lines(model) {
@@ -35,14 +38,14 @@ func holds(t *testing.T, title string, o Options, model string) {
 		x.Strides = tensor.DenseStrides(x.Shape)
 		s.Tensors, want[x.Name] = append(s.Tensors, x), strings.TrimSpace(verdict)
 	}
-	p, err := Build(s, parse(t, recipe.Default), o)
+	p, err := plan.Build(s, parse(t, coremltools.Default), o)
 	if err != nil {
 		t.Fatal(title, err)
 	}
 	for i := range p.Entries {
 		e := &p.Entries[i]
 		if w := want[e.Tensor.Name]; w != "" && what(e) != w {
-			t.Errorf("%s: %s is %q, want %q (%s)", title, e.Tensor.Name, what(e), w, e.Reason)
+			t.Errorf("%s: %s is %q, want %q (%s)", title, e.Tensor.Name, what(e), w, e.Reason.Text)
 		}
 	}
 }
@@ -175,13 +178,13 @@ func TestInfer(t *testing.T) {
 			lstm_cell.weight_ih 128 64: RNN inferred recurrent
 			gru.weight_hh_l0_reverse 128 64: RNN inferred recurrent`,
 	} {
-		holds(t, title, Options{AllowNone: true, Least: Least{1, 1}}, model)
+		holds(t, title, recipe.Options{AllowNone: true, Least: recipe.Least{Inputs: 1, Weights: 1}}, model)
 	}
 }
 
 // What was left open can be set.
 func TestWhatIsLeftOpenCanBeSet(t *testing.T) {
-	o := Options{Types: rules(t, `up=ConvTranspose2d`, `.*\.c_attn=Conv1D`, `m\.experts\.up=Conv1d`, `.*router=Linear`)}
+	o := recipe.Options{Types: rules(t, `up=ConvTranspose2d`, `.*\.c_attn=Conv1D`, `m\.experts\.up=Conv1d`, `.*router=Linear`)}
 	holds(t, "set", o, `
 		up.weight 64 64 2 2: ConvTranspose2d user weight
 		h.c_attn.weight 64 192: Conv1D user weight
@@ -193,7 +196,7 @@ func TestWhatIsLeftOpenCanBeSet(t *testing.T) {
 // Blocks of a Conv1D of Transformers run along its inputs, which are its rows.
 func TestConv1DBlocks(t *testing.T) {
 	s := state(f32("c_fc.weight", 64, 256), f32("c_fc.bias", 256))
-	p, err := Build(s, parse(t, recipe.Default), Options{Types: rules(t, "c_fc=Conv1D")})
+	p, err := plan.Build(s, parse(t, coremltools.Default), recipe.Options{Types: rules(t, "c_fc=Conv1D")})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -212,24 +215,24 @@ func TestTooLittleToGain(t *testing.T) {
 		config string
 		says   string // "" when it is quantized
 	}{
-		"enough":              {[]int64{256, 16}, tensor.F32, false, recipe.Default, ""},
-		"few inputs":          {[]int64{512, 15}, tensor.F32, false, recipe.Default, "fewer than 16 inputs"},
-		"few weights":         {[]int64{255, 16}, tensor.F32, false, recipe.Default, "fewer than 4096 weights"},
-		"frozen":              {[]int64{256, 16}, tensor.F32, true, recipe.Default, "it is frozen"},
-		"one input":           {[]int64{258, 1, 256}, tensor.F32, false, recipe.Default, "fewer than 16 inputs"},
+		"enough":              {[]int64{256, 16}, tensor.F32, false, coremltools.Default, ""},
+		"few inputs":          {[]int64{512, 15}, tensor.F32, false, coremltools.Default, "fewer than 16 inputs"},
+		"few weights":         {[]int64{255, 16}, tensor.F32, false, coremltools.Default, "fewer than 4096 weights"},
+		"frozen":              {[]int64{256, 16}, tensor.F32, true, coremltools.Default, "it is frozen"},
+		"one input":           {[]int64{258, 1, 256}, tensor.F32, false, coremltools.Default, "fewer than 16 inputs"},
 		"coremltools does it": {[]int64{4, 33}, tensor.F32, true, `{"global_config":{"weight_dtype":"int4"}}`, ""},
 		"nothing gained":      {[]int64{256, 16}, tensor.F16, false, `{"global_config":{"weight_dtype":"int8","granularity":"per_block","block_size":[1,1]}}`, ""},
 	} {
 		name := "conv.weight"
 		x := f32(name, c.shape...)
 		x.DType, x.Frozen, x.Storage.File = c.dtype, c.frozen, file
-		p, err := Build(state(x), parse(t, c.config), Options{AllowNone: true})
+		p, err := plan.Build(state(x), parse(t, c.config), recipe.Options{AllowNone: true})
 		if err != nil {
 			t.Fatal(err)
 		}
 		e := p.Entries[0]
-		if c.says == "" && !e.Quantize || c.says != "" && (e.Quantize || e.Code != Beyond || !strings.Contains(e.Reason, c.says)) {
-			t.Errorf("%s: %v %s %q", title, e.Quantize, e.Code, e.Reason)
+		if c.says == "" && !e.Quantize || c.says != "" && (e.Quantize || e.Reason.Code != coremltools.Beyond || !strings.Contains(e.Reason.Text, c.says)) {
+			t.Errorf("%s: %v %s %q", title, e.Quantize, e.Reason.Code, e.Reason.Text)
 		}
 	}
 }
@@ -239,17 +242,17 @@ func TestNothingQuantized(t *testing.T) {
 	s := state(f32("wte.weight", 64, 64), f32("norm.weight", 64))
 	for title, c := range map[string]struct {
 		config string
-		o      Options
+		o      recipe.Options
 		code   string
 	}{
-		"by default":      {recipe.Default, Options{}, NoneQuantized},
-		"no rule":         {`{"module_name_configs":{"x":{}}}`, Options{Embeddings: true}, NoneQuantized},
-		"allowed":         {recipe.Default, Options{AllowNone: true}, ""},
-		"kept by name":    {`{"global_config":{},"module_name_configs":{"wte":null}}`, Options{Embeddings: true}, ""},
-		"kept by type":    {recipe.Default, Options{Types: rules(t, "wte=Module")}, ""},
-		"with embeddings": {recipe.Default, Options{Embeddings: true}, ""},
+		"by default":      {coremltools.Default, recipe.Options{}, plan.NoneQuantized},
+		"no rule":         {`{"module_name_configs":{"x":{}}}`, recipe.Options{Embeddings: true}, plan.NoneQuantized},
+		"allowed":         {coremltools.Default, recipe.Options{AllowNone: true}, ""},
+		"kept by name":    {`{"global_config":{},"module_name_configs":{"wte":null}}`, recipe.Options{Embeddings: true}, ""},
+		"kept by type":    {coremltools.Default, recipe.Options{Types: rules(t, "wte=Module")}, ""},
+		"with embeddings": {coremltools.Default, recipe.Options{Embeddings: true}, ""},
 	} {
-		p, err := Build(s, parse(t, c.config), c.o)
+		p, err := plan.Build(s, parse(t, c.config), c.o)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -277,30 +280,30 @@ func TestTiedToWhatIsKept(t *testing.T) {
 	absent.Absent = []tensor.Alias{{Name: "wte.weight", Of: "lm_head.weight"}}
 	for title, c := range map[string]struct {
 		state *tensor.StateDict
-		o     Options
+		o     recipe.Options
 		codes string
 		ties  int
 	}{
-		"embedding first": {tie("wte.weight", "lm_head.weight"), Options{}, "embedding tied weight", 1},
-		"embedding last":  {tie("lm_head.weight", "wte.weight"), Options{}, "tied embedding weight", 1},
-		"three names":     {tie("lm_head.weight", "wte.weight", "out.weight"), Options{}, "tied embedding tied weight", 2},
-		"asked for":       {tie("wte.weight", "lm_head.weight"), Options{Embeddings: true}, "weight weight weight", 0},
-		"not in the file": {absent, Options{}, "tied weight", 1},
-		"absent, asked":   {absent, Options{Embeddings: true}, "weight weight", 0},
+		"embedding first": {tie("wte.weight", "lm_head.weight"), recipe.Options{}, "embedding tied weight", 1},
+		"embedding last":  {tie("lm_head.weight", "wte.weight"), recipe.Options{}, "tied embedding weight", 1},
+		"three names":     {tie("lm_head.weight", "wte.weight", "out.weight"), recipe.Options{}, "tied embedding tied weight", 2},
+		"asked for":       {tie("wte.weight", "lm_head.weight"), recipe.Options{Embeddings: true}, "weight weight weight", 0},
+		"not in the file": {absent, recipe.Options{}, "tied weight", 1},
+		"absent, asked":   {absent, recipe.Options{Embeddings: true}, "weight weight", 0},
 	} {
-		p, err := Build(c.state, parse(t, recipe.Default), c.o)
+		p, err := plan.Build(c.state, parse(t, coremltools.Default), c.o)
 		if err != nil || p.Conflict != nil {
 			t.Fatal(title, err, p.Conflict)
 		}
 		var codes []string
 		for _, e := range p.Entries {
-			codes = append(codes, string(e.Code))
+			codes = append(codes, string(e.Reason.Code))
 		}
 		if got := strings.Join(codes, " "); got != c.codes || len(p.Ties) != c.ties {
 			t.Errorf("%s: %s, %d ties", title, got, len(p.Ties))
 		}
 		if out, _ := p.Export(); c.ties > 0 { // coremltools would quantize the tied one
-			if e, _, err := out.Rule("lm_head", Linear); err != nil || e.Scheme != nil {
+			if e, _, err := out.(*coremltools.Recipe).Rule("lm_head", layer.Linear); err != nil || e.Scheme != nil {
 				t.Errorf("%s: the exported recipe quantizes it", title)
 			}
 		}

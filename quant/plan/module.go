@@ -3,18 +3,8 @@ package plan
 import (
 	"strings"
 
-	"nibble/quant/recipe"
+	"nibble/quant/layer"
 	"nibble/quant/tensor"
-)
-
-// Module types that Nibble tells apart. The first eight are what coremltools
-// quantizes; the rest are kept and named so that the user sees why.
-const (
-	Linear    = "Linear"
-	MHA       = "MultiheadAttention"
-	Embedding = recipe.Embedding
-	Conv1D    = "Conv1D" // of Transformers: a Linear whose weight is [in, out]
-	RNN       = "RNN"
 )
 
 // Where a module's type is known from.
@@ -63,10 +53,10 @@ func modules(state *tensor.StateDict, facts *facts, known *classes) ([]param, er
 func place(t *tensor.Tensor, facts *facts, known *classes) (param, error) {
 	module, name := split(t.Name)
 	if facts.inParts(t, module, name) {
-		return param{module: module, name: name, guess: guess{kept: because(IsSplit)}}, nil
+		return param{module: module, name: name, guess: guess{kept: Because(IsSplit)}}, nil
 	}
 	if facts.isStack(t, module, name) { // such a tensor is a module by itself
-		p := param{module: t.Name, name: name, guess: guess{kept: because(IsExperts)}, set: t.Name}
+		p := param{module: t.Name, name: name, guess: guess{kept: Because(IsExpert)}, set: t.Name}
 		class, source, err := known.of(t.Name)
 		if source == FromUser {
 			p.source, p.guess = source, guess{class: class}
@@ -79,8 +69,8 @@ func place(t *tensor.Tensor, facts *facts, known *classes) (param, error) {
 	}
 	if source != "" {
 		p := told(module, name, class, source)
-		if p.class == Linear && source == FromFile && facts.isRouter(module) {
-			p.kept = because(IsRouter)
+		if p.class == layer.Linear && source == FromFile && facts.isRouter(module) {
+			p.kept = Because(IsRouter)
 		}
 		return p, nil
 	}
@@ -91,8 +81,8 @@ func place(t *tensor.Tensor, facts *facts, known *classes) (param, error) {
 	switch class, source, err = known.of(outer); {
 	case err != nil:
 		return param{}, err
-	case class == MHA:
-		p := param{module: outer, name: "out_proj.weight", guess: guess{class: MHA}, source: source, set: outer}
+	case class == layer.Attention:
+		p := param{module: outer, name: "out_proj.weight", guess: guess{class: layer.Attention}, source: source, set: outer}
 		return p, nil
 	case source != "": // no attention, so its out_proj is a module like others
 		return inferred(param{module: module, name: name, guess: facts.weight(t, module)}), nil
@@ -106,10 +96,10 @@ func told(module, name, class, source string) param {
 	p := param{module: module, name: name, set: module}
 	attention := attentionParam.MatchString(name)
 	switch {
-	case class == MHA && attention,
-		class != MHA && name == "weight",
-		class == Module && (attention || recurrentParam.MatchString(name)),
-		source == FromFile && !quantizable(class):
+	case class == layer.Attention && attention,
+		class != layer.Attention && name == "weight",
+		class == layer.Other && (attention || recurrentParam.MatchString(name)),
+		source == FromFile && layer.Of(class).Rank == 0:
 		p.class, p.source = class, source
 	}
 	return p

@@ -1,68 +1,77 @@
-// Package plan makes every decision: which tensor is quantized, how, by which rule
-// of the recipe, and why the others are kept.
+// Package plan makes every decision: which tensor is quantized, how, by which rule of the recipe, and why the others
+// are kept.
 //
-// Build is a pure function of a state dict and a recipe; it reads no weights, so a
-// plan can be printed, tested and shown before any work. Nothing is skipped in
-// silence: each tensor has a verdict with a reason. What is quantized follows
-// coremltools' PostTrainingQuantizer: the weights of Linear, Conv, ConvTranspose and
-// MultiheadAttention; embeddings, recurrent layers, norms and biases are kept. A bare
-// state dict does not name its classes, so they are inferred (module.go) and shown
-// as inferred, unless the user sets them (types.go). Where Nibble quantizes a layer that
-// coremltools would skip, Beyond says why coremltools would. The containers and the
-// executor only carry out what stands here.
+// Build is a pure function of a state dict, a policy and options; it reads no weights, so a plan can be printed, tested
+// and shown before any work. Nothing is skipped in silence: each tensor has a verdict with a reason. A bare state dict
+// does not name its classes, so they are inferred (module.go, infer.go) and shown as inferred, unless the user sets
+// them (classes.go). What becomes of a weight that is known for what it is, is for the policy to say, which sits above
+// this package (recipe/...); the plan itself knows no tool's rules. It sees to it that the names of one weight have one
+// verdict (tied.go) and that something is quantized (none.go). The containers and the executor only carry out what
+// stands here.
 package plan
 
 import (
-	"fmt"
-
+	"nibble/quant/layer"
 	"nibble/quant/recipe"
 	"nibble/quant/scheme"
 	"nibble/quant/tensor"
 )
 
-// Options are what a user can ask for beyond the recipe.
-type Options struct {
-	Types            []TypeRule        // classes of modules, where the user knows better
-	Embeddings       bool              // quantize embeddings too, which coremltools cannot
-	CoremltoolsSkips bool              // keep each layer that coremltools would skip
-	KeepUnfit        bool              // keep what holds NaN, infinity or too much, instead of stopping at it
-	Keep             map[string]string // tensors to keep whatever the recipe says -> why
-	AllowNone        bool              // convert, too, where nothing is quantized
-	Parts            []string          // of the model that were asked for
-	Least            Least             // of what coremltools would skip; zero is the default
+// Weight is a tensor of a model, and what is known of it.
+type Weight struct {
+	Tensor    *tensor.Tensor
+	Module    string      // dotted name; "" is the root
+	Param     string      // what it is there: weight, bias, in_proj_weight, ...
+	Class     layer.Class // of the module, with the axes of its outputs and inputs; no name when none was recognised
+	ClassFrom string      // FromFile, FromUser, Inferred, Guessed; "" without a class
+	KeptAs    Reason      // why it is kept whatever a recipe says, by what it is; mostly none
 }
 
-// Least is how large a weight must be for Nibble to quantize it where coremltools would not. Smaller ones
-// win next to nothing, and some are no weights at all, such as the numbers 0 to 15 that a YOLO multiplies with.
-type Least struct{ Inputs, Weights int64 }
+// Verdict is what becomes of a tensor.
+type Verdict struct {
+	Quantize bool
+	Reason   Reason
+	Rule     string // which rule of the recipe won; "" when none was asked
+	ByName   bool   // the rule names the module
+	Scheme   scheme.Scheme
+	Grid     scheme.Grid // valid when Quantize
+	Beyond   Reason      // quantized, though the tool that the policy follows would keep it: why it would
+}
 
-// usual is Least where nothing is said.
-var usual = Least{Inputs: 16, Weights: 4096}
+// Keep is the verdict for a reason.
+func Keep(c Code, args ...any) Verdict { return Verdict{Reason: Because(c, args...)} }
 
-// Entry is the verdict for one tensor.
+// Entry is a tensor with its verdict.
 type Entry struct {
-	Tensor     *tensor.Tensor
-	Module     string // dotted name; "" is the root
-	Type       string // module type, "" when none was recognised
-	TypeSource string // FromFile, FromUser, Inferred, Guessed; "" without a type
-	Quantize   bool
-	Rule       string // which rule of the recipe won; "" when none was asked
-	Code       Code   // of the reason
-	Reason     string // in plain words
-	Beyond     string // quantized, though coremltools would keep it: why it would
-	byName     bool   // Rule names the module
-	Scheme     scheme.Scheme
-	Grid       scheme.Grid // valid when Quantize
+	Weight
+	Verdict
 }
 
-// keep sets the verdict.
-func (e *Entry) keep(why Reason) { e.Quantize, e.Code, e.Reason = false, why.Code, why.Text }
+// Config is a recipe as a text that is kept: as compact JSON, and in forms for people.
+type Config interface {
+	Compact() []byte
+	JSON() []byte
+	YAML() []byte
+}
+
+// Policy turns a recipe into verdicts: the rules of a tool, and the config that a user gave.
+type Policy interface {
+	Config
+	// Asked are the options that the config itself asks for.
+	Asked() recipe.Options
+	// Decide says what becomes of a weight. An error is a rule that cannot be followed.
+	Decide(w *Weight, o *recipe.Options) (Verdict, error)
+	// Export is the config that makes the tool itself do what a plan does; what no config can say is told in notes.
+	Export(p *Plan) (Config, []string)
+	// Sentences are the policy's own, in English; they go before the plan's.
+	Sentences() Sentences
+}
 
 // Plan is the verdicts in the order of the state dict.
 type Plan struct {
 	State    *tensor.StateDict
-	Recipe   *recipe.Recipe
-	Options  Options
+	Policy   Policy
+	Options  recipe.Options
 	Entries  []Entry
 	Ties     []Tie // weights that are kept because another name of theirs is
 	Conflict error // tied weights with different verdicts, or nothing to quantize: to be shown, not converted
@@ -83,20 +92,27 @@ func (p *Plan) Part(entries []int) *Plan {
 	return &part
 }
 
+// Export is the config that makes the policy's tool do what the plan, or that of which it is a part, does.
+func (p *Plan) Export() (Config, []string) {
+	if p.whole != nil {
+		return p.whole.Export()
+	}
+	return p.Policy.Export(p)
+}
+
 // Build decides. An error is a pattern or a module type that cannot be right.
-func Build(state *tensor.StateDict, r *recipe.Recipe, o Options) (*Plan, error) {
-	p := &Plan{State: state, Recipe: r, Options: o, Entries: make([]Entry, len(state.Tensors))}
+func Build(state *tensor.StateDict, policy Policy, o recipe.Options) (*Plan, error) {
+	o = policy.Asked().And(o)
+	p := &Plan{State: state, Policy: policy, Options: o, Entries: make([]Entry, len(state.Tensors))}
 	facts, known := newFacts(state), newClasses(state, o.Types)
 	params, err := modules(state, facts, known)
 	if err != nil {
 		return nil, err
 	}
 	for i, m := range params {
-		e := Entry{Tensor: &state.Tensors[i], Module: m.module, Type: m.class, TypeSource: m.source}
-		if err := p.decide(&e, m); err != nil {
+		if p.Entries[i], err = p.decide(&state.Tensors[i], m); err != nil {
 			return nil, err
 		}
-		p.Entries[i] = e
 	}
 	if p.Conflict = p.tied(facts, known); p.Conflict == nil {
 		p.Conflict = p.nothing()
@@ -104,85 +120,17 @@ func Build(state *tensor.StateDict, r *recipe.Recipe, o Options) (*Plan, error) 
 	return p, nil
 }
 
-// decide fills in the verdict.
-func (p *Plan) decide(e *Entry, m param) error {
-	if why := untouchable(e, m, p.Options.Embeddings); why.Code != "" {
-		e.keep(why)
-		return nil
+// decide makes the entry of a tensor.
+func (p *Plan) decide(t *tensor.Tensor, m param) (e Entry, err error) {
+	e.Weight = Weight{Tensor: t, Module: m.module, Param: m.name, ClassFrom: m.source, KeptAs: m.kept}
+	if m.class != "" {
+		e.Class = layer.Of(m.class)
 	}
-	entry, rule, err := p.Recipe.Rule(m.module, m.class)
-	switch {
-	case err != nil:
-		return err
-	case rule == "":
-		e.keep(because(NoRule))
-		return nil
-	case entry.Scheme == nil:
-		e.Rule = rule
-		e.keep(because(ByRecipe))
-		return nil
+	e.Verdict, err = p.Policy.Decide(&e.Weight, &p.Options)
+	if why, unfit := p.Options.Keep[t.Name]; unfit && e.Quantize {
+		e.Quantize, e.Beyond, e.Reason = false, Reason{}, Because(IsUnfit, Because(Code(why)))
 	}
-	e.Rule, e.byName, e.Scheme = rule, entry.ByName, *entry.Scheme
-	if why := p.Options.Keep[e.Tensor.Name]; why != "" {
-		e.keep(Reason{IsUnfit, "cannot be quantized: " + why})
-		return nil
-	}
-	if why := p.cut(e); why.Code != "" {
-		e.keep(why)
-		return nil
-	}
-	e.Quantize, e.Code, e.Reason = true, OfLayer, fmt.Sprintf("weight of %s", article(m.class))
-	return nil
-}
-
-// cut lays the blocks, or says why there are none. Where coremltools would skip the layer, its true axes
-// are tried, if that is worth it.
-func (p *Plan) cut(e *Entry) Reason {
-	grid, skips := e.Scheme.Blocks(e.Tensor.Shape, transposed(e))
-	if skips == "" {
-		e.Grid = grid
-		return Reason{}
-	}
-	grid, why := e.Scheme.TrueBlocks(e.Tensor.Shape, transposed(e))
-	switch {
-	case p.Options.CoremltoolsSkips && why == "":
-		return Reason{Beyond, skips}
-	case p.Options.CoremltoolsSkips:
-		return Reason{NoBlocks, skips}
-	case why != "":
-		return Reason{NoBlocks, why}
-	}
-	if small := p.tooLittle(e, grid); small != "" {
-		return Reason{Beyond, fmt.Sprintf("coremltools keeps it (%s), and so does Nibble: %s", skips, small)}
-	}
-	e.Grid, e.Beyond = grid, skips
-	return Reason{}
-}
-
-// tooLittle says why a layer that coremltools would skip is kept, too: judged alike for every container,
-// by the codes, scales and zero points themselves.
-func (p *Plan) tooLittle(e *Entry, g scheme.Grid) string {
-	least := p.Options.Least
-	if least == (Least{}) {
-		least = usual
-	}
-	inputs, weights := e.Tensor.Shape[1], e.Tensor.Elements()
-	if transposed(e) {
-		inputs = e.Tensor.Shape[0]
-	}
-	perScale := e.Tensor.DType.Arithmetic().Size()
-	if e.Scheme.HasZeroPoint() {
-		perScale++
-	}
-	switch {
-	case e.Tensor.Frozen:
-		return "it is frozen, and may be no weight"
-	case inputs < least.Inputs:
-		return fmt.Sprintf("it has fewer than %d inputs", least.Inputs)
-	case weights < least.Weights:
-		return fmt.Sprintf("it has fewer than %d weights", least.Weights)
-	case (weights*int64(e.Scheme.Bits())+7)/8+g.Scales()*perScale >= e.Tensor.Bytes():
-		return "codes and scales would not be smaller than the weight"
-	}
-	return ""
+	p.say(&e.Reason)
+	p.say(&e.Beyond)
+	return e, err
 }

@@ -1,11 +1,13 @@
-package plan
+package plan_test
 
 import (
 	"strings"
 	"testing"
 
 	"nibble/quant/fault"
+	"nibble/quant/plan"
 	"nibble/quant/recipe"
+	"nibble/quant/recipe/coremltools"
 	"nibble/quant/tensor"
 )
 
@@ -21,48 +23,8 @@ func f32(name string, shape ...int64) tensor.Tensor {
 	return tensor.Tensor{Name: name, DType: tensor.F32, Shape: shape}
 }
 
-func TestModuleTypes(t *testing.T) {
-	s := state(
-		f32("fc.weight", 64, 64), f32("fc.bias", 64), f32("weight", 8, 8),
-		f32("model.embed_tokens.weight", 100, 64), f32("wte.weight", 100, 64), f32("tok_embeddings.weight", 9, 9), f32("pos_embedding.weight", 9, 9),
-		f32("time_embedding.weight", 64, 64), f32("time_embedding.bias", 64), f32("embed_out.weight", 64, 64), f32("tok_emb.weight", 64, 64), f32("embed_proj.weight", 64, 64),
-		f32("patch_embed.proj.weight", 64, 3, 16, 16), f32("patch_embed.proj.bias", 64),
-		f32("c1.weight", 8, 4, 3), f32("c3.weight", 8, 4, 3, 3, 3),
-		f32("up.weight", 8, 4, 2, 2), f32("up.bias", 4), f32("down.weight", 8, 4, 2, 2), f32("down.bias", 8),
-		f32("grouped_up.weight", 6, 4, 2, 2), f32("grouped_up.bias", 12),
-		f32("deconv.weight", 8, 8, 2), f32("deconv.bias", 8), f32("x.ConvTranspose.weight", 8, 4, 2, 2, 2),
-		f32("attn.in_proj_weight", 96, 32), f32("attn.out_proj.weight", 32, 32), f32("attn.out_proj.bias", 32),
-		f32("cross.q_proj_weight", 32, 32), f32("cross.k_proj_weight", 32, 32), f32("other.out_proj.weight", 32, 32), f32("self.q_proj.weight", 32, 32),
-		f32("rnn.weight_ih_l0", 32, 32), f32("rnn.weight_hh_l1_reverse", 32, 32),
-		f32("norm.weight", 64), f32("pos_embed", 1, 9, 64), f32("conv.weight_v", 8, 4, 3),
-	)
-	want := []string{
-		"Linear fc", " fc", "Linear ",
-		"Embedding model.embed_tokens", "Embedding wte", "Embedding tok_embeddings", "Embedding pos_embedding",
-		"Linear time_embedding", " time_embedding", "Linear embed_out", "Embedding tok_emb", "Linear embed_proj",
-		"Conv2d patch_embed.proj", " patch_embed.proj",
-		"Conv1d c1", "Conv3d c3",
-		"ConvTranspose2d up", " up", "Conv2d down", " down",
-		"ConvTranspose2d grouped_up", " grouped_up",
-		"ConvTranspose1d deconv", " deconv", "ConvTranspose3d x.ConvTranspose",
-		"MultiheadAttention attn", "MultiheadAttention attn", " attn.out_proj",
-		"MultiheadAttention cross", "MultiheadAttention cross", "Linear other.out_proj", "Linear self.q_proj",
-		"RNN rnn", "RNN rnn",
-		" norm", " ", " conv",
-	}
-	params, err := modules(s, newFacts(s), newClasses(s, nil))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for i, m := range params {
-		if got := m.class + " " + m.module; got != want[i] {
-			t.Errorf("%s: %q, want %q", s.Tensors[i].Name, got, want[i])
-		}
-	}
-}
-
 func TestVerdicts(t *testing.T) {
-	r, err := recipe.Parse("c", []byte(`{
+	r, err := coremltools.Parse("c", []byte(`{
 		"global_config": {"weight_dtype": "int4", "granularity": "per_block", "block_size": 32},
 		"module_name_configs": {"head": null, "attn": {"weight_dtype": "int8"}}}`))
 	if err != nil {
@@ -91,7 +53,7 @@ func TestVerdicts(t *testing.T) {
 		{"", "", "not the weight of a layer that coremltools quantizes"},
 		{"", "", "one number per channel or fewer (norm, running mean)"},
 	}
-	p, err := Build(s, r, Options{})
+	p, err := plan.Build(s, r, recipe.Options{})
 	if err != nil || p.Conflict != nil {
 		t.Fatal(err, p.Conflict)
 	}
@@ -100,41 +62,41 @@ func TestVerdicts(t *testing.T) {
 		if e.Quantize {
 			scheme = e.Scheme.String()
 		}
-		if scheme != want[i].scheme || e.Rule != want[i].rule || e.Reason != want[i].reason {
-			t.Errorf("%s: %q by %q because %q", e.Tensor.Name, scheme, e.Rule, e.Reason)
+		if scheme != want[i].scheme || e.Rule != want[i].rule || e.Reason.Text != want[i].reason {
+			t.Errorf("%s: %q by %q because %q", e.Tensor.Name, scheme, e.Rule, e.Reason.Text)
 		}
-		if (e.Type == "") != (e.TypeSource == "") {
-			t.Errorf("%s: type %q from %q", e.Tensor.Name, e.Type, e.TypeSource)
+		if (e.Class.Name == "") != (e.ClassFrom == "") {
+			t.Errorf("%s: type %q from %q", e.Tensor.Name, e.Class.Name, e.ClassFrom)
 		}
 	}
 }
 
 // words describes each entry: class, source, scheme or reason.
-func words(p *Plan) map[string]string {
+func words(p *plan.Plan) map[string]string {
 	out := map[string]string{}
 	for _, e := range p.Entries {
-		out[e.Tensor.Name] = e.Type + " " + e.TypeSource + ": " + e.Reason
+		out[e.Tensor.Name] = e.Class.Name + " " + e.ClassFrom + ": " + e.Reason.Text
 		if e.Quantize {
-			out[e.Tensor.Name] = e.Type + " " + e.TypeSource + ": " + e.Scheme.String()
+			out[e.Tensor.Name] = e.Class.Name + " " + e.ClassFrom + ": " + e.Scheme.String()
 		}
 	}
 	return out
 }
 
-func parse(t *testing.T, text string) *recipe.Recipe {
+func parse(t *testing.T, text string) *coremltools.Recipe {
 	t.Helper()
-	r, err := recipe.Parse("c", []byte(text))
+	r, err := coremltools.Parse("c", []byte(text))
 	if err != nil {
 		t.Fatal(err)
 	}
 	return r
 }
 
-func rules(t *testing.T, list ...string) []TypeRule {
+func rules(t *testing.T, list ...string) []recipe.TypeRule {
 	t.Helper()
-	var out []TypeRule
+	var out []recipe.TypeRule
 	for _, text := range list {
-		r, err := ParseType(text)
+		r, err := recipe.ParseType(text)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -148,8 +110,8 @@ func TestTypesTheUserSets(t *testing.T) {
 		f32("dec.0.weight", 8, 8, 4, 4), f32("dec.0.bias", 8), f32("dec.1.weight", 8, 8, 4, 4), f32("table.weight", 64, 64), f32("wte.weight", 64, 64),
 		f32("attn.in_proj_weight", 96, 32), f32("attn.out_proj.weight", 32, 32), f32("skip.weight", 64, 64), f32("told.weight", 64, 64), f32("cell.weight", 64, 64))
 	s.Classes = map[string]string{"told": "Embedding", "cell": "LSTMCell", "dec.1": "Conv2d"}
-	p, err := Build(s, parse(t, `{"module_type_configs":{"Linear":{"weight_dtype":"uint4"},"ConvTranspose2d":{"weight_dtype":"int4"},"MultiheadAttention":{}}}`),
-		Options{Types: rules(t, `dec\.0=ConvTranspose2d`, `(?!attn|dec|skip|told|cell|wte).*=Embedding`, `wte=Linear`, `attn\.out_proj=Linear`, `skip=Module`)})
+	p, err := plan.Build(s, parse(t, `{"module_type_configs":{"Linear":{"weight_dtype":"uint4"},"ConvTranspose2d":{"weight_dtype":"int4"},"MultiheadAttention":{}}}`),
+		recipe.Options{Types: rules(t, `dec\.0=ConvTranspose2d`, `(?!attn|dec|skip|told|cell|wte).*=Embedding`, `wte=Linear`, `attn\.out_proj=Linear`, `skip=Module`)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -170,12 +132,12 @@ func TestTypesTheUserSets(t *testing.T) {
 		}
 	}
 	// Anything that a module set to Module holds is kept.
-	r, err := Build(state(f32("rnn.weight_ih_l0", 8, 8), f32("rnn.bias_ih_l0", 8)), parse(t, `{}`), Options{Types: rules(t, `rnn=Module`)})
+	r, err := plan.Build(state(f32("rnn.weight_ih_l0", 8, 8), f32("rnn.bias_ih_l0", 8)), parse(t, `{}`), recipe.Options{Types: rules(t, `rnn=Module`)})
 	if err != nil || words(r)["rnn.weight_ih_l0"] != "Module user: its module type was set to Module, which is kept" {
 		t.Error(words(r), err)
 	}
 	// An attention that is none: its out_proj is a module of its own again.
-	p, err = Build(s, parse(t, `{"global_config":{}}`), Options{Types: rules(t, `attn=Module`)})
+	p, err = plan.Build(s, parse(t, `{"global_config":{}}`), recipe.Options{Types: rules(t, `attn=Module`)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -191,24 +153,24 @@ func TestTypesThatCannotBe(t *testing.T) {
 		"b=Linear":      "is set for no module that has a weight",
 		`a.bias=Linear`: "is set for no module",
 	} {
-		_, err := Build(s, parse(t, `{}`), Options{Types: rules(t, text)})
+		_, err := plan.Build(s, parse(t, `{}`), recipe.Options{Types: rules(t, text)})
 		if fault.KindOf(err) != fault.Unsupported || !strings.Contains(err.Error(), says) {
 			t.Errorf("%s: %v", text, err)
 		}
 	}
 	for text, says := range map[string]string{"a": "has no =", "a=Linaer": "there is no module type", "(=Linear": "is not a pattern"} {
-		if _, err := ParseType(text); fault.KindOf(err) != fault.Unsupported || !strings.Contains(err.Error(), says) {
+		if _, err := recipe.ParseType(text); fault.KindOf(err) != fault.Unsupported || !strings.Contains(err.Error(), says) {
 			t.Errorf("%s: %v", text, err)
 		}
 	}
-	if _, err := Build(state(f32("aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa!.weight", 8, 8)), parse(t, `{}`), Options{Types: rules(t, "(a+)+=Linear")}); err == nil || !strings.Contains(err.Error(), "takes too long") {
+	if _, err := plan.Build(state(f32("aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa!.weight", 8, 8)), parse(t, `{}`), recipe.Options{Types: rules(t, "(a+)+=Linear")}); err == nil || !strings.Contains(err.Error(), "takes too long") {
 		t.Errorf("error %v", err)
 	}
 }
 
 func TestEmbeddingsWhenAsked(t *testing.T) {
 	s := state(f32("wte.weight", 100, 64), f32("fc.weight", 64, 64))
-	p, err := Build(s, parse(t, `{"global_config":{"weight_dtype":"int4"},"module_type_configs":{"Embedding":{"weight_dtype":"int8"}}}`), Options{Embeddings: true})
+	p, err := plan.Build(s, parse(t, `{"global_config":{"weight_dtype":"int4"},"module_type_configs":{"Embedding":{"weight_dtype":"int8"}}}`), recipe.Options{Embeddings: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -222,7 +184,7 @@ func TestBeyondCoremltools(t *testing.T) {
 	s := state(f32("short.weight", 256, 16), f32("up.weight", 64, 16, 2, 2), f32("up.bias", 16), f32("fine.weight", 8, 64))
 	r := parse(t, `{"global_config":{"weight_dtype":"int4","granularity":"per_block","block_size":32}}`)
 	for _, strict := range []bool{false, true} {
-		p, err := Build(s, r, Options{CoremltoolsSkips: strict})
+		p, err := plan.Build(s, r, recipe.Options{CoremltoolsSkips: strict})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -230,8 +192,8 @@ func TestBeyondCoremltools(t *testing.T) {
 			e := p.Entries[i]
 			switch {
 			case i == 2:
-			case strict && (e.Quantize != (want == "") || !strings.Contains(e.Reason, want)), !strict && (!e.Quantize || e.Beyond != want):
-				t.Errorf("strict %v: %s: %v, %q, %q", strict, e.Tensor.Name, e.Quantize, e.Reason, e.Beyond)
+			case strict && (e.Quantize != (want == "") || !strings.Contains(e.Reason.Text, want)), !strict && (!e.Quantize || e.Beyond.Text != want):
+				t.Errorf("strict %v: %s: %v, %q, %q", strict, e.Tensor.Name, e.Quantize, e.Reason.Text, e.Beyond.Text)
 			}
 		}
 	}
@@ -255,21 +217,21 @@ func TestTiedWeights(t *testing.T) {
 	for _, c := range []struct {
 		state  *tensor.StateDict
 		config string
-		o      Options
+		o      recipe.Options
 		says   string // "" when they agree
 	}{
-		{tie("a.weight", "b.weight"), global, Options{}, ""},
-		{tie("a.weight", "b.weight"), `{"global_config":{"weight_dtype":"int4"},"module_name_configs":{"b":{"weight_dtype":"int8"}}}`, Options{},
+		{tie("a.weight", "b.weight"), global, recipe.Options{}, ""},
+		{tie("a.weight", "b.weight"), `{"global_config":{"weight_dtype":"int4"},"module_name_configs":{"b":{"weight_dtype":"int8"}}}`, recipe.Options{},
 			`m.pt: tensor "b.weight": it is one weight with "a.weight" (tied), but b.weight becomes int8 symmetric per_channel by module_name_configs "b" and a.weight becomes int4`},
-		{tie("a.weight", "b.weight"), `{"global_config":{"weight_dtype":"int4"},"module_name_configs":{"b":null}}`, Options{}, "b.weight is kept (the recipe keeps it)"},
-		{tie("a.weight", "b.weight"), `{"module_name_configs":{"a|b":null}}`, Options{}, ""},
-		{tie("a.weight", "deconv.weight"), global, Options{Types: rules(t, "deconv=ConvTranspose1d")}, "a.weight becomes int4"}, // the same scheme on other axes
-		{tie("wte.weight", "lm_head.weight"), global, Options{AllowNone: true}, ""},                                             // both are kept
-		{tie("wte.weight", "lm_head.weight"), `{"global_config":{},"module_name_configs":{"lm_head":{"weight_dtype":"int4"}}}`, Options{}, "by module_name_configs"},
-		{tie("wte.weight", "lm_head.weight"), global, Options{Embeddings: true}, ""},
-		{tie("wte.weight", "lm_head.weight"), global, Options{Keep: map[string]string{"lm_head.weight": "x"}}, ""},
+		{tie("a.weight", "b.weight"), `{"global_config":{"weight_dtype":"int4"},"module_name_configs":{"b":null}}`, recipe.Options{}, "b.weight is kept (the recipe keeps it)"},
+		{tie("a.weight", "b.weight"), `{"module_name_configs":{"a|b":null}}`, recipe.Options{}, ""},
+		{tie("a.weight", "deconv.weight"), global, recipe.Options{Types: rules(t, "deconv=ConvTranspose1d")}, "a.weight becomes int4"}, // the same scheme on other axes
+		{tie("wte.weight", "lm_head.weight"), global, recipe.Options{AllowNone: true}, ""},                                             // both are kept
+		{tie("wte.weight", "lm_head.weight"), `{"global_config":{},"module_name_configs":{"lm_head":{"weight_dtype":"int4"}}}`, recipe.Options{}, "by module_name_configs"},
+		{tie("wte.weight", "lm_head.weight"), global, recipe.Options{Embeddings: true}, ""},
+		{tie("wte.weight", "lm_head.weight"), global, recipe.Options{Keep: map[string]string{"lm_head.weight": "x"}}, ""},
 	} {
-		p, err := Build(c.state, parse(t, c.config), c.o)
+		p, err := plan.Build(c.state, parse(t, c.config), c.o)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,131 +1,155 @@
 package plan
 
 import (
+	"encoding/json"
 	"fmt"
 	"strings"
+
+	"nibble/quant/kernel"
 )
 
 // Code names why a tensor has its verdict, for those that act on it: pages, advice, tests.
 type Code string
 
+// Codes that the plan itself gives or acts on. A policy has its own beside them.
 const (
-	OfLayer    Code = "weight"      // quantized: the weight of a layer
-	NotFloat   Code = "not_float"   // integers, bools and the like
-	Empty      Code = "empty"       // no values
-	Bias       Code = "bias"        // of any layer
-	Vector     Code = "vector"      // one number per channel or fewer
-	Recurrent  Code = "recurrent"   // of an RNN, a GRU or an LSTM
-	SetKept    Code = "set_kept"    // the user said Module
-	OtherClass Code = "other_class" // the file tells a class that coremltools keeps
-	IsEmbed    Code = "embedding"   // kept unless asked for
-	IsConv1D   Code = "conv1d"      // of Transformers: [in, out]
-	IsNorm     Code = "norm"        // of two axes or more
-	IsRouter   Code = "router"      // of a mixture of experts
-	IsExperts  Code = "experts"     // stacked in one tensor
-	IsSplit    Code = "split"       // weight_norm, spectral_norm, parametrizations
-	Doubtful   Code = "doubtful"    // names and shapes leave it open
-	NoLayer    Code = "no_layer"    // not the weight of a layer
-	NoRule     Code = "no_rule"     // the recipe says nothing of it
-	ByRecipe   Code = "recipe"      // the recipe keeps it
-	IsUnfit    Code = "unfit"       // NaN, infinity, or too much
-	NoBlocks   Code = "blocks"      // its axes cannot be cut so
-	Beyond     Code = "beyond"      // coremltools would keep it, and so does Nibble
-	IsTied     Code = "tied"        // with one that is kept
+	OfLayer  Code = "weight"    // quantized: the weight of a layer
+	NotFloat Code = "not_float" // integers, bools and the like
+	SetKept  Code = "set_kept"  // the user said Module
+	IsEmbed  Code = "embedding" // kept unless asked for
+	IsNorm   Code = "norm"      // of two axes or more
+	IsRouter Code = "router"    // of a mixture of experts
+	IsExpert Code = "experts"   // stacked in one tensor
+	IsSplit  Code = "split"     // weight_norm, spectral_norm, parametrizations
+	Doubtful Code = "doubtful"  // names and shapes leave it open; its argument says why
+	NoLayer  Code = "no_layer"  // not the weight of a layer
+	NoRule   Code = "no_rule"   // the recipe says nothing of it
+	ByRecipe Code = "recipe"    // the recipe keeps it
+	IsUnfit  Code = "unfit"     // NaN, infinity, or too much, as its argument says
+	IsTied   Code = "tied"      // with one that is kept: its name, and why it is
 )
 
-// Reason is why a tensor has its verdict: a code, and a sentence without its full stop.
+// Reason is why a tensor has its verdict: a code and arguments, which are texts or reasons in their turn, so that it can
+// be said in any language; and the sentence in English, without its full stop.
 type Reason struct {
 	Code Code
+	Args []any
 	Text string
 }
 
-// sentences are the reasons that always read the same.
-var sentences = map[Code]string{
-	Empty:     "empty",
-	Bias:      "bias",
-	Vector:    "one number per channel or fewer (norm, running mean)",
-	Recurrent: "recurrent layer: coremltools keeps these",
-	SetKept:   "its module type was set to Module, which is kept",
-	IsEmbed:   "embedding: coremltools keeps these",
-	IsConv1D: "Conv1D of Transformers ([in, out]): coremltools keeps these; with its type set to Conv1D it is quantized, " +
-		"in blocks along the inputs",
-	IsNorm: "norm: coremltools keeps these",
-	IsRouter: "router of a mixture of experts: kept, since small errors send tokens to other experts; " +
-		"its type can be set to Linear",
-	IsExperts: "experts stacked in one tensor, for which coremltools has no layer; with its type set to Conv1d and a " +
-		"block_size of 1, each row gets a scale of its own",
-	IsSplit:  "a weight in parts (weight_norm, spectral_norm, parametrizations): fold them before",
-	NoLayer:  "not the weight of a layer that coremltools quantizes",
-	NoRule:   "no rule of the recipe names it",
-	ByRecipe: "the recipe keeps it",
+// Because is a reason, without its sentence.
+func Because(c Code, args ...any) Reason { return Reason{Code: c, Args: args} }
+
+// MarshalJSON is the code and the arguments in one list, as an argument of another reason is written.
+func (r Reason) MarshalJSON() ([]byte, error) { return json.Marshal(append([]any{r.Code}, r.Args...)) }
+
+// Sentence is what a code says in English.
+type Sentence struct {
+	Text   string // with %s for each argument
+	Many   string // what tensors are that are kept for it, where many are spoken of; "" for codes of arguments
+	Remedy string // what can be tried with them; mostly nothing
 }
 
-// kinds are what tensors are that are kept for a reason, where many are spoken of.
-var kinds = map[Code]string{
-	NotFloat:   "values that are no floats",
-	Empty:      "tensors without values",
-	Bias:       "biases",
-	Vector:     "one number per channel or fewer (norms, running means)",
-	Recurrent:  "recurrent layers, which coremltools keeps",
-	OtherClass: "layers of classes that coremltools keeps",
-	IsEmbed:    "embeddings, which coremltools keeps",
-	IsConv1D:   "Conv1D of Transformers, which coremltools keeps",
-	IsNorm:     "norms, which coremltools keeps",
-	IsRouter:   "routers of a mixture of experts",
-	IsExperts:  "experts stacked in one tensor",
-	IsSplit:    "weights in parts (weight_norm, spectral_norm, parametrizations)",
-	Doubtful:   "layers that names and shapes leave open",
-	NoLayer:    "tensors that are not the weights of layers that coremltools quantizes",
-	NoRule:     "layers that no rule of the recipe names",
-	ByRecipe:   "layers that the recipe keeps",
-	SetKept:    "modules whose type was set to Module",
-	IsUnfit:    "weights that cannot be quantized",
-	NoBlocks:   "layers that cannot be cut into such blocks",
-	IsTied:     "weights tied to ones that are kept",
-	Beyond:     "small layers with rows not longer than a block, which coremltools keeps",
-}
+// Sentences are those of some codes.
+type Sentences map[Code]Sentence
 
-// because is the reason of a code that always reads the same.
-func because(c Code) Reason { return Reason{c, sentences[c]} }
-
-// doubt is the reason of a tensor that may be a layer of a class, or not.
-func doubt(class, why string, args ...any) guess {
-	return guess{class: class, kept: Reason{Doubtful, "doubtful: " + fmt.Sprintf(why, args...) + "; set its type to quantize it"}}
-}
-
-// untouchable says why no recipe can quantize a tensor; the code is "" where one can.
-func untouchable(e *Entry, m param, embeddings bool) Reason {
-	t := e.Tensor
-	switch {
-	case !t.DType.Weight():
-		return Reason{NotFloat, fmt.Sprintf("%s values, not float weights", t.DType)}
-	case t.Elements() == 0:
-		return because(Empty)
-	case m.kept.Code != "":
-		return m.kept
-	case m.class == RNN:
-		return because(Recurrent)
-	case m.class == Module:
-		return because(SetKept)
-	case m.class == Conv1D && m.source != FromUser:
-		return because(IsConv1D)
-	case m.class != "" && !quantizable(m.class):
-		return Reason{OtherClass, m.class + ": coremltools keeps these"}
-	case m.name == "bias", len(t.Shape) < 2 && (strings.HasPrefix(m.name, "bias") || strings.HasSuffix(m.name, "bias")):
-		return because(Bias)
-	case len(t.Shape) < 2:
-		return because(Vector)
-	case m.class == Embedding && !embeddings:
-		return because(IsEmbed)
-	case m.class == "":
-		return because(NoLayer)
+// say fills in the sentence of a reason.
+func (p *Plan) say(r *Reason) {
+	if r.Code != "" && r.Text == "" {
+		r.Text = p.text(*r)
 	}
-	return Reason{}
 }
 
-func article(class string) string {
-	if class == MHA {
-		return "an attention (" + class + ")"
+// text is the sentence of a reason. One without a sentence says its code, and fails a test.
+func (p *Plan) text(r Reason) string {
+	args := make([]any, len(r.Args))
+	for i, a := range r.Args {
+		if why, ok := a.(Reason); ok {
+			a = p.text(why)
+		}
+		args[i] = a
 	}
-	return "a " + class
+	s := p.sentence(r.Code)
+	if s.Text == "" || strings.Count(s.Text, "%s") != len(args) {
+		return string(r.Code)
+	}
+	return fmt.Sprintf(s.Text, args...)
+}
+
+// sentence is the policy's, or the plan's own.
+func (p *Plan) sentence(c Code) Sentence {
+	if s, ok := p.Policy.Sentences()[c]; ok {
+		return s
+	}
+	return Own[c]
+}
+
+// Remedy is what can be tried with tensors that are kept for a reason; "" where nothing can.
+func (p *Plan) Remedy(c Code) string { return p.sentence(c).Remedy }
+
+// Own are the plan's sentences, of what a tensor is by its file, its name and its shape, and of what the arithmetic
+// cannot take.
+var Own = func() Sentences {
+	for u, text := range kernel.Unfits {
+		own[Code(u)] = Sentence{Text: text}
+	}
+	return own
+}()
+
+var own = Sentences{
+	OfLayer: {Text: "weight of %s"}, "a_class": {Text: "a %s"}, "attention": {Text: "an attention (%s)"},
+	NotFloat: {
+		Text: "%s values, not float weights", Many: "values that are no floats",
+		Remedy: "take the checkpoint from before it was quantized or cast",
+	},
+	SetKept: {Text: "its module type was set to Module, which is kept", Many: "modules whose type was set to Module"},
+	IsRouter: {
+		Text: "router of a mixture of experts: kept, since small errors send tokens to other experts; its type can be set to Linear",
+		Many: "routers of a mixture of experts", Remedy: "set the type of these layers to Linear",
+	},
+	IsSplit: {
+		Text:   "a weight in parts (weight_norm, spectral_norm, parametrizations): fold them before",
+		Many:   "weights in parts (weight_norm, spectral_norm, parametrizations)",
+		Remedy: "fold the parts of these weights in Python, and convert what comes out",
+	},
+	NoRule: {
+		Text: "no rule of the recipe names it", Many: "layers that no rule of the recipe names",
+		Remedy: "name them in the recipe, or add a global_config",
+	},
+	ByRecipe: {Text: "the recipe keeps it", Many: "layers that the recipe keeps"},
+	IsTied:   {Text: "one weight with %s (tied), which is kept (%s)", Many: "weights tied to ones that are kept"},
+	IsUnfit:  {Text: "cannot be quantized: %s", Many: "weights that cannot be quantized"},
+
+	Doubtful: {
+		Text: "doubtful: %s; set its type to quantize it", Many: "layers that names and shapes leave open",
+		Remedy: "set the types of these layers",
+	},
+	doubtBiasAxes:   {Text: "its bias has %s axes, where that of a %s has one"},
+	doubtBiasValues: {Text: "its bias has %s values, where that of a Linear has %s"},
+	doubtModulated:  {Text: "its first axis of 1 stands before the four of a Conv2d, as in weights that are modulated"},
+	doubtLong:       {Text: "its last axis of %s is long for a kernel, and its name does not say conv"},
+	doubtEmbedding:  {Text: "its name speaks of an embedding"},
+	doubtNeither:    {Text: "its bias has %s values, which fits neither a %s nor a %s"},
+	doubtName:       {Text: "it may be a %s, as its name says, or a %s"},
+	doubtKernel:     {Text: "it may be a %s, as its even kernel says, or a %s"},
+}
+
+// Codes of what leaves a tensor doubtful.
+const (
+	doubtBiasAxes   Code = "doubt_bias_axes"   // axes of the bias, class
+	doubtBiasValues Code = "doubt_bias_values" // values of the bias, rows
+	doubtModulated  Code = "doubt_modulated"
+	doubtLong       Code = "doubt_long" // length of the last axis
+	doubtEmbedding  Code = "doubt_embedding"
+	doubtNeither    Code = "doubt_neither" // values of the bias, class, class
+	doubtName       Code = "doubt_name"    // class, other class
+	doubtKernel     Code = "doubt_kernel"  // class, other class
+)
+
+// doubt is the guess of a tensor that may be a layer of a class, or not.
+func doubt(class string, why Code, args ...any) guess {
+	for i := range args {
+		args[i] = fmt.Sprint(args[i])
+	}
+	return guess{class: class, kept: Because(Doubtful, Because(why, args...))}
 }

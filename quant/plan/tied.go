@@ -3,6 +3,7 @@ package plan
 import (
 	"fmt"
 	"slices"
+	"strconv"
 
 	"nibble/quant/fault"
 	"nibble/quant/scheme"
@@ -15,8 +16,8 @@ type Tie struct {
 }
 
 // tied looks at weights that are one view of one storage under several names, and at names that a file leaves out
-// because they are another's. coremltools writes the quantized values over all of them without a word. Here, where
-// one is kept for what it is (an embedding), so are the others; where the recipe wants two things, it is an error.
+// because they are another's. Where one is kept for what it is (an embedding), so are the others, lest it change
+// without a word; where the recipe wants two things, it is an error.
 func (p *Plan) tied(facts *facts, known *classes) error {
 	absent, err := p.absent(facts, known)
 	if err != nil {
@@ -60,7 +61,7 @@ func (p *Plan) agree(group []*Entry) error {
 		}
 		file := b.Tensor.Storage.FileName()
 		return fault.Not(file, "it is one weight with %q (tied), but %s and %s", a.Tensor.Name, verdict(b), verdict(a)).
-			In(b.Tensor.Name).Code("tied").Hint("write one rule of module_name_configs that matches both")
+			In(b.Tensor.Name).Code("tied").Hint("write one rule of the recipe that matches both by name")
 	}
 	return nil
 }
@@ -69,10 +70,10 @@ func (p *Plan) agree(group []*Entry) error {
 func (p *Plan) keepAll(group []*Entry) bool {
 	var keeper *Entry
 	for _, e := range group {
-		if e.Quantize && e.byName {
+		if e.Quantize && e.ByName {
 			return false
 		}
-		if keeper == nil && !e.Quantize && e.Rule == "" && e.Code != NoRule {
+		if keeper == nil && !e.Quantize && e.Rule == "" && e.Reason.Code != NoRule {
 			keeper = e
 		}
 	}
@@ -81,8 +82,9 @@ func (p *Plan) keepAll(group []*Entry) bool {
 	}
 	for _, e := range group {
 		if e.Quantize {
-			e.keep(Reason{IsTied, fmt.Sprintf("one weight with %q (tied), which is kept (%s)", keeper.Tensor.Name, keeper.Reason)})
-			p.Ties = append(p.Ties, Tie{e.Tensor.Name, keeper.Tensor.Name, keeper.Code})
+			e.Quantize, e.Reason = false, Because(IsTied, strconv.Quote(keeper.Tensor.Name), keeper.Reason)
+			p.say(&e.Reason)
+			p.Ties = append(p.Ties, Tie{e.Tensor.Name, keeper.Tensor.Name, keeper.Reason.Code})
 		}
 	}
 	return true
@@ -110,19 +112,19 @@ func (p *Plan) absent(facts *facts, known *classes) (map[string][]*Entry, error)
 		if err != nil {
 			return nil, err
 		}
-		other := &Entry{Tensor: &twin}
-		if err := p.decide(other, m); err != nil {
+		other, err := p.decide(&twin, m)
+		if err != nil {
 			return nil, err
 		}
-		if other.Code == IsEmbed {
-			out[a.Of] = append(out[a.Of], other)
+		if other.Reason.Code == IsEmbed {
+			out[a.Of] = append(out[a.Of], &other)
 		}
 	}
 	return out, nil
 }
 
 func sameScheme(a, b scheme.Scheme) bool {
-	return a.WeightDType == b.WeightDType && a.Granularity == b.Granularity && a.Mode == b.Mode &&
+	return a.Method == b.Method && a.WeightDType == b.WeightDType && a.Granularity == b.Granularity && a.Mode == b.Mode &&
 		slices.Equal(a.BlockSize, b.BlockSize)
 }
 
@@ -131,5 +133,5 @@ func verdict(e *Entry) string {
 	if e.Quantize {
 		return fmt.Sprintf("%s becomes %s by %s", e.Tensor.Name, e.Scheme, e.Rule)
 	}
-	return fmt.Sprintf("%s is kept (%s)", e.Tensor.Name, e.Reason)
+	return fmt.Sprintf("%s is kept (%s)", e.Tensor.Name, e.Reason.Text)
 }

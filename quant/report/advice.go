@@ -46,7 +46,7 @@ func fitting(p *plan.Plan) []Advice {
 	out := []Advice{}
 	if most := p.Mostly(); most.Of > 0 && most.Bytes*2 > most.Of && p.Conflict == nil {
 		text := fmt.Sprintf("%d %% of the model is kept: %s.", most.Bytes*100/most.Of, most.Text)
-		if do := plan.Remedy(most.Code); do != "" {
+		if do := p.Remedy(most.Code); do != "" {
 			text += " To try: " + do + "."
 		}
 		out = append(out, Advice{Mostly + string(most.Code), text, true})
@@ -60,7 +60,7 @@ func fitting(p *plan.Plan) []Advice {
 		for i := range p.Entries {
 			e := &p.Entries[i]
 			stem, ends := strings.CutSuffix("."+strings.TrimRight(e.Tensor.Name, "01"), row.end)
-			if e.Code == plan.IsSplit && ends && (row.beside == "" || names[strings.TrimPrefix(stem+row.beside, ".")]) {
+			if e.Reason.Code == plan.IsSplit && ends && (row.beside == "" || names[strings.TrimPrefix(stem+row.beside, ".")]) {
 				out = append(out, Advice{row.about, row.text + folding + row.python, true})
 				break
 			}

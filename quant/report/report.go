@@ -15,6 +15,7 @@ import (
 	"nibble/quant/kernel"
 	"nibble/quant/layout"
 	"nibble/quant/plan"
+	"nibble/quant/recipe"
 	"nibble/quant/scheme"
 	"nibble/quant/tensor"
 )
@@ -29,7 +30,7 @@ type Report struct {
 	Tensors     []Tensor        `json:"tensors"`
 	Totals      Totals          `json:"totals"`
 	Notes       []string        `json:"notes"` // what else the input held
-	Options     plan.Asked      `json:"options"`
+	Options     recipe.Options  `json:"options"`
 	Advice      []Advice        `json:"advice"`
 	Problem     string          `json:"problem"` // why it cannot be converted as it is planned; mostly ""
 	ProblemCode string          `json:"problem_code"`
@@ -68,12 +69,14 @@ type Tensor struct {
 	Rule       string    `json:"rule"`
 	Reason     string    `json:"reason"`
 	Code       plan.Code `json:"reason_code"`
-	Scheme     *Scheme   `json:"scheme"` // null when kept
+	Args       []any     `json:"reason_args"` // texts, or lists of the code and the arguments of a further reason
+	Scheme     *Scheme   `json:"scheme"`      // null when kept
 	BytesIn    int64     `json:"bytes_in"`
 	BytesOut   int64     `json:"bytes_out"`
 	Figures
 	Parameters int64             `json:"parameters"`         // #params of coremltools' report
 	Beyond     string            `json:"beyond_coremltools"` // why coremltools would have kept it; mostly ""
+	BeyondWhy  *plan.Reason      `json:"beyond_reason"`      // the same, as the code and the arguments; else null
 	Histogram  *kernel.Histogram `json:"-"`                  // for the HTML form
 }
 
@@ -111,7 +114,7 @@ type Totals struct {
 // Build makes the rows from a plan and its layout, without errors.
 func Build(p *plan.Plan, l *layout.Output) *Report {
 	r := &Report{
-		Recipe: json.RawMessage(p.Recipe.Source), Notes: p.State.Notes, Tensors: make([]Tensor, len(p.Entries)),
+		Recipe: json.RawMessage(p.Policy.Compact()), Notes: p.State.Notes, Tensors: make([]Tensor, len(p.Entries)),
 		Options: p.Options.Asked(), Advice: advice(p), Files: []File{},
 		Warnings: []Warning{}, Parts: append([]tensor.Part{}, p.State.Parts...),
 	}
@@ -128,13 +131,16 @@ func Build(p *plan.Plan, l *layout.Output) *Report {
 	for i, e := range p.Entries {
 		t := Tensor{
 			Name: e.Tensor.Name, Shape: e.Tensor.Shape, DType: e.Tensor.DType.String(),
-			Module: e.Module, ModuleType: e.Type, TypeSource: e.TypeSource,
-			Verdict: "keep", Rule: e.Rule, Reason: e.Reason, Code: e.Code,
+			Module: e.Module, ModuleType: e.Class.Name, TypeSource: e.ClassFrom,
+			Verdict: "keep", Rule: e.Rule, Reason: e.Reason.Text, Code: e.Reason.Code, Args: append([]any{}, e.Reason.Args...),
 			BytesIn: e.Tensor.Bytes(), BytesOut: l.EntryOut[i],
-			Parameters: e.Tensor.Elements(), Beyond: e.Beyond,
+			Parameters: e.Tensor.Elements(), Beyond: e.Beyond.Text,
 		}
 		if e.Quantize {
 			t.Verdict = "quantize"
+			if e.Beyond.Code != "" {
+				t.BeyondWhy = &e.Beyond
+			}
 			t.Scheme = &Scheme{e.Scheme.WeightDType, e.Scheme.Granularity, e.Scheme.Mode, e.Scheme.BlockSize, e.Grid.ScaleShape(len(e.Tensor.Shape))}
 			r.Totals.Quantized++
 			if t.BytesOut > t.BytesIn && !l.AsLarge {

@@ -9,6 +9,7 @@ import (
 	"nibble/quant/fault"
 	"nibble/quant/kernel"
 	"nibble/quant/plan"
+	"nibble/quant/recipe/coremltools"
 	"nibble/quant/scheme"
 	"nibble/quant/tensor"
 )
@@ -108,22 +109,23 @@ func TestForms(t *testing.T) {
 func TestAdvice(t *testing.T) {
 	weight := &tensor.Tensor{Name: "a.weight", DType: tensor.F32, Shape: []int64{8, 8}}
 	entry := func(d scheme.WeightDType, g scheme.Granularity) plan.Entry {
-		return plan.Entry{Tensor: weight, Quantize: true, Scheme: scheme.Scheme{WeightDType: d, Granularity: g}}
+		return plan.Entry{Weight: plan.Weight{Tensor: weight}, Verdict: plan.Verdict{Quantize: true, Scheme: scheme.Scheme{WeightDType: d, Granularity: g}}}
 	}
+	kept := plan.Entry{Weight: plan.Weight{Tensor: weight}, Verdict: plan.Keep(plan.IsEmbed)}
 	for _, c := range []struct {
 		entries []plan.Entry
 		want    string
 	}{
 		{nil, ""},
-		{[]plan.Entry{{Tensor: weight, Code: plan.IsEmbed}, entry("int8", "per_channel")}, "ios16"},
+		{[]plan.Entry{kept, entry("int8", "per_channel")}, "ios16"},
 		{[]plan.Entry{entry("uint8", "per_block")}, "ios18 gpu"},
 		{[]plan.Entry{entry("int4", "per_block")}, "ios18 gpu"},
 		{[]plan.Entry{entry("int4", "per_tensor")}, "ios18 coarse"},
-		{[]plan.Entry{{Tensor: weight, Code: plan.IsEmbed}, {Tensor: weight, Code: plan.IsEmbed}, entry("int8", "per_channel")}, "mostly_embedding ios16"},
+		{[]plan.Entry{kept, kept, entry("int8", "per_channel")}, "mostly_embedding ios16"},
 		{[]plan.Entry{entry("uint4", "per_block"), entry("int4", "per_channel"), entry("int8", "per_tensor")}, "ios18 gpu coarse"},
 	} {
 		var got []string
-		for _, a := range advice(&plan.Plan{Entries: c.entries}) {
+		for _, a := range advice(&plan.Plan{Policy: &coremltools.Recipe{}, Entries: c.entries}) {
 			got = append(got, a.About)
 		}
 		if strings.Join(got, " ") != c.want {

@@ -1,10 +1,6 @@
 package scheme
 
-import (
-	"reflect"
-	"strings"
-	"testing"
-)
+import "testing"
 
 // The ranges of coremltools' get_quant_range_by_dtype.
 func TestRanges(t *testing.T) {
@@ -24,107 +20,6 @@ func TestRanges(t *testing.T) {
 		}
 		if c.m == Symmetric && s.FixedZeroPoint() != c.zero {
 			t.Errorf("%s: zero point %d", c.d, s.FixedZeroPoint())
-		}
-	}
-}
-
-// Each row was observed of coremltools 9.0: the scale shape, or that the layer is skipped.
-func TestBlocks(t *testing.T) {
-	for _, c := range []struct {
-		name       string
-		grain      Granularity
-		block      []int64
-		shape      []int64
-		transposed bool
-		scales     []int64 // nil: skipped
-		why        string
-	}{
-		{"linear block", PerBlock, []int64{32}, []int64{32, 64}, false, []int64{32, 2}, ""},
-		{"linear channel", PerChannel, nil, []int64{32, 64}, false, []int64{32, 1}, ""},
-		{"linear tensor", PerTensor, nil, []int64{32, 64}, false, []int64{1, 1}, ""},
-		{"conv block", PerBlock, []int64{16}, []int64{8, 64, 3, 3}, false, []int64{8, 4, 1, 1}, ""},
-		{"conv1d channel", PerChannel, nil, []int64{8, 6, 5}, false, []int64{8, 1, 1}, ""},
-		{"convtranspose channel", PerChannel, nil, []int64{8, 4, 2, 2}, true, []int64{1, 4, 1, 1}, ""},
-		{"convtranspose block", PerBlock, []int64{4}, []int64{8, 16, 2, 2}, true, []int64{2, 16, 1, 1}, ""},
-		{"convtranspose wrongly skipped", PerBlock, []int64{4}, []int64{8, 4, 2, 2}, true, nil, "not smaller than its 4 input channels"},
-		{"convtranspose true axis", PerBlock, []int64{4}, []int64{6, 8, 2, 2}, true, nil, "do not fit"},
-		{"pair", PerBlock, []int64{2, 4}, []int64{8, 16}, false, []int64{4, 4}, ""},
-		{"pair of kernels", PerBlock, []int64{2, 4, 0, 3}, []int64{8, 16, 3, 3}, false, []int64{4, 4, 1, 1}, ""},
-		{"kernel split", PerBlock, []int64{2, 4, 1}, []int64{8, 16, 3, 3}, false, nil, "never split"},
-		{"too long", PerBlock, []int64{1, 4, 0}, []int64{8, 16}, false, nil, "3 entries"},
-		{"whole row as int", PerBlock, []int64{64}, []int64{32, 64}, false, nil, "not smaller"},
-		{"whole row as pair", PerBlock, []int64{1, 64}, []int64{32, 64}, false, []int64{32, 1}, ""},
-		{"zero and block", PerBlock, []int64{0, 32}, []int64{32, 64}, false, []int64{32, 2}, ""},
-		{"large and block", PerBlock, []int64{99999, 32}, []int64{32, 64}, false, []int64{32, 2}, ""},
-		{"block and whole", PerBlock, []int64{2, 0}, []int64{32, 64}, false, []int64{16, 1}, ""},
-		{"block and too large", PerBlock, []int64{2, 99999}, []int64{32, 64}, false, nil, "do not fit"},
-		{"zero", PerBlock, []int64{0}, []int64{32, 64}, false, nil, "cuts no axis"},
-		{"negative", PerBlock, []int64{-4}, []int64{32, 64}, false, nil, "cuts no axis"},
-		{"input not divisible", PerBlock, []int64{32}, []int64{32, 70}, false, nil, "70 input channels"},
-		{"output not divisible", PerBlock, []int64{5, 32}, []int64{32, 64}, false, nil, "32 output channels"},
-		{"depthwise", PerBlock, []int64{32}, []int64{64, 1, 3, 3}, false, nil, "1 input channels"},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			g, why := Scheme{Granularity: c.grain, BlockSize: c.block}.Blocks(c.shape, c.transposed)
-			if c.scales == nil {
-				if why == "" || !strings.Contains(why, c.why) {
-					t.Errorf("why is %q, want %q", why, c.why)
-				}
-				return
-			}
-			if got := g.ScaleShape(len(c.shape)); why != "" || !reflect.DeepEqual(got, c.scales) {
-				t.Errorf("%v %q, want %v", got, why, c.scales)
-			}
-			if g.Scales()*g.BlockRows*g.Run() != g.Rows*g.Row() {
-				t.Errorf("%+v does not cover the weight", g)
-			}
-		})
-	}
-}
-
-// What coremltools skips and Nibble cuts by the layer's own axes; where coremltools
-// does not skip, both agree.
-func TestTrueBlocks(t *testing.T) {
-	for _, c := range []struct {
-		name       string
-		block      []int64
-		shape      []int64
-		transposed bool
-		scales     []int64 // nil: kept
-		why        string
-	}{
-		{"whole row", []int64{64}, []int64{32, 64}, false, []int64{32, 1}, ""},
-		{"longer than a row", []int64{100}, []int64{32, 64}, false, []int64{32, 1}, ""},
-		{"longer than a row, rows together", []int64{2, 99999}, []int64{32, 64}, false, []int64{16, 1}, ""},
-		{"longer than both axes", []int64{99999, 99999}, []int64{32, 64}, false, []int64{32, 1}, ""},
-		{"depthwise", []int64{32}, []int64{64, 1, 3, 3}, false, []int64{64, 1, 1, 1}, ""},
-		{"convtranspose", []int64{4}, []int64{8, 4, 2, 2}, true, []int64{2, 4, 1, 1}, ""},
-		{"convtranspose, output not divisible", []int64{4}, []int64{8, 6, 2}, true, []int64{2, 6, 1}, ""},
-		{"convtranspose, whole input", []int64{8}, []int64{8, 4, 2}, true, []int64{1, 4, 1}, ""},
-		{"convtranspose pair", []int64{3, 4}, []int64{8, 6, 2}, true, []int64{2, 2, 1}, ""},
-		{"convtranspose, true axis", []int64{4}, []int64{6, 8, 2, 2}, true, nil, "its 6 input channels cannot be cut"},
-		{"input not divisible", []int64{32}, []int64{32, 70}, false, nil, "70 input channels"},
-		{"output not divisible", []int64{5, 128}, []int64{32, 64}, false, nil, "32 output channels"},
-		{"zero", []int64{0}, []int64{32, 64}, false, nil, "cuts no axis"},
-		{"negative", []int64{-4}, []int64{32, 64}, false, nil, "cuts no axis"},
-		{"rows only, too many", []int64{32, 0}, []int64{32, 64}, false, nil, "cuts no axis"},
-		{"kernel split", []int64{2, 4, 1}, []int64{8, 16, 3, 3}, false, nil, "never split"},
-		{"too long", []int64{1, 4, 0}, []int64{8, 16}, false, nil, "3 entries"},
-	} {
-		s := Scheme{Granularity: PerBlock, BlockSize: c.block}
-		if _, why := s.Blocks(c.shape, c.transposed); why == "" {
-			t.Errorf("%s: coremltools does not skip it", c.name)
-		}
-		g, why := s.TrueBlocks(c.shape, c.transposed)
-		switch {
-		case c.scales == nil:
-			if why == "" || !strings.Contains(why, c.why) {
-				t.Errorf("%s: why is %q, want %q", c.name, why, c.why)
-			}
-		case why != "" || !reflect.DeepEqual(g.ScaleShape(len(c.shape)), c.scales):
-			t.Errorf("%s: %v %q, want %v", c.name, g.ScaleShape(len(c.shape)), why, c.scales)
-		case g.Scales()*g.BlockRows*g.Run() != g.Rows*g.Row():
-			t.Errorf("%s: %+v does not cover the weight", c.name, g)
 		}
 	}
 }

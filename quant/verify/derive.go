@@ -149,7 +149,7 @@ func (d *derivation[T]) blocks(row, block, count int64) (problem string, err err
 	case err != nil:
 		return "", err
 	case unfit != "":
-		return "is quantized, and " + unfit, nil
+		return "is quantized, and " + unfit.String(), nil
 	}
 	for r := row; r < row+d.Grid.BlockRows; r++ {
 		for i := range d.pieces {
@@ -171,7 +171,7 @@ func (d *derivation[T]) blocks(row, block, count int64) (problem string, err err
 }
 
 // fit makes the parameters of a panel.
-func (d *derivation[T]) fit(row, block, count int64) (unfit string, err error) {
+func (d *derivation[T]) fit(row, block, count int64) (unfit kernel.Unfit, err error) {
 	if d.spread == nil {
 		err = d.each(row, block, count, func(_, col int64, values []T) (bool, error) {
 			run := int(d.Grid.Run())

@@ -85,6 +85,9 @@ func (c *call) job() (*quant.Job, error) {
 	if err != nil {
 		return nil, err
 	}
+	if len(c.parts) == 0 {
+		c.parts = r.Asked().Parts
+	}
 	m, err := c.checkpoint()
 	if err != nil {
 		return nil, err

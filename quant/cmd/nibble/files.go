@@ -10,7 +10,7 @@ import (
 
 	"nibble/quant/checkpoint"
 	"nibble/quant/fault"
-	"nibble/quant/recipe"
+	"nibble/quant/recipe/coremltools"
 	"nibble/quant/tensor"
 )
 
@@ -139,9 +139,9 @@ func (c *call) close() {
 const maxConfig = 2 << 20
 
 // recipe reads --config, or takes the default.
-func (c *call) recipe() (*recipe.Recipe, error) {
+func (c *call) recipe() (*coremltools.Recipe, error) {
 	if c.config == "" {
-		return recipe.Parse("", []byte(recipe.Default))
+		return coremltools.Parse("", []byte(coremltools.Default))
 	}
 	f, err := os.Open(c.config)
 	if err != nil {
@@ -152,7 +152,7 @@ func (c *call) recipe() (*recipe.Recipe, error) {
 	if err != nil {
 		return nil, err
 	}
-	return recipe.Parse(c.config, text)
+	return coremltools.Parse(c.config, text)
 }
 
 // resolved is the path that writing to a path writes to: links are followed, also one to what is not there yet.

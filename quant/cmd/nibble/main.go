@@ -27,7 +27,7 @@ import (
 	"strings"
 
 	"nibble/quant"
-	"nibble/quant/plan"
+	"nibble/quant/recipe"
 )
 
 func main() {
@@ -190,7 +190,7 @@ type call struct {
 	parts          []string
 	config         string
 	to, highNibble string
-	plan           plan.Options
+	plan           recipe.Options
 	out, export    string
 	reports        []string
 	json, hash     bool
@@ -217,7 +217,7 @@ func (c *call) parse(command string, args []string) error {
 		f.StringVar(&c.to, "to", "", "")
 		f.StringVar(&c.highNibble, "high-nibble", "", "")
 		f.Func("module-type", "", func(text string) error {
-			rule, err := plan.ParseType(text)
+			rule, err := recipe.ParseType(text)
 			c.plan.Types = append(c.plan.Types, rule)
 			return err
 		})

@@ -3,23 +3,24 @@ package main
 import (
 	"nibble/quant/fault"
 	"nibble/quant/plan"
+	"nibble/quant/recipe/coremltools"
 	"nibble/quant/report"
 )
 
 // options name the command's option for what the core advises, which knows of none: by the code of an error, of a
 // reason, or of an advice.
 var options = map[string]string{
-	"choose_part":              "--part NAME, once for each",
-	"unfit":                    "--keep-unfit",
-	"tied":                     "--include-embeddings",
-	string(plan.NoneQuantized): "--allow-none converts it all the same",
-	mostly(plan.IsEmbed):       "--include-embeddings",
-	mostly(plan.IsConv1D):      "--module-type 'PATTERN=Conv1D'",
-	mostly(plan.IsExperts):     "--module-type 'PATTERN=Conv1d'",
-	mostly(plan.IsRouter):      "--module-type 'PATTERN=Linear'",
-	mostly(plan.Doubtful):      "--module-type 'PATTERN=CLASS'",
-	mostly(plan.NoLayer):       "--module-type 'PATTERN=CLASS'",
-	"already_quantized":        "",
+	"choose_part":                "--part NAME, once for each",
+	"unfit":                      "--keep-unfit",
+	"tied":                       "--include-embeddings",
+	string(plan.NoneQuantized):   "--allow-none converts it all the same",
+	mostly(plan.IsEmbed):         "--include-embeddings",
+	mostly(coremltools.IsConv1D): "--module-type 'PATTERN=Conv1D'",
+	mostly(plan.IsExpert):        "--module-type 'PATTERN=Conv1d'",
+	mostly(plan.IsRouter):        "--module-type 'PATTERN=Linear'",
+	mostly(plan.Doubtful):        "--module-type 'PATTERN=CLASS'",
+	mostly(plan.NoLayer):         "--module-type 'PATTERN=CLASS'",
+	"already_quantized":          "",
 }
 
 func mostly(c plan.Code) string { return report.Mostly + string(c) }

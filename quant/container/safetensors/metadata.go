@@ -7,6 +7,7 @@ import (
 	"nibble/quant/fault"
 	"nibble/quant/layout"
 	"nibble/quant/plan"
+	"nibble/quant/recipe"
 	"nibble/quant/scheme"
 	"nibble/quant/tensor"
 )
@@ -17,7 +18,7 @@ const (
 	metaContainer = "nibble.container"
 	metaRecipe    = "nibble.recipe"
 	metaSchemes   = "nibble.schemes" // JSON: source name -> Note
-	metaOptions   = "nibble.options" // JSON: plan.Asked, where something was asked for beyond the recipe
+	metaOptions   = "nibble.options" // JSON: recipe.Options, where something was asked for beyond the recipe
 )
 
 // Note is how __metadata__ tells what a quantized tensor went through.
@@ -58,16 +59,16 @@ func (k *Container) metadata(p *plan.Plan) (map[string]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	recipe, _ := p.Export() // one that coremltools follows to the same result
+	config, _ := p.Export() // one that coremltools follows to the same result
 	meta := map[string]string{
 		"format":      "pt",
 		metaVersion:   k.Version,
 		metaContainer: k.Name,
-		metaRecipe:    string(recipe.Source),
+		metaRecipe:    string(config.Compact()),
 		metaSchemes:   string(text),
 	}
-	if asked := p.Options.Asked(); !asked.Nothing() {
-		text, err := json.Marshal(asked)
+	if !p.Options.Nothing() {
+		text, err := json.Marshal(p.Options.Asked())
 		if err != nil {
 			return nil, err
 		}
@@ -83,7 +84,7 @@ func Wrote(out *checkpoint.Checkpoint, container string) bool {
 
 // Parts are the parts of its source that an output says it was made of.
 func Parts(out *checkpoint.Checkpoint) []string {
-	var asked plan.Asked
+	var asked recipe.Options
 	if json.Unmarshal([]byte(out.Meta(metaOptions)), &asked) != nil {
 		return nil
 	}

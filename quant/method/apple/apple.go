@@ -29,7 +29,7 @@ func New[T kernel.Float](s scheme.Scheme, half bool) *Method[T] {
 func (m *Method[T]) Has() plane.Has { return m.has }
 
 // Fit makes the parameters of groups that lie one after the other in w, run weights each, and says why there are none.
-func (m *Method[T]) Fit(w []T, run int, s plane.Stats[T], p plane.Params[T]) string {
+func (m *Method[T]) Fit(w []T, run int, s plane.Stats[T], p plane.Params[T]) kernel.Unfit {
 	m.Reset(s)
 	m.Range(w, run, s)
 	return m.Settle(s, p)
@@ -48,7 +48,7 @@ func (m *Method[T]) Merge(s, part plane.Stats[T]) {
 }
 
 // Settle makes the parameters of groups whose ranges are whole.
-func (m *Method[T]) Settle(s plane.Stats[T], p plane.Params[T]) string {
+func (m *Method[T]) Settle(s plane.Stats[T], p plane.Params[T]) kernel.Unfit {
 	return kernel.Fit(m.arith, s.Low, s.High, p.Scale, p.ZeroPoint)
 }
 

@@ -16,8 +16,8 @@ import (
 
 	"nibble/quant"
 	"nibble/quant/container"
-	"nibble/quant/plan"
 	"nibble/quant/recipe"
+	"nibble/quant/recipe/coremltools"
 	"nibble/quant/report"
 	"nibble/quant/tensor"
 	"nibble/quant/tile"
@@ -28,7 +28,7 @@ type Case struct {
 	Seed      uint64
 	Files     []*tensor.File
 	Config    string
-	Plan      plan.Options
+	Plan      recipe.Options
 	Container container.Options
 	Limits    tile.Limits
 	Workers   int
@@ -41,8 +41,8 @@ func New(seed uint64) *Case {
 	var modules []string
 	c.Files, modules = m.model()
 	c.Config = m.config(modules)
-	c.Plan = plan.Options{Embeddings: m.chance(4), CoremltoolsSkips: m.chance(6), KeepUnfit: m.poisoned || m.chance(10),
-		AllowNone: true, Least: plan.Least{Inputs: 1, Weights: 1}}
+	c.Plan = recipe.Options{Embeddings: m.chance(4), CoremltoolsSkips: m.chance(6), KeepUnfit: m.poisoned || m.chance(10),
+		AllowNone: true, Least: recipe.Least{Inputs: 1, Weights: 1}}
 	c.Container = pick(m, []container.Options{{To: "packed"}, {To: "coremltools"}, {To: "int8"}, {To: "int8", HighNibble: "zero"}})
 	c.Limits = tile.Limits{
 		Tile:       pick(m, []int64{1, 60, 64, 200, 500, 1000, 4000, 0}),
@@ -74,7 +74,7 @@ func (c *Case) Job() (*quant.Job, error) {
 	if err != nil {
 		return nil, err
 	}
-	r, err := recipe.Parse("config", []byte(c.Config))
+	r, err := coremltools.Parse("config", []byte(c.Config))
 	if err != nil {
 		return nil, err
 	}

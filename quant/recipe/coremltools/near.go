@@ -1,22 +1,6 @@
-package recipe
+package coremltools
 
 import "strings"
-
-// layers are the classes PostTrainingQuantizer quantizes.
-var layers = []string{"Linear", "Conv1d", "Conv2d", "Conv3d", "ConvTranspose1d", "ConvTranspose2d", "ConvTranspose3d", "MultiheadAttention"}
-
-// Embedding is the class that Nibble quantizes when asked, and coremltools never.
-const Embedding = "Embedding"
-
-// IsLayer reports whether coremltools quantizes a class of this name.
-func IsLayer(class string) bool {
-	for _, l := range layers {
-		if l == class {
-			return true
-		}
-	}
-	return false
-}
 
 // nearest is the word of a list that a typo most likely meant, or "".
 func nearest(got string, words []string) string {

@@ -1,4 +1,4 @@
-package recipe
+package coremltools
 
 import (
 	"encoding/json"
@@ -195,7 +195,7 @@ func TestRefusals(t *testing.T) {
 // refuses we refuse, naming a key or a value; what it takes in silence and then ignores
 // or gets wrong we refuse, too.
 func TestCoremltoolsOwnAnswers(t *testing.T) {
-	content, err := os.ReadFile("../testkit/vectors/ptq_configs.json")
+	content, err := os.ReadFile("../../testkit/vectors/ptq_configs.json")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,14 +1,17 @@
-package recipe
+package coremltools
 
 import (
 	"bytes"
 	"errors"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 
 	"nibble/quant/fault"
+	"nibble/quant/layer"
 	"nibble/quant/pattern"
+	"nibble/quant/recipe"
 	"nibble/quant/scheme"
 )
 
@@ -72,7 +75,7 @@ func (p *parser) recipe(v value) (*Recipe, error) {
 			}
 		case "module_type_configs":
 			err = p.each(m, func(rule member) error {
-				if !IsLayer(rule.key) && rule.key != Embedding {
+				if !IsLayer(rule.key) && rule.key != layer.Embedding {
 					return p.unknownType(rule)
 				}
 				e, err := p.entry(rule.value, m.key+"."+rule.key)
@@ -90,8 +93,10 @@ func (p *parser) recipe(v value) (*Recipe, error) {
 				r.Names = append(r.Names, NameRule{rule.key, e, match})
 				return err
 			})
+		case nibble:
+			r.asked, err = p.options(m)
 		default:
-			err = p.unknown(m, "the config", "global_config", "module_type_configs", "module_name_configs")
+			err = p.unknown(m, "the config", "global_config", "module_type_configs", "module_name_configs", nibble)
 		}
 		if err != nil {
 			return nil, err
@@ -101,6 +106,29 @@ func (p *parser) recipe(v value) (*Recipe, error) {
 		r.Global = &Entry{Scheme: defaultScheme()} // as coremltools does for an empty config
 	}
 	return r, nil
+}
+
+// nibble is the key of what coremltools has no word for. Without it a config is coremltools' own.
+const nibble = "nibble"
+
+// options reads what a config asks for under the key nibble.
+func (p *parser) options(m member) (o recipe.Options, err error) {
+	err = p.each(m, func(x member) error {
+		if !slices.Contains(recipe.Keys(), x.key) {
+			return p.unknown(x, m.key, recipe.Keys()...)
+		}
+		want, err := o.Set(x.key, x.value.json(nil))
+		var known *fault.Error
+		switch {
+		case errors.As(err, &known):
+			known.File = p.file
+			return known.At(x.value.at)
+		case want != "":
+			return p.refuse(x.value, "%s.%s is %s, not %s", m.key, x.key, x.value.show(), want)
+		}
+		return err
+	})
+	return o, err
 }
 
 // each reads an object with keys of the user's choice, or null.
@@ -119,7 +147,7 @@ func (p *parser) each(m member, rule func(member) error) error {
 func (p *parser) unknownType(m member) error {
 	e := p.refuse(value{at: m.at}, "module_type_configs: %q is not a layer type that is quantized", m.key)
 	name := strings.TrimPrefix(strings.TrimPrefix(m.key, "torch."), "nn.")
-	if near := nearest(name, append(layers, Embedding)); near != "" {
+	if near := nearest(name, append(layers, layer.Embedding)); near != "" {
 		return e.Hint("did you mean %q? Accepted: %s", near, strings.Join(layers, ", "))
 	}
 	return e.Hint("accepted: %s; others are reached by module_name_configs", strings.Join(layers, ", "))

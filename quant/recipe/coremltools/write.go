@@ -1,4 +1,4 @@
-package recipe
+package coremltools
 
 import (
 	"encoding/json/jsontext"
@@ -7,13 +7,17 @@ import (
 	"strconv"
 	"strings"
 
+	"nibble/quant/recipe"
 	"nibble/quant/scheme"
 )
+
+// Compact is the config as it was given, as compact JSON, which outputs and reports carry.
+func (r *Recipe) Compact() []byte { return r.Source }
 
 // JSON writes the recipe as an indented config for PostTrainingQuantizerConfig.from_dict.
 // A block size of several axes is a list, which Python has to turn into a tuple first.
 func (r *Recipe) JSON() []byte {
-	text := jsontext.Value(r.value().json(nil))
+	text := jsontext.Value(r.value(r.asked).json(nil))
 	// It is valid, so indenting cannot fail.
 	_ = text.Indent(jsontext.WithIndent("  "))
 	return append(text, '\n')
@@ -23,12 +27,27 @@ func (r *Recipe) JSON() []byte {
 // size of several axes.
 func (r *Recipe) YAML() []byte {
 	var b strings.Builder
-	r.value().yaml(&b, "")
+	r.value(r.asked).yaml(&b, "")
 	return []byte(b.String())
 }
 
-// value is the recipe in its canonical form: what is default is left out.
-func (r *Recipe) value() value {
+// value is the recipe in its canonical form, what is default left out, and what was asked for beyond it.
+func (r *Recipe) value(asked recipe.Options) value {
+	top := r.own()
+	beyond := value{kind: object}
+	keys, values := asked.Values()
+	for i, key := range keys {
+		v, _ := readJSON("", values[i]) // JSON of ours
+		beyond.members = append(beyond.members, member{key: key, value: v})
+	}
+	if len(keys) > 0 {
+		top.members = append(top.members, member{key: nibble, value: beyond})
+	}
+	return top
+}
+
+// own is the config in the words of coremltools.
+func (r *Recipe) own() value {
 	top := value{kind: object}
 	if r.Global != nil && r.Global.Scheme == nil && len(r.Types) == 0 && len(r.Names) == 0 {
 		// A global_config of null and nothing else would mean int8, the default.

@@ -1,4 +1,4 @@
-// Package recipe reads the quantization config that the user gives: coremltools'
+// Package coremltools is the policy of coremltools for checkpoints. It reads the quantization config that the user gives,
 // PostTrainingQuantizerConfig (coremltools 9.0,
 // optimize/torch/quantization/post_training_quantization.py) in JSON or YAML, with the
 // keys global_config, module_type_configs and module_name_configs. It writes one back
@@ -9,14 +9,17 @@
 // and what is accepted. float32 means "keep", as Apple's documentation says;
 // coremltools itself would run a 32-bit quantization that no converter takes.
 //
-// The plan asks a Recipe which rule holds for a module; nothing else reads it.
-package recipe
+// A Recipe is a plan.Policy: Decide follows PostTrainingQuantizer (which classes it quantizes, which layers it skips and
+// how it lays blocks), and where Nibble quantizes a layer that coremltools would skip, it says so. Export writes the
+// config in which coremltools does the same.
+package coremltools
 
 import (
 	"slices"
 
 	"nibble/quant/fault"
 	"nibble/quant/pattern"
+	"nibble/quant/recipe"
 	"nibble/quant/scheme"
 )
 
@@ -48,7 +51,12 @@ type Recipe struct {
 	Types  []TypeRule
 	Names  []NameRule // in the order of the file; the first match wins
 	Source []byte     // the config as given, as compact JSON, to be carried in outputs
+
+	asked recipe.Options // under the key nibble
 }
+
+// Asked implements plan.Policy: it is what the config asks for under the key nibble.
+func (r *Recipe) Asked() recipe.Options { return r.asked }
 
 // Rule finds the entry for a module: by name, then by class, then the global one,
 // in coremltools' order. rule says which one won, in words, and is empty when none
@@ -91,7 +99,7 @@ func (r *Recipe) With(rules []NameRule) *Recipe {
 			out.Names = append(out.Names, n)
 		}
 	}
-	out.Source = out.value().json(nil)
+	out.Source = out.value(recipe.Options{}).json(nil)
 	return &out
 }
 

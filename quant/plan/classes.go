@@ -1,0 +1,67 @@
+package plan
+
+import (
+	"nibble/quant/fault"
+	"nibble/quant/layer"
+	"nibble/quant/recipe"
+	"nibble/quant/tensor"
+)
+
+// classes answers which class a module has, and from where that is known.
+type classes struct {
+	rules []recipe.TypeRule
+	used  []bool
+	file  map[string]string
+	seen  map[string]int // module -> index of its rule, -1 for none
+}
+
+func newClasses(state *tensor.StateDict, rules []recipe.TypeRule) *classes {
+	return &classes{rules: rules, used: make([]bool, len(rules)), file: state.Classes, seen: map[string]int{}}
+}
+
+// of is the class set by the user or told by the file, "" when neither says.
+func (c *classes) of(module string) (class, source string, err error) {
+	i, known := c.seen[module]
+	if !known {
+		i = -1
+		for k, r := range c.rules {
+			ok, err := r.Matches(module)
+			if err != nil {
+				return "", "", err
+			}
+			if ok {
+				i = k
+				break
+			}
+		}
+		c.seen[module] = i
+	}
+	if i >= 0 {
+		return c.rules[i].Class, FromUser, nil
+	}
+	if class := c.file[module]; class != "" {
+		return class, FromFile, nil
+	}
+	return "", "", nil
+}
+
+// fits checks a class that the user set against the weight it landed on.
+func (c *classes) fits(t *tensor.Tensor, p param) error {
+	c.used[c.seen[p.set]] = true
+	if want := layer.Of(p.class).Rank; want != 0 && len(t.Shape) != want {
+		return fault.Not(t.Storage.FileName(), "its type was set to %s, whose weight has %d axes; this one has %d", p.class, want, len(t.Shape)).
+			In(t.Name).Hint("set another type")
+	}
+	return nil
+}
+
+// unused finds a rule that reached no weight: most likely a typo.
+func (c *classes) unused() error {
+	for i, r := range c.rules {
+		if !c.used[i] {
+			return fault.Not("", "the module type %s=%s is set for no module that has a weight", r.Pattern, r.Class).
+				Hint("patterns match whole module names, without the .weight at their end, and the first that matches wins")
+		}
+	}
+	return nil
+}
