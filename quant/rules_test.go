@@ -6,8 +6,12 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
+
+	"nibble/quant/container"
+	"nibble/quant/scheme"
 )
 
 // stages is the arrow of README.md: a package may import only packages of lower rank.
@@ -24,7 +28,7 @@ var stages = map[string]int{
 	"quant/container": 9,
 	"quant":           10,
 	"quant/cmd":       11, "quant/testkit": 11, "wasm": 11,
-	"quant/testkit/broken/write": 12, "quant/testkit/readers": 13, "quant/testkit/cases": 12, "quant/testkit/mutants": 13,
+	"quant/testkit/broken/write": 12, "quant/testkit/readers": 13, "quant/testkit/proof": 13, "quant/testkit/proof/offset": 12, "quant/testkit/proof/blocks": 12, "quant/testkit/cases": 12, "quant/testkit/mutants": 13,
 }
 
 // rank finds the stage of a folder: its own, or that of the nearest folder above.
@@ -80,6 +84,27 @@ func TestImportsFollowTheArrow(t *testing.T) {
 			}
 		}
 	})
+}
+
+// What is true of one container alone is said in its folder: nothing else knows its name.
+func TestContainersAreNamedAtHome(t *testing.T) {
+	for _, row := range container.Table {
+		if row.Name == string(scheme.Int8) { // a dtype has this name, too
+			continue
+		}
+		sources(t, func(dir, path string) {
+			if strings.HasPrefix(dir, "quant/testkit") || strings.HasPrefix(dir, "quant/container/"+row.Name) || dir == "quant/checkpoint" {
+				return // a checkpoint names what quantized it
+			}
+			text, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if strings.Contains(string(text), strconv.Quote(row.Name)) {
+				t.Errorf("%s names the container %s", path, row.Name)
+			}
+		})
+	}
 }
 
 func TestWasmFilesAreTagged(t *testing.T) {

@@ -254,7 +254,12 @@ func (s *session) python(args []safejs.Value) (any, error) {
 	if s.report == nil {
 		return nil, errOrder
 	}
-	return python.Lines(s.report.Output.Format, name, len(s.report.Files) > 0)
+	row, err := container.Find(container.Options{To: s.report.Output.Format})
+	if err != nil || row.Python == nil {
+		return "", err
+	}
+	folder := len(s.report.Files) > 0
+	return python.Lines(row.Python(folder), name, folder), nil
 }
 
 // progress calls a JavaScript function, not too often.

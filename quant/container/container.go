@@ -16,6 +16,7 @@ import (
 	"nibble/quant/container/safetensors"
 	"nibble/quant/fault"
 	"nibble/quant/layout"
+	"nibble/quant/method"
 	"nibble/quant/plan"
 	"nibble/quant/scheme"
 )
@@ -33,6 +34,7 @@ type Row struct {
 	Wrote       func(out *checkpoint.Checkpoint) bool // an opened file can be one of its
 	Quantized   func(out *checkpoint.Checkpoint) bool // and holds something quantized; nil where Wrote says so
 	Open        func(out *checkpoint.Checkpoint) (layout.Opener, error)
+	Python      func(folder bool) string // makes of an output what coremltools knows, as lines of Python; nil where nothing does
 }
 
 // Default is the container of the command and the page when the user names none.
@@ -40,9 +42,9 @@ const Default = packed.Name
 
 // Table is the containers in the order they are offered. Files are asked in it who wrote them.
 var Table = []Row{
-	{packed.Name, safetensors.Extension, false, packed.Lay, packed.Takes, packed.Wrote, nil, packed.Open},
-	{int8.Name, safetensors.Extension, true, int8.Lay, int8.Takes, int8.Wrote, nil, int8.Open},
-	{coremltools.Name, coremltools.Extension, false, coremltools.Lay, coremltools.Takes, coremltools.Wrote, coremltools.Quantized, coremltools.Open},
+	{packed.Name, safetensors.Extension, false, packed.Lay, packed.Takes, packed.Wrote, nil, packed.Open, packed.Python},
+	{int8.Name, safetensors.Extension, true, int8.Lay, int8.Takes, int8.Wrote, nil, int8.Open, int8.Python},
+	{coremltools.Name, coremltools.Extension, false, coremltools.Lay, coremltools.Takes, coremltools.Wrote, coremltools.Quantized, coremltools.Open, coremltools.Python},
 }
 
 // Find is the row that options name.
@@ -71,9 +73,13 @@ func Lay(c *checkpoint.Checkpoint, p *plan.Plan, o Options) (*layout.Output, err
 	}
 	for i := range p.Entries {
 		if e := &p.Entries[i]; e.Quantize {
-			if why := row.Takes(e.Scheme); why != nil {
+			why := row.Takes(e.Scheme)
+			if why == nil {
+				why = method.Takes(e.Scheme, e.Tensor.DType, e.Grid)
+			}
+			if why != nil {
 				why.File = e.Tensor.Storage.FileName()
-				return nil, why.In(e.Tensor.Name).Hint("choose another container")
+				return nil, why.In(e.Tensor.Name)
 			}
 		}
 	}

@@ -8,6 +8,7 @@ package method
 import (
 	"fmt"
 
+	"nibble/quant/fault"
 	"nibble/quant/kernel"
 	"nibble/quant/method/apple"
 	"nibble/quant/plane"
@@ -75,6 +76,20 @@ func Find(s scheme.Scheme) (*Row, error) {
 		}
 	}
 	return nil, fmt.Errorf("internal error: there is no method %q; please report it", name)
+}
+
+// Takes says why a scheme's method cannot quantize a weight of a dtype in such blocks; nil where it can.
+func Takes(s scheme.Scheme, d tensor.DType, g scheme.Grid) *fault.Error {
+	row, err := Find(s)
+	switch {
+	case err != nil:
+		return fault.Not("", "there is no method %q", s.Method)
+	case d == tensor.F64 && row.Double == nil:
+		return fault.Not("", "the method %q has no arithmetic for %s", row.Name, d).Hint("save the model in float32")
+	case !row.Spread && g.BlockRows > 1:
+		return fault.Not("", "the method %q takes no groups of several rows", row.Name).Hint("choose blocks of one row")
+	}
+	return nil
 }
 
 // Planes are what a scheme's method makes beside codes and scales; none of a method that is not known.

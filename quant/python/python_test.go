@@ -1,11 +1,12 @@
-package python
+package python_test
 
 import (
 	"os"
 	"strings"
 	"testing"
 
-	"nibble/quant/fault"
+	"nibble/quant/container"
+	"nibble/quant/python"
 )
 
 // The README shows the very lines, with the names of its own examples.
@@ -14,20 +15,17 @@ func TestREADMEHoldsTheLines(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for container, name := range map[string]string{"coremltools": "model-int4.pt", "int8": "model-int8.safetensors", "packed": "model-int4.safetensors"} {
-		lines, err := Lines(container, name, false)
-		if err != nil {
-			t.Fatal(err)
-		}
+	for to, name := range map[string]string{"coremltools": "model-int4.pt", "int8": "model-int8.safetensors", "packed": "model-int4.safetensors"} {
+		lines := linesOf(t, to, name, false)
 		// The tail is shown once.
-		if folder, _, _ := strings.Cut(heads[container][1], "\n\n\ndef "); !strings.Contains(string(readme), strings.TrimSpace(strings.ReplaceAll(folder, "MODEL_FILE", `"model-int4"`))) {
-			t.Errorf("the README lacks the lines for a folder of %s:\n%s", container, folder)
+		if folder, _, _ := strings.Cut(rowOf(t, to).Python(true), "\n\n\ndef "); !strings.Contains(string(readme), strings.TrimSpace(strings.ReplaceAll(folder, "MODEL_FILE", `"model-int4"`))) {
+			t.Errorf("the README lacks the lines for a folder of %s:\n%s", to, folder)
 		}
 		head, tail, _ := strings.Cut(lines, "\nfor key, value in state.items():")
 		if !strings.Contains(string(readme), head) {
-			t.Errorf("the README lacks the lines for %s:\n%s", container, head)
+			t.Errorf("the README lacks the lines for %s:\n%s", to, head)
 		}
-		if container == "coremltools" && !strings.Contains(string(readme), tail) {
+		if to == "coremltools" && !strings.Contains(string(readme), tail) {
 			t.Errorf("the README lacks\n%s", tail)
 		}
 	}
@@ -39,19 +37,31 @@ func TestNames(t *testing.T) {
 		`q"\x.pt`:        `torch.load("q\"\\x.pt",`,
 		"line\nbreak.pt": `torch.load("line?break.pt",`,
 	} {
-		lines, err := Lines("coremltools", name, false)
-		if err != nil || !strings.Contains(lines, want) || strings.Contains(lines, "MODEL_") {
-			t.Errorf("%q: %v\n%s", name, err, lines)
+		lines := linesOf(t, "coremltools", name, false)
+		if !strings.Contains(lines, want) || strings.Contains(lines, "MODEL_") {
+			t.Errorf("%q: %s", name, lines)
 		}
 	}
-	if lines, _ := Lines("packed", "dir/model.v2.safetensors", false); !strings.Contains(lines, `package.save("model.v2.mlpackage")`) {
+	if lines := linesOf(t, "packed", "dir/model.v2.safetensors", false); !strings.Contains(lines, `package.save("model.v2.mlpackage")`) {
 		t.Errorf("got %s", lines)
 	}
-	lines, err := Lines("packed", "out/model.v2-int4/", true)
-	if err != nil || !strings.Contains(lines, `pathlib.Path("out/model.v2-int4").glob("*.safetensors")`) || !strings.Contains(lines, `package.save("model.v2-int4.mlpackage")`) {
-		t.Errorf("%v\n%s", err, lines)
+	lines := linesOf(t, "packed", "out/model.v2-int4/", true)
+	if !strings.Contains(lines, `pathlib.Path("out/model.v2-int4").glob("*.safetensors")`) || !strings.Contains(lines, `package.save("model.v2-int4.mlpackage")`) {
+		t.Errorf("got %s", lines)
 	}
-	if _, err := Lines("zip", "a", false); fault.KindOf(err) != fault.Unsupported {
-		t.Errorf("error %v", err)
+}
+
+// linesOf are the lines for a container's output.
+func linesOf(t *testing.T, to, name string, folder bool) string {
+	t.Helper()
+	return python.Lines(rowOf(t, to).Python(folder), name, folder)
+}
+
+func rowOf(t *testing.T, to string) *container.Row {
+	t.Helper()
+	row, err := container.Find(container.Options{To: to})
+	if err != nil {
+		t.Fatal(err)
 	}
+	return row
 }

@@ -289,10 +289,9 @@ func pythonCommand(ctx context.Context, c *call) error {
 	if row.Quantized != nil && !row.Quantized(m) {
 		return fault.Not(m.Name, "nothing in this file is quantized").Hint("name the output of nibble convert")
 	}
-	lines, err := python.Lines(row.Name, c.paths[0], m.Sharded)
-	if err != nil {
-		return err
+	if row.Python == nil {
+		return fault.Not(m.Name, "there are no Python lines for the container %q", row.Name)
 	}
-	_, err = io.WriteString(c.stdout, lines)
+	_, err = io.WriteString(c.stdout, python.Lines(row.Python(m.Sharded), c.paths[0], m.Sharded))
 	return err
 }

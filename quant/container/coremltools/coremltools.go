@@ -9,6 +9,7 @@
 package coremltools
 
 import (
+	_ "embed"
 	"fmt"
 	"io"
 	"strings"
@@ -220,10 +221,25 @@ func Quantized(out *checkpoint.Checkpoint) bool {
 	return false
 }
 
+var (
+	//go:embed file.py
+	fromFile string
+	//go:embed folder.py
+	fromFolder string
+)
+
+// Python reads a file, or a folder of shards, as lines of Python.
+func Python(folder bool) string {
+	if folder {
+		return fromFolder
+	}
+	return fromFile
+}
+
 // Takes says why the container cannot hold weights of a scheme; nil where it can.
 func Takes(s scheme.Scheme) *fault.Error {
 	if method.Planes(s).Offset {
-		return fault.Not("", "weights with offsets have no place in coremltools' state dicts")
+		return fault.Not("", "weights with offsets have no place in coremltools' state dicts").Hint("choose another container")
 	}
 	return nil
 }

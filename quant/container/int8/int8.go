@@ -4,6 +4,8 @@
 package int8
 
 import (
+	_ "embed"
+
 	"nibble/quant/checkpoint"
 	"nibble/quant/container/safetensors"
 	"nibble/quant/fault"
@@ -67,10 +69,16 @@ func piecesOf(t *tensor.Tensor, s scheme.Scheme, g scheme.Grid, n safetensors.No
 	return pieces
 }
 
+//go:embed int8.py
+var own string
+
+// Python makes of a file, or a folder of shards, what coremltools knows, as lines of Python.
+func Python(folder bool) string { return safetensors.Python(folder, own) }
+
 // Takes says why the container cannot hold weights of a scheme; nil where it can.
 func Takes(s scheme.Scheme) *fault.Error {
 	if method.Planes(s).Offset {
-		return fault.Not("", "weights with offsets have no place in the int8 container")
+		return fault.Not("", "weights with offsets have no place in the int8 container").Hint("choose another container")
 	}
 	return nil
 }

@@ -6,6 +6,8 @@
 package packed
 
 import (
+	_ "embed"
+
 	"nibble/quant/checkpoint"
 	"nibble/quant/container/safetensors"
 	"nibble/quant/fault"
@@ -51,10 +53,16 @@ func piecesOf(t *tensor.Tensor, s scheme.Scheme, g scheme.Grid, _ safetensors.No
 		Literal: tensor.Bytes(append([]int64(nil), t.Shape...))})
 }
 
+//go:embed packed.py
+var own string
+
+// Python makes of a file, or a folder of shards, what coremltools knows, as lines of Python.
+func Python(folder bool) string { return safetensors.Python(folder, own) }
+
 // Takes says why the container cannot hold weights of a scheme; nil where it can.
 func Takes(s scheme.Scheme) *fault.Error {
 	if method.Planes(s).Offset {
-		return fault.Not("", "weights with offsets have no place in the packed container")
+		return fault.Not("", "weights with offsets have no place in the packed container").Hint("choose another container")
 	}
 	return nil
 }

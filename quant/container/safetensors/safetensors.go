@@ -9,6 +9,8 @@
 package safetensors
 
 import (
+	_ "embed"
+
 	"nibble/quant/checkpoint"
 	"nibble/quant/container/folder"
 	"nibble/quant/fault"
@@ -121,6 +123,24 @@ func aligned(pieces []layout.Piece) bool {
 		at += pieces[i].Bytes()
 	}
 	return at%8 == 0
+}
+
+var (
+	//go:embed file.py
+	fromFile string
+	//go:embed folder.py
+	fromFolder string
+	//go:embed per_weight.py
+	perWeight string
+)
+
+// Python reads a file, or a folder of shards, as lines of Python; own are the container's.
+func Python(folder bool, own string) string {
+	head := fromFile
+	if folder {
+		head = fromFolder
+	}
+	return head + "\n\n" + perWeight + "\n\n" + own
 }
 
 // reserved is a name that no tensor of a safetensors file can have.
