@@ -84,7 +84,7 @@ var small = tile.Limits{Tile: 16 << 10, Batch: 256 << 10}
 
 // large has a weight of more than a batch, by the small limits, whose blocks reach over all of it in
 // recipes that say so, and small tensors around it.
-func large(t testing.TB, d tensor.DType, spoil func(values []float32)) []byte {
+func large(t testing.TB, d tensor.Type, spoil func(values []float32)) []byte {
 	random := rand.New(rand.NewPCG(5, 6))
 	values := make([]float32, 300*1024)
 	for i := range values {
@@ -111,7 +111,7 @@ func large(t testing.TB, d tensor.DType, spoil func(values []float32)) []byte {
 // Tasks that are done elsewhere, by any number of hands, in whatever time, make the same file
 // and the same report.
 func TestHandsMakeTheSame(t *testing.T) {
-	for _, d := range []tensor.DType{tensor.F32, tensor.BF16, tensor.F16} {
+	for _, d := range []tensor.Type{tensor.F32, tensor.BF16, tensor.F16} {
 		in := large(t, d, nil)
 		for _, config := range []string{
 			coremltools.Default,

@@ -17,7 +17,7 @@ import (
 )
 
 // halves is a weight whose first half is in -1..1 and whose second half is a hundredth of that.
-func halves(name string, d tensor.DType, shape ...int64) testkit.Weight {
+func halves(name string, d tensor.Type, shape ...int64) testkit.Weight {
 	n, _ := tensor.Elements(shape)
 	raw := make([]byte, 0, n*d.Size())
 	for i := range n {
@@ -43,7 +43,7 @@ func halves(name string, d tensor.DType, shape ...int64) testkit.Weight {
 // has one step, which is 0, as coremltools makes it. It once had a scale of its own, for the task was
 // cut by the bytes of its output and measured by those of its source.
 func TestOneScaleForARowOfBlocks(t *testing.T) {
-	for _, d := range []tensor.DType{tensor.F32, tensor.F64, tensor.F16, tensor.BF16} {
+	for _, d := range []tensor.Type{tensor.F32, tensor.F64, tensor.F16, tensor.BF16} {
 		n := 1152 * 4 / d.Size()
 		for _, c := range []struct {
 			weight testkit.Weight

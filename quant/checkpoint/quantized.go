@@ -27,7 +27,7 @@ const (
 // must stand beside it under the same name with another end. "" as an end is any tensor of that dtype.
 var marks = []struct {
 	by, end string
-	dtypes  []tensor.DType
+	dtypes  []tensor.Type
 	beside  []string // ends, all of which must be there
 	do      string
 }{
@@ -42,7 +42,7 @@ var marks = []struct {
 	{"AQLM", ".codes", integers, []string{".codebooks"}, before},
 	{"VPTQ", ".indices", integers, []string{".centroids.weight"}, before},
 	{"EETQ", ".weight", bytes8, []string{".weight_scales"}, before},
-	{"MLX", ".weight", []tensor.DType{tensor.U32}, []string{".scales"}, before},
+	{"MLX", ".weight", []tensor.Type{tensor.U32}, []string{".scales"}, before},
 	{"coremltools", "/quantization_scale", nil, nil, before},
 	{"compressed-tensors", "_packed", bytes832, []string{"_scale"}, before},
 	{"compressed-tensors or ModelOpt", ".weight", bytes8, []string{".weight_scale"}, before},
@@ -58,11 +58,11 @@ var marks = []struct {
 }
 
 var (
-	integers = []tensor.DType{tensor.I8, tensor.U8, tensor.I16, tensor.U16, tensor.I32, tensor.U32, tensor.I64}
-	words32  = []tensor.DType{tensor.I32, tensor.U32}
-	bytes8   = []tensor.DType{tensor.I8, tensor.U8, tensor.F8E4M3, tensor.F8E5M2, tensor.F8E4M3FNUZ, tensor.F8E5M2FNUZ}
+	integers = []tensor.Type{tensor.I8, tensor.U8, tensor.I16, tensor.U16, tensor.I32, tensor.U32, tensor.I64}
+	words32  = []tensor.Type{tensor.I32, tensor.U32}
+	bytes8   = []tensor.Type{tensor.I8, tensor.U8, tensor.F8E4M3, tensor.F8E5M2, tensor.F8E4M3FNUZ, tensor.F8E5M2FNUZ}
 	floats8  = bytes8[2:]
-	bytes832 = append([]tensor.DType{tensor.I32}, bytes8...)
+	bytes832 = append([]tensor.Type{tensor.I32}, bytes8...)
 )
 
 // quantized finds out whether a model is quantized already; nil when it is not.

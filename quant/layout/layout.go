@@ -66,7 +66,7 @@ type Section struct {
 // Piece is one tensor of the output.
 type Piece struct {
 	Name    string
-	DType   tensor.DType
+	DType   tensor.Type
 	Shape   []int64
 	Code    pack.Spec // how a quantized weight fills it; zero for a tensor that is kept, and for Literal
 	Literal []byte    // bytes that are known
@@ -75,7 +75,8 @@ type Piece struct {
 // Bytes is the piece's size in the file.
 func (p *Piece) Bytes() int64 {
 	n, _ := tensor.Elements(p.Shape)
-	return n * p.DType.Size()
+	n, _ = p.DType.Bytes(n)
+	return n
 }
 
 // Kept is the one piece of a tensor that is not quantized.

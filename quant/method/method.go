@@ -79,7 +79,7 @@ func Find(s scheme.Scheme) (*Row, error) {
 }
 
 // Takes says why a scheme's method cannot quantize a weight of a dtype in such blocks; nil where it can.
-func Takes(s scheme.Scheme, d tensor.DType, g scheme.Grid) *fault.Error {
+func Takes(s scheme.Scheme, d tensor.Type, g scheme.Grid) *fault.Error {
 	row, err := Find(s)
 	switch {
 	case err != nil:
@@ -101,7 +101,7 @@ func Planes(s scheme.Scheme) plane.Has {
 }
 
 // Of is the method of a scheme for weights of a dtype, whose arithmetic T holds: float64 for F64, else float32.
-func Of[T kernel.Float](s scheme.Scheme, d tensor.DType) (Method[T], error) {
+func Of[T kernel.Float](s scheme.Scheme, d tensor.Type) (Method[T], error) {
 	row, err := Find(s)
 	if err != nil {
 		return nil, err

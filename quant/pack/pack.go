@@ -18,7 +18,7 @@ import (
 type Spec struct {
 	Form   string       // row of the table
 	Plane  plane.Kind   // that it lays; of a form that lays several, Codes
-	DType  tensor.DType // of floats
+	DType  tensor.Type // of floats
 	Bits   int          // of codes and zero points
 	Signed bool         // these are two's complement
 	PerRow bool         // of what groups share: each row of the weight has its own, repeated where groups have several rows

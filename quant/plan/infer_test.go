@@ -210,7 +210,7 @@ func TestTooLittleToGain(t *testing.T) {
 	file := &tensor.File{Name: "m.pt"}
 	for title, c := range map[string]struct {
 		shape  []int64
-		dtype  tensor.DType
+		dtype  tensor.Type
 		frozen bool
 		config string
 		says   string // "" when it is quantized

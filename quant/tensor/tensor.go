@@ -31,7 +31,7 @@ func (s Storage) FileName() string {
 // Tensor says where values lie; it holds none.
 type Tensor struct {
 	Name    string
-	DType   DType
+	DType   Type
 	Shape   []int64
 	Strides []int64 // elements, one per axis, not negative
 	Storage Storage
@@ -45,8 +45,11 @@ func (t *Tensor) Elements() int64 {
 	return n
 }
 
-// Bytes is the size of the values laid out densely.
-func (t *Tensor) Bytes() int64 { return t.Elements() * t.DType.Size() }
+// Bytes is the size of the values laid out densely. Readers checked that they fill their blocks.
+func (t *Tensor) Bytes() int64 {
+	n, _ := t.DType.Bytes(t.Elements())
+	return n
+}
 
 // Contiguous reports whether the values lie densely in row-major order.
 func (t *Tensor) Contiguous() bool {
@@ -73,10 +76,15 @@ func (t *Tensor) View() string {
 }
 
 // Flat is a dense tensor seen as one row after the other of a single value, so that it
-// can be cut anywhere.
+// can be cut anywhere. Elements that are no bytes of their own are seen as the bytes of their blocks.
 func (t *Tensor) Flat() *Tensor {
 	f := *t
-	f.Shape, f.Strides = []int64{t.Elements()}, []int64{1}
+	if elements, _ := t.DType.Block(); elements > 1 {
+		f.DType, f.Shape = U8, []int64{t.Bytes()}
+	} else {
+		f.Shape = []int64{t.Elements()}
+	}
+	f.Strides = []int64{1}
 	return &f
 }
 

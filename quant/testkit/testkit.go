@@ -97,7 +97,7 @@ func Rows(t testing.TB, tensors []tensor.Tensor) []Row {
 // Weight is one tensor to be put in a checkpoint.
 type Weight struct {
 	Name   string
-	DType  tensor.DType
+	DType  tensor.Type
 	Shape  []int64
 	Values []byte
 }

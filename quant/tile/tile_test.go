@@ -38,7 +38,7 @@ func TestReadEqualsNaive(t *testing.T) {
 		storage[i] = byte(random.Uint32())
 	}
 	file := &tensor.File{Name: "x", Size: int64(len(storage)), R: bytes.NewReader(storage)}
-	dtypes := []tensor.DType{tensor.U8, tensor.F16, tensor.F32, tensor.F64}
+	dtypes := []tensor.Type{tensor.U8, tensor.F16, tensor.F32, tensor.F64}
 	dense, strided := 0, 0
 	for range 400 {
 		x := tensor.Tensor{Name: "v", DType: dtypes[random.IntN(4)], Storage: tensor.Storage{File: file, End: file.Size}}

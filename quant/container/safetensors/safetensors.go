@@ -105,7 +105,7 @@ func ordered(entries [][]layout.Piece) []layout.Section {
 	sections := append(literals, together...)
 	for _, width := range []int64{8, 4, 2, 1} {
 		for _, s := range apart {
-			if s.Pieces[0].DType.Size() == width {
+			if s.Pieces[0].DType.Align() == width {
 				sections = append(sections, s)
 			}
 		}
@@ -117,7 +117,7 @@ func ordered(entries [][]layout.Piece) []layout.Section {
 func aligned(pieces []layout.Piece) bool {
 	at := int64(0)
 	for i := range pieces {
-		if at%pieces[i].DType.Size() != 0 {
+		if at%pieces[i].DType.Align() != 0 {
 			return false
 		}
 		at += pieces[i].Bytes()

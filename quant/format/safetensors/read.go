@@ -204,18 +204,19 @@ func (h *header) tensor(name string) error {
 		return h.bad("its entry lacks dtype, shape or a pair of data_offsets").In(name)
 	}
 	var ok bool
-	if t.DType, ok = tensor.ParseDType(dtype); !ok {
-		if known[dtype] {
-			return fault.Not(h.file.Name, "dtype %s cannot be carried yet", dtype).In(name)
-		}
+	if t.DType, ok = tensor.ParseType(dtype); !ok {
 		return h.bad("dtype %q does not exist in safetensors", dtype).In(name)
 	}
 	n, fits := tensor.Elements(t.Shape)
 	if !fits || n > (1<<60)/t.DType.Size() {
 		return h.bad("its shape %v overflows", t.Shape).In(name)
 	}
-	if offsets[1] < offsets[0] || n*t.DType.Size() != offsets[1]-offsets[0] {
-		return h.bad("shape %v of %s takes %d bytes, data_offsets %v hold %d", t.Shape, dtype, n*t.DType.Size(), offsets, offsets[1]-offsets[0]).In(name)
+	bytes, whole := t.DType.Bytes(n)
+	if !whole {
+		return h.bad("shape %v of %s does not fill its last byte", t.Shape, dtype).In(name)
+	}
+	if offsets[1] < offsets[0] || bytes != offsets[1]-offsets[0] {
+		return h.bad("shape %v of %s takes %d bytes, data_offsets %v hold %d", t.Shape, dtype, bytes, offsets, offsets[1]-offsets[0]).In(name)
 	}
 	// Shape and strides lie side by side, each with no room to grow into the other.
 	rank := len(t.Shape)
@@ -236,9 +237,6 @@ func (h *header) tensor(name string) error {
 
 // fields are those of a tensor's entry that mean something.
 var fields = []string{"dtype", "shape", "data_offsets"}
-
-// known are safetensors' dtypes that Nibble does not carry.
-var known = map[string]bool{"F4": true, "F6_E2M3": true, "F6_E3M2": true}
 
 // ints appends a list of non-negative integers below 2^60, in plain digits.
 func (h *header) ints(name string, list []int64) ([]int64, error) {

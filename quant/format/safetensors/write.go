@@ -13,7 +13,7 @@ import (
 // Item is one tensor to be written; items lie in the order they are given.
 type Item struct {
 	Name  string
-	DType tensor.DType
+	DType tensor.Type
 	Shape []int64
 }
 
@@ -40,7 +40,8 @@ func Header(items []Item, metadata map[string]string) []byte {
 	at := int64(0)
 	for _, it := range items {
 		n, _ := tensor.Elements(it.Shape)
-		end := at + n*it.DType.Size()
+		bytes, _ := it.DType.Bytes(n)
+		end := at + bytes
 		b = append(b, ',')
 		b = append(quote(b, it.Name), `:{"dtype":"`...)
 		b = append(b, it.DType.String()...)

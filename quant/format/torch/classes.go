@@ -11,7 +11,7 @@ import (
 
 // dtypeName is torch.float32 and its like.
 type dtypeName struct {
-	dtype   tensor.DType // Invalid for those that Nibble does not carry
+	dtype   tensor.Type // Invalid for those that Nibble does not carry
 	size    int64
 	foreign string
 }

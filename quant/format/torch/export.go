@@ -123,7 +123,7 @@ func (a *archive) inner(name string) (*tensor.StateDict, error) {
 
 // scalarTypes are the numbers that torch.export gives dtypes (ScalarType in
 // torch/_export/serde/schema.py).
-var scalarTypes = map[int64]tensor.DType{
+var scalarTypes = map[int64]tensor.Type{
 	1: tensor.U8, 2: tensor.I8, 3: tensor.I16, 4: tensor.I32, 5: tensor.I64, 6: tensor.F16, 7: tensor.F32, 8: tensor.F64,
 	10: tensor.C64, 12: tensor.Bool, 13: tensor.BF16, 28: tensor.U16, 29: tensor.F8E4M3, 30: tensor.F8E5M2,
 }

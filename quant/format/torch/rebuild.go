@@ -200,7 +200,7 @@ func repeats(dense float64, file int64) bool { return dense > 16*float64(file)+2
 // viewed tells a view from others, but for those of the same size in another shape.
 type viewed struct {
 	*body
-	dtype                 tensor.DType
+	dtype                 tensor.Type
 	offset, count, extent int64
 }
 
@@ -209,7 +209,7 @@ const maxSizes = 2 << 20
 
 // view is a tensor over a storage, checked: every element lies within it, and the tensors
 // of the file together are not far larger than the file.
-func (r *reader) view(s *storage, d tensor.DType, offset int64, shape, strides []int64) (any, error) {
+func (r *reader) view(s *storage, d tensor.Type, offset int64, shape, strides []int64) (any, error) {
 	if r.sizes += len(shape); r.sizes > maxSizes {
 		return nil, fault.Not(r.file.Name, "the shapes of its tensors take more room than those of any model")
 	}

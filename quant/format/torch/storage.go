@@ -13,7 +13,7 @@ import (
 
 // storageClass is torch.FloatStorage and its like.
 type storageClass struct {
-	dtype   tensor.DType // Invalid for UntypedStorage and for types that Nibble does not carry
+	dtype   tensor.Type // Invalid for UntypedStorage and for types that Nibble does not carry
 	size    int64        // bytes of an element
 	foreign string       // the type's name when Nibble does not carry it
 }

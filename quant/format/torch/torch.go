@@ -29,7 +29,7 @@ import "nibble/quant/tensor"
 // dtypes maps torch's legacy storage classes and dtype names. Types without a
 // storage class travel as UntypedStorage with _rebuild_tensor_v3.
 var dtypes = []struct {
-	d       tensor.DType
+	d       tensor.Type
 	storage string // torch.<storage>, "" when there is none
 	name    string // torch.<name>
 }{

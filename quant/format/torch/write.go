@@ -12,7 +12,7 @@ import (
 // Key share a storage, which holds exactly their values.
 type Item struct {
 	Name  string
-	DType tensor.DType
+	DType tensor.Type
 	Shape []int64
 	Key   int // storage: entry DataAt + Key
 }

@@ -14,7 +14,7 @@ import (
 // weight is a tensor to be written: a view of a storage of its own, or of another's.
 type weight struct {
 	name    string
-	dtype   tensor.DType
+	dtype   tensor.Type
 	shape   []int64
 	strides []int64
 	offset  int64 // elements
@@ -24,12 +24,12 @@ type weight struct {
 // model is the files of a model, and the modules of its weights.
 func (m *maker) model() (files []*tensor.File, modules []string) {
 	var all []weight
-	dtype := pick(m, []tensor.DType{tensor.F32, tensor.F32, tensor.F16, tensor.BF16, tensor.F64})
+	dtype := pick(m, []tensor.Type{tensor.F32, tensor.F32, tensor.F16, tensor.BF16, tensor.F64})
 	views := m.chance(2) // of PyTorch; safetensors has none
 	for i := range 1 + m.IntN(4) {
 		d := dtype
 		if m.chance(6) {
-			d = pick(m, []tensor.DType{tensor.F32, tensor.F16, tensor.BF16, tensor.F64})
+			d = pick(m, []tensor.Type{tensor.F32, tensor.F16, tensor.BF16, tensor.F64})
 		}
 		w := m.weight(i, d, views)
 		modules = append(modules, w.name[:len(w.name)-len(".weight")])
@@ -80,7 +80,7 @@ func (m *maker) shards(all []weight, file func([]weight) []byte, views bool) (fi
 const most = 5000
 
 // weight is one that a recipe may quantize.
-func (m *maker) weight(i int, d tensor.DType, views bool) weight {
+func (m *maker) weight(i int, d tensor.Type, views bool) weight {
 	name, rank := fmt.Sprintf("l%d.weight", i), 2
 	switch m.IntN(6) {
 	case 0:
@@ -208,7 +208,7 @@ func (m *maker) poison(w weight) {
 }
 
 // put stores a number.
-func put(dst []byte, d tensor.DType, v float64) {
+func put(dst []byte, d tensor.Type, v float64) {
 	switch d {
 	case tensor.F64:
 		copy(dst, tensor.Bytes([]float64{v}))
@@ -263,7 +263,7 @@ func torchOf(all []weight) []byte {
 	return testkit.Zip(pairs...)
 }
 
-var storageClass = map[tensor.DType]string{
+var storageClass = map[tensor.Type]string{
 	tensor.F64: "DoubleStorage", tensor.F32: "FloatStorage", tensor.F16: "HalfStorage", tensor.BF16: "BFloat16Storage", tensor.I64: "LongStorage", tensor.U8: "ByteStorage",
 }
 

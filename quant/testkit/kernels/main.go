@@ -22,7 +22,7 @@ import (
 // bench is one case.
 type bench struct {
 	name  string
-	dtype tensor.DType
+	dtype tensor.Type
 	run   int
 	bits  int
 	arith kernel.Arith

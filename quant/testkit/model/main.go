@@ -28,7 +28,7 @@ func main() {
 	width := flag.Int64("width", 0, "columns of a matrix; 0 is what the size calls for")
 	out := flag.String("o", "", "a folder for shards, or a .pt file")
 	flag.Parse()
-	d, ok := tensor.ParseDType(strings.ToUpper(*dtype))
+	d, ok := tensor.ParseType(strings.ToUpper(*dtype))
 	if !ok || *out == "" || !d.Weight() {
 		flag.Usage()
 		os.Exit(2)
@@ -45,7 +45,7 @@ func main() {
 }
 
 // weights are an embedding and layers of two matrices and a norm.
-func weights(size int64, d tensor.DType, width int64) (items []safetensors.Item) {
+func weights(size int64, d tensor.Type, width int64) (items []safetensors.Item) {
 	if width == 0 {
 		width = 4096
 		for width > 64 && width*width*8*d.Size() > size {
@@ -73,7 +73,7 @@ type values struct {
 	at      int
 }
 
-func newValues(d tensor.DType) *values {
+func newValues(d tensor.Type) *values {
 	f := make([]float32, 1<<22+4099)
 	x := uint64(1)
 	for i := range f {

@@ -44,7 +44,7 @@ var mutants = []mutant{
 	{what: "a histogram whose span the first value decides", file: "kernel/histogram.go", edits: []edit{{"	if fraction == -0.5 {\n", "	if fraction == -2 {\n"}}},
 	{what: "the errors of later tiles are not added", file: "convert/convert.go", edits: []edit{{"	for _, e := range r.Errors {\n", "	for _, e := range r.Errors[:min(1, len(r.Errors))] {\n"}}},
 	{what: "verify believes the codes", file: "verify/derive.go", edits: []edit{{"	if err != nil || bytes.Equal(got, want) {\n", "	if err != nil || len(got) == len(want) {\n"}}},
-	{what: "verify believes the scales", file: "verify/derive.go", edits: []edit{{"want := stored(d.scale, d.scales.tensor.DType); !bytes.Equal(raw, want)", "want := stored(d.scale, d.scales.tensor.DType); len(raw) != len(want)"}}},
+	{what: "verify believes the scales", file: "verify/derive.go", edits: []edit{{"want := stored(d.scale, d.scales.tensor.Type); !bytes.Equal(raw, want)", "want := stored(d.scale, d.scales.tensor.Type); len(raw) != len(want)"}}},
 	{what: "verify believes the zero points of later rows of a word", file: "verify/derive.go", edits: []edit{{"rest := uint32(word) >> (row % per * bits)\n		if rest&mask", "rest := uint32(word) >> (row % per * bits)\n		if row%per == 0 && rest&mask"}}},
 	{what: "verify takes the scheme that explains the end of a weight", file: "verify/derive.go", edits: []edit{{"			if problem != \"\" || err != nil {\n				return row,", "			if problem != \"\" && row == 0 && len(d.schemes) == 1 || err != nil {\n				return row,"}}},
 	{what: "verify holds the first part of a long row for all of it", file: "verify/rows.go", edits: []edit{{"	if x == r.held {\n", "	if x.Row == r.held.Row && x.Rows == r.held.Rows && x.Cols == r.held.Cols {\n"}}},

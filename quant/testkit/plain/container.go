@@ -11,7 +11,7 @@ import (
 
 // Tensor is one tensor that an output must have.
 type Tensor struct {
-	DType tensor.DType
+	DType tensor.Type
 	Shape []int64
 	Bytes []byte
 }
@@ -120,7 +120,7 @@ func (w *Weight) coremltools(e *plan.Entry, out map[string]Tensor) []float64 {
 	return floats(raw, d)
 }
 
-func codeType(e *plan.Entry) tensor.DType {
+func codeType(e *plan.Entry) tensor.Type {
 	if e.Scheme.Signed() {
 		return tensor.I8
 	}

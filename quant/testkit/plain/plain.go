@@ -114,7 +114,7 @@ func (w *Weight) lay(e *plan.Entry) {
 // once more, is the operation in a narrower dtype.
 type arithmetic struct {
 	scheme scheme.Scheme
-	dtype  tensor.DType // F16, F32 or F64
+	dtype  tensor.Type // F16, F32 or F64
 }
 
 func (a arithmetic) round(x float64) float64 {
@@ -173,7 +173,7 @@ func whole(x float64, least, most int) int {
 }
 
 // floats are the values of the dtypes that weights have.
-func floats(raw []byte, d tensor.DType) (out []float64) {
+func floats(raw []byte, d tensor.Type) (out []float64) {
 	size := int(d.Size())
 	for ; len(raw) > 0; raw = raw[size:] {
 		switch d {
@@ -191,7 +191,7 @@ func floats(raw []byte, d tensor.DType) (out []float64) {
 }
 
 // stored are values as bytes of a dtype; they are exact in it, but for BF16, which rounds.
-func stored(values []float64, d tensor.DType) (raw []byte) {
+func stored(values []float64, d tensor.Type) (raw []byte) {
 	for _, v := range values {
 		switch d {
 		case tensor.F64:
