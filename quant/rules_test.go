@@ -17,8 +17,8 @@ import (
 // stages is the arrow of README.md: a package may import only packages of lower rank.
 var stages = map[string]int{
 	"quant/fault": 0, "quant/tensor": 0, "quant/scheme": 0, "quant/layer": 0,
-	"quant/pattern": 1, "quant/python": 1, "quant/kernel": 1, "quant/tile": 1, "quant/format": 1,
-	"quant/recipe": 2, "quant/checkpoint": 2, "quant/plane": 2,
+	"quant/pattern": 1, "quant/python": 1, "quant/kernel": 1, "quant/tile": 1, "quant/format": 2, "quant/format/pickle": 1,
+	"quant/recipe": 2, "quant/checkpoint": 3, "quant/plane": 2,
 	"quant/plan": 3, "quant/pack": 3, "quant/method/apple": 3,
 	"quant/recipe/coremltools": 4, "quant/method": 4,
 	"quant/layout":  5,

@@ -17,6 +17,7 @@ import (
 	"nibble/quant/checkpoint"
 	"nibble/quant/container/folder"
 	"nibble/quant/fault"
+	"nibble/quant/format/pickle"
 	"nibble/quant/format/torch"
 	"nibble/quant/layout"
 	"nibble/quant/method"
@@ -57,7 +58,7 @@ func Lay(c *checkpoint.Checkpoint, p *plan.Plan, _ layout.Options) (*layout.Outp
 
 // file is one file of torch.save.
 func file(p *plan.Plan) (f layout.File, err error) {
-	if err := layout.RoomForNames(p, instead, 4, torch.MaxPickle); err != nil {
+	if err := layout.RoomForNames(p, instead, 4, pickle.MaxBytes); err != nil {
 		return f, err
 	}
 	last := map[string]int{} // module -> index of its last own tensor
@@ -109,7 +110,7 @@ func file(p *plan.Plan) (f layout.File, err error) {
 
 // archive gives the file the zip that its pieces lie in.
 func archive(p *plan.Plan, f *layout.File, items []torch.Item) error {
-	pickle, err := torch.Pickle(items, p.State.Versions)
+	text, err := torch.Pickle(items, p.State.Versions)
 	if err != nil {
 		return err
 	}
@@ -119,8 +120,8 @@ func archive(p *plan.Plan, f *layout.File, items []torch.Item) error {
 			sizes = append(sizes, s.Pieces[i].Bytes())
 		}
 	}
-	a := torch.LayArchive(pickle, sizes)
-	if err := a.Unreadable(pickle, items); err != nil {
+	a := torch.LayArchive(text, sizes)
+	if err := a.Unreadable(text, items); err != nil {
 		return layout.WayOut(err, p, instead)
 	}
 	f.Bytes = a.Bytes

@@ -2,11 +2,11 @@ package torch
 
 import (
 	"archive/zip"
-	"bytes"
 	"io"
 	"strconv"
 
 	"nibble/quant/fault"
+	"nibble/quant/format/pickle"
 	"nibble/quant/tensor"
 )
 
@@ -50,7 +50,7 @@ const aroundDirectory = 256 << 10
 
 // Unreadable says why Read would not open a file with this pickle of these items and this layout, nil
 // when it does: the limits against hostile files hold for ours.
-func (a *Archive) Unreadable(pickle []byte, items []Item) *fault.Error {
+func (a *Archive) Unreadable(text []byte, items []Item) *fault.Error {
 	what, dense, seen := "", 0.0, map[int]bool{}
 	for _, it := range items {
 		if n, _ := tensor.Elements(it.Shape); !seen[it.Key] {
@@ -58,7 +58,7 @@ func (a *Archive) Unreadable(pickle []byte, items []Item) *fault.Error {
 			dense += float64(n) * float64(it.DType.Size())
 		}
 	}
-	if _, err := scan("", bytes.Clone(pickle), 0); len(pickle) > MaxPickle || err != nil {
+	if !pickle.Runnable(text) {
 		what = "its pickle would be larger, or take more memory, than a reader of unknown files allows"
 	} else if a.directory > maxDirectory-aroundDirectory {
 		what = "the zip's directory would be longer than a reader of unknown files allows"

@@ -16,7 +16,7 @@ func (r *reader) copied(what string, args []any) ([]any, error) {
 	if len(args) == 0 {
 		return nil, nil
 	}
-	if err := r.spend(40 * (rawLen(args[0]) + rawMembers(args[0]))); err != nil {
+	if err := r.Spend(40 * (rawLen(args[0]) + rawMembers(args[0]))); err != nil {
 		return nil, err
 	}
 	items := members(args[0])
@@ -116,7 +116,7 @@ func (r *reader) fill(d types.DictSetter, args []any) error {
 	if len(args) != 1 {
 		return fmt.Errorf("a dict of %d arguments", len(args))
 	}
-	if err := r.spend(40 * rawLen(args[0])); err != nil {
+	if err := r.Spend(40 * rawLen(args[0])); err != nil {
 		return err
 	}
 	if items, ok := entries(args[0]); ok {

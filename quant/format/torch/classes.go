@@ -89,12 +89,6 @@ func wrapperSubclass(args []any) (any, error) {
 // object constructors. Anything else becomes a name that is kept and never called: what
 // calling it would give is a record that says so (module.go).
 func (r *reader) find(module, name string) (any, error) {
-	if err := r.spend(1 + len(module) + len(name)); err != nil {
-		return nil, err
-	}
-	if own, ok := theirs[module]; ok {
-		module = own
-	}
 	full := module + "." + name
 	switch full {
 	case "collections.OrderedDict":

@@ -36,11 +36,11 @@ func MatchLegacy(head []byte, size int64) bool {
 // ReadLegacy reads the file's pickles and places its storages; it reads no values.
 func ReadLegacy(f *tensor.File, want []string) (*tensor.StateDict, error) {
 	r := newReader(f)
-	_, at, err := r.pickleAt(0, f.Size)
+	_, at, err := r.RunAt(0, f.Size)
 	if err != nil {
 		return nil, err
 	}
-	version, at, err := r.pickleAt(at, f.Size)
+	version, at, err := r.RunAt(at, f.Size)
 	if err != nil {
 		return nil, err
 	}
@@ -48,7 +48,7 @@ func ReadLegacy(f *tensor.File, want []string) (*tensor.StateDict, error) {
 		return nil, fault.Not(f.Name, "it has version %s of PyTorch's old format, not %d", short(version), legacyVersion).At(at).
 			Hint("load it in PyTorch and save it again")
 	}
-	info, at, err := r.pickleAt(at, f.Size)
+	info, at, err := r.RunAt(at, f.Size)
 	if err != nil {
 		return nil, err
 	}
@@ -58,13 +58,13 @@ func ReadLegacy(f *tensor.File, want []string) (*tensor.StateDict, error) {
 			return nil, fault.Not(f.Name, "the file was written with byte order \"big\"").Hint("save it again on a little-endian machine")
 		}
 	}
-	r.persistent = r.loadLegacy
-	root, at, err := r.pickleAt(at, f.Size)
+	r.Persistent = r.loadLegacy
+	root, at, err := r.RunAt(at, f.Size)
 	if err != nil {
 		return nil, err
 	}
-	r.persistent = nil
-	keys, at, err := r.pickleAt(at, f.Size)
+	r.Persistent = nil
+	keys, at, err := r.RunAt(at, f.Size)
 	if err != nil {
 		return nil, err
 	}

@@ -50,7 +50,7 @@ func (r *reader) holdsOptimizer(items []pair) bool {
 		}
 		seen[it.value] = true
 		inner, _ := entries(it.value)
-		if r.spend(16*(len(inner)+1)) != nil || isOptimizer(inner) {
+		if r.Spend(16*(len(inner)+1)) != nil || isOptimizer(inner) {
 			return true
 		}
 	}

@@ -111,7 +111,7 @@ func (l *search) look(m model, depth int) {
 		return
 	}
 	items, _ := within(m.root)
-	if l.spend(16*(len(items)+1)) != nil || isOptimizer(items) {
+	if l.Spend(16*(len(items)+1)) != nil || isOptimizer(items) {
 		return
 	}
 	own := !isSequence(m.root) && holdsNamed(items)

@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"nibble/quant/fault"
+	"nibble/quant/format/pickle"
 	"nibble/quant/tensor"
 )
 
@@ -59,7 +60,7 @@ func readSaved(a *archive, want []string) (*tensor.StateDict, error) {
 
 // pickle runs an entry whose persistent ids are entries of a folder.
 func (a *archive) pickle(name, folder string) (*reader, any, error) {
-	text, err := a.content(name, MaxPickle)
+	text, err := a.content(name, pickle.MaxBytes)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -68,8 +69,8 @@ func (a *archive) pickle(name, folder string) (*reader, any, error) {
 		return nil, nil, fault.Bad(a.file.Name, "%s has a broken zip header (%v)", name, err)
 	}
 	r := newReader(a.file)
-	r.persistent = a.load(r, folder)
-	root, err := r.scanned(text, base)
+	r.Persistent = a.load(r, folder)
+	root, err := r.Run(text, base)
 	return r, root, err
 }
 

@@ -45,7 +45,7 @@ func (r *reader) harmlessState(state any) error {
 		parts = *t
 	}
 	for _, part := range parts {
-		if err := r.spend(256 * rawLen(part)); err != nil {
+		if err := r.Spend(256 * rawLen(part)); err != nil {
 			return err
 		}
 		items, ok := entries(part)
@@ -135,7 +135,7 @@ func (r *reader) rebuildV3(args []any) (any, error) {
 func (r *reader) rebuild(s *storage, d dtypeName, args []any, from int) (any, error) {
 	metadata := args[from:]
 	if len(metadata) > 0 {
-		if err := r.spend(256 * rawLen(metadata[0])); err != nil {
+		if err := r.Spend(256 * rawLen(metadata[0])); err != nil {
 			return nil, err
 		}
 		flags, ok := entries(metadata[0])

@@ -14,8 +14,8 @@ import (
 // storageClass is torch.FloatStorage and its like.
 type storageClass struct {
 	dtype   tensor.Type // Invalid for UntypedStorage and for types that Nibble does not carry
-	size    int64        // bytes of an element
-	foreign string       // the type's name when Nibble does not carry it
+	size    int64       // bytes of an element
+	foreign string      // the type's name when Nibble does not carry it
 }
 
 // untyped reports whether it is UntypedStorage, whose bytes are of no type.
@@ -70,7 +70,7 @@ func (r *reader) parseID(id any, fields int) (named, error) {
 	if kind != "storage" || !ok || !ok2 || !ok3 || count < 0 || count > (1<<60)/class.size {
 		return named{}, fmt.Errorf("a persistent id is not a storage")
 	}
-	if err := r.spend(1 + len(key)); err != nil {
+	if err := r.Spend(1 + len(key)); err != nil {
 		return named{}, err
 	}
 	return named{class, key, location, count, (*t)[5:]}, nil

@@ -62,8 +62,8 @@ func ReadTar(f *tensor.File, want []string) (state *tensor.StateDict, kind strin
 	if err := r.readTensors(r.parts["tensors"]); err != nil {
 		return nil, "", err
 	}
-	r.persistent = r.load
-	root, _, err := r.pickleAt(r.parts["pickle"].Start, r.parts["pickle"].End)
+	r.Persistent = r.load
+	root, _, err := r.RunAt(r.parts["pickle"].Start, r.parts["pickle"].End)
 	if err != nil {
 		return nil, "", err
 	}
@@ -115,7 +115,7 @@ func (r *tarReader) findParts() error {
 
 // count reads how many things follow.
 func (r *tarReader) count(part tensor.Storage) (n, at int64, err error) {
-	v, at, err := r.pickleAt(part.Start, part.End)
+	v, at, err := r.RunAt(part.Start, part.End)
 	if err != nil {
 		return 0, 0, err
 	}
@@ -128,7 +128,7 @@ func (r *tarReader) count(part tensor.Storage) (n, at int64, err error) {
 
 // triple reads a pickle of three values, the first a key.
 func (r *tarReader) triple(at, end int64) (key string, v []any, next int64, err error) {
-	root, next, err := r.pickleWithin(at, end, 256)
+	root, next, err := r.RunWithin(at, end, 256)
 	if err != nil {
 		return "", nil, 0, err
 	}
@@ -167,7 +167,7 @@ func (r *tarReader) readStorages(part tensor.Storage) error {
 		r.storages[key] = &storage{key, class, &body{size: size, placed: true, Storage: where}}
 		at = where.End
 	}
-	views, _, err := r.pickleAt(at, part.End)
+	views, _, err := r.RunAt(at, part.End)
 	if err != nil {
 		return err
 	}

@@ -1,4 +1,4 @@
-package torch
+package pickle
 
 import (
 	"bytes"
@@ -87,8 +87,8 @@ const (
 func (s *scanner) twoUses(at int) error {
 	for _, uses := range s.module {
 		if uses == renamed|otherwise {
-			return fault.Not(s.file, "a name in it is that of a module of Python's (collections, copy_reg), which Nibble cannot tell apart").
-				At(s.base + int64(at)).Hint("save the state dict with torch.save and its usual protocol, 2")
+			return fault.Not(s.File, "a name in it is that of a module of Python's (collections, copy_reg), which Nibble cannot tell apart").
+				At(s.base+int64(at)).Hint("%s", s.Remedy)
 		}
 	}
 	return nil

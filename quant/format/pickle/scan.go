@@ -1,4 +1,4 @@
-package torch
+package pickle
 
 import (
 	"bytes"
@@ -11,9 +11,9 @@ import (
 )
 
 // Limits on a pickle. Running that of a state dict is charged about 4 kB a tensor, so they
-// leave room for 70,000 of them. MaxPickle is in bytes.
+// leave room for 70,000 of them.
 const (
-	MaxPickle = 48 << 20
+	MaxBytes  = 48 << 20  // of a pickle
 	maxStack  = 1 << 20   // values on the stack; CPython's pickler keeps it below 3,000
 	maxMemo   = 1 << 20   // entries of the memo
 	maxMarks  = 256       // nested MARKs, each a stack of its own
@@ -45,7 +45,7 @@ var lengthField = map[operand]int{len1: 1, len4: 4, len8: 8}
 // the stack (toMark: all since the last MARK) and puts there, and roughly how many
 // bytes the unpickler then holds, per instruction and per value taken. Text persistent
 // ids, INST, OBJ, NEWOBJ_EX, extension codes and out-of-band buffers have no place in
-// a torch file.
+// a file of weights.
 var opcodes = map[byte]opcode{
 	'(': {none, 0, 0, 300, 0}, '.': {none, 1, 0, 0, 0}, '0': {none, 1, 0, 0, 0}, '1': {none, toMark, 0, 0, 0}, '2': {none, 0, 1, 40, 0},
 	'N': {none, 0, 1, 40, 0}, 0x88: {none, 0, 1, 40, 0}, 0x89: {none, 0, 1, 40, 0},
@@ -84,7 +84,7 @@ const toMark = -1
 // because the unpickler prints values in its errors, and a list of 200,000 references to
 // one long text would print as 200,000 of them.
 type scanner struct {
-	file   string
+	*Machine
 	p      []byte
 	base   int64 // the pickle's offset in the file
 	stack  []held
@@ -112,7 +112,7 @@ type held struct {
 const unframed = "K\x010N0N0N0"
 
 // ours are classes that gopickle makes itself, under names with a small letter; under these
-// they come to find, which gives them their own names back. Python 2 pickled OrderedDict
+// they come to Machine.find, which gives them their own names back. Python 2 pickled OrderedDict
 // with its items, which gopickle refuses.
 var (
 	ours   = map[string]byte{"collections": 'C', "copy_reg": 'C', "__builtin__": 'B'}
@@ -123,13 +123,13 @@ var (
 // beyond p, opcodes outside the table, memo entries that were never written, and a pickle
 // that would make the unpickler hold too much. base is the pickle's offset in the file.
 // An error that more bytes might cure is a shortError.
-func scan(file string, p []byte, base int64) (end int, err error) {
-	s := &scanner{file: file, p: p, base: base, memo: map[uint64]held{}, module: map[int32]uint8{}}
+func (m *Machine) scan(p []byte, base int64) (end int, err error) {
+	s := &scanner{Machine: m, p: p, base: base, memo: map[uint64]held{}, module: map[int32]uint8{}}
 	for at := 0; at < len(p); {
 		op, ok := opcodes[p[at]]
 		if !ok {
-			return 0, fault.Not(file, "the pickle uses opcode 0x%02x, which no state dict needs", p[at]).At(base + int64(at)).
-				Hint("save the state dict with torch.save(model.state_dict(), ...)")
+			return 0, fault.Not(m.File, "the pickle uses opcode 0x%02x, which no state dict needs", p[at]).At(base+int64(at)).
+				Hint("%s", m.Remedy)
 		}
 		n := operandBytes(op.operand, p[at+1:])
 		if n < 0 {
@@ -163,7 +163,7 @@ func (s *scanner) short(at int, what string) error {
 }
 
 func (s *scanner) bad(at int, what string, args ...any) *fault.Error {
-	return fault.Bad(s.file, what, args...).At(s.base + int64(at))
+	return fault.Bad(s.File, what, args...).At(s.base + int64(at))
 }
 
 // step accounts for one instruction.
@@ -198,7 +198,7 @@ func (s *scanner) step(at int, op opcode, arg []byte) error {
 	case 'I', 'L', 'F', 'V', 'S':
 		fits, odd := lineFits(code, arg[:len(arg)-1])
 		if !fits || len(arg) > maxInt && (code == 'I' || code == 'L') {
-			return s.bad(at, "the pickle holds a number or text in a form that no PyTorch file has (%.80q)", arg)
+			return s.bad(at, "the pickle holds a number or text in a form that no pickler writes (%.80q)", arg)
 		}
 		value.size, value.odd = int32(len(arg)), odd
 	case 0x8a, 0x8b:
