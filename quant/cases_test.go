@@ -7,7 +7,7 @@ import (
 	"testing"
 
 	"nibble/quant"
-	"nibble/quant/checkpoint"
+	"nibble/quant/model"
 	"nibble/quant/container"
 	"nibble/quant/fault"
 	"nibble/quant/layer"
@@ -21,7 +21,7 @@ import (
 )
 
 // opened opens a file of the cases.
-func opened(t *testing.T, name string, parts ...string) (*checkpoint.Checkpoint, error) {
+func opened(t *testing.T, name string, parts ...string) (*model.Model, error) {
 	t.Helper()
 	return quant.Inspect([]*tensor.File{testkit.File(name, testkit.Fixture(t, ".", "cases/"+name))}, parts...)
 }
@@ -142,7 +142,7 @@ func TestPartsOfCases(t *testing.T) {
 	}
 }
 
-func spelled(c *checkpoint.Checkpoint) string {
+func spelled(c *model.Model) string {
 	var names []string
 	for _, p := range c.State.Parts {
 		if p.Chosen {
@@ -186,7 +186,7 @@ func TestSeveralParts(t *testing.T) {
 	}
 }
 
-func mustOpen(t *testing.T, name string, parts ...string) *checkpoint.Checkpoint {
+func mustOpen(t *testing.T, name string, parts ...string) *model.Model {
 	t.Helper()
 	c, err := opened(t, name, parts...)
 	if err != nil {

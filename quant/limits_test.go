@@ -12,7 +12,7 @@ import (
 	"testing"
 
 	"nibble/quant"
-	"nibble/quant/checkpoint"
+	"nibble/quant/model"
 	executor "nibble/quant/convert"
 	"nibble/quant/report"
 	"nibble/quant/tensor"
@@ -71,7 +71,7 @@ func TestTinyLimitsMakeTheSame(t *testing.T) {
 			continue
 		}
 		done, total := int64(0), int64(0)
-		v, err := quant.VerifyOpened(out, j.Checkpoint, c.Limits, func(n, all int64) { done, total = n, all })
+		v, err := quant.VerifyOpened(out, j.Model, c.Limits, func(n, all int64) { done, total = n, all })
 		if err != nil || !v.OK || done != total {
 			t.Errorf("%v: verify says %+v, %v after %d of %d bytes", c, v, err, done, total)
 			continue
@@ -91,7 +91,7 @@ func TestTinyLimitsMakeTheSame(t *testing.T) {
 }
 
 // flip changes one bit of each tensor of an output, which verify must see.
-func flip(t *testing.T, c *cases.Case, j *quant.Job, out *checkpoint.Checkpoint) {
+func flip(t *testing.T, c *cases.Case, j *quant.Job, out *model.Model) {
 	t.Helper()
 	random := rand.New(rand.NewPCG(c.Seed, 5))
 	for i := range out.State.Tensors {
@@ -102,7 +102,7 @@ func flip(t *testing.T, c *cases.Case, j *quant.Job, out *checkpoint.Checkpoint)
 		at, bit := x.Storage.Start+x.Offset+random.Int64N(x.Bytes()), byte(1)<<random.IntN(8)
 		was := x.Storage.File.R
 		x.Storage.File.R = flipped{was, at, bit}
-		v, err := quant.VerifyOpened(out, j.Checkpoint, c.Limits, nil)
+		v, err := quant.VerifyOpened(out, j.Model, c.Limits, nil)
 		x.Storage.File.R = was
 		if err == nil && v.OK {
 			t.Errorf("%v: verify does not see bit %d of byte %d of %s", c, bit, at-x.Storage.Start-x.Offset, x.Name)

@@ -20,7 +20,7 @@ import (
 	"slices"
 	"strings"
 
-	"nibble/quant/checkpoint"
+	"nibble/quant/model"
 	"nibble/quant/container"
 	"nibble/quant/convert"
 	"nibble/quant/fault"
@@ -42,13 +42,13 @@ const MemoryPerTensor = 4 << 10
 
 // Inspect opens the one checkpoint among files and reads no weights. Where a file holds several models, parts name
 // those that are meant; without them it is the one that its framework means, or none, and Plan says so.
-func Inspect(files []*tensor.File, parts ...string) (*checkpoint.Checkpoint, error) {
-	return checkpoint.OpenOne(files, parts...)
+func Inspect(files []*tensor.File, parts ...string) (*model.Model, error) {
+	return model.OpenOne(files, parts...)
 }
 
 // Job is a decided conversion: nothing is left to choose.
 type Job struct {
-	Checkpoint *checkpoint.Checkpoint
+	Model  *model.Model
 	Plan       *plan.Plan
 	Output     *layout.Output
 	container  container.Options
@@ -56,7 +56,7 @@ type Job struct {
 
 // Plan decides what becomes of every tensor and where every byte of the output lies.
 // A job whose Plan has a Conflict can be shown and not converted.
-func Plan(c *checkpoint.Checkpoint, r plan.Policy, po recipe.Options, co container.Options) (*Job, error) {
+func Plan(c *model.Model, r plan.Policy, po recipe.Options, co container.Options) (*Job, error) {
 	if err := c.Convertible(); err != nil {
 		return nil, err
 	}
@@ -70,7 +70,7 @@ func Plan(c *checkpoint.Checkpoint, r plan.Policy, po recipe.Options, co contain
 	if err != nil {
 		return nil, err
 	}
-	j := &Job{Checkpoint: c, Plan: p, container: co}
+	j := &Job{Model: c, Plan: p, container: co}
 	j.Output, err = container.Lay(c, p, co)
 	return j, err
 }
@@ -79,10 +79,10 @@ func Plan(c *checkpoint.Checkpoint, r plan.Policy, po recipe.Options, co contain
 func (j *Job) Report() *report.Report {
 	r := report.Build(j.Plan, j.Output)
 	r.Nibble = Version
-	for _, f := range j.Checkpoint.Files {
-		r.Inputs = append(r.Inputs, report.File{Name: f.Name, Bytes: f.Size, Format: j.Checkpoint.Format})
+	for _, f := range j.Model.Files {
+		r.Inputs = append(r.Inputs, report.File{Name: f.Name, Bytes: f.Size, Format: j.Model.Format})
 	}
-	r.WarnOfShards(j.Checkpoint.Missing)
+	r.WarnOfShards(j.Model.Missing)
 	return r
 }
 
@@ -99,7 +99,7 @@ type Options struct {
 // Convert writes the output to w, forward only, and reports what it cost. A sharded output
 // becomes one zip, its files stored. After an error, what was written is not a file.
 func Convert(ctx context.Context, j *Job, w io.Writer, o Options) (*report.Report, error) {
-	if !j.Checkpoint.Sharded {
+	if !j.Model.Sharded {
 		return ConvertTo(ctx, j, func(string, int64) (io.WriteCloser, error) { return open{w}, nil }, o)
 	}
 	z := zip.NewWriter(w)
@@ -164,8 +164,8 @@ func ConvertTo(ctx context.Context, j *Job, create Create, o Options) (*report.R
 
 // digests hashes the inputs, where that was asked for.
 func (j *Job) digests(ctx context.Context, r *report.Report, hash bool, steps *progress) error {
-	for i := 0; hash && i < len(j.Checkpoint.Files); i++ {
-		sum, err := digestOf(ctx, j.Checkpoint.Files[i], steps.next())
+	for i := 0; hash && i < len(j.Model.Files); i++ {
+		sum, err := digestOf(ctx, j.Model.Files[i], steps.next())
 		if err != nil {
 			return err
 		}
@@ -180,7 +180,7 @@ func (j *Job) work(hash bool) (n int64) {
 		n += convert.Weights(j.Plan)
 	}
 	if hash {
-		n += j.Checkpoint.Bytes()
+		n += j.Model.Bytes()
 	}
 	return n + convert.Work(j.Plan, j.Output)
 }
@@ -218,7 +218,7 @@ func Measure(ctx context.Context, j *Job, names []string, workers int) (map[stri
 		}
 		some.Entries = slices.DeleteFunc(some.Entries, func(e plan.Entry) bool { return unfit[e.Tensor.Name] != "" })
 	}
-	one := *j.Checkpoint
+	one := *j.Model
 	one.Sharded = false // nothing is written, so that the files do not matter
 	l, err := container.Lay(&one, &some, j.container)
 	if err != nil {
@@ -244,7 +244,7 @@ func (j *Job) survey(ctx context.Context, o Options, steps *progress) (*Job, err
 	}
 	kept := j.Plan.Options
 	kept.Keep = unfit
-	return Plan(j.Checkpoint, j.Plan.Policy, kept, j.container)
+	return Plan(j.Model, j.Plan.Policy, kept, j.container)
 }
 
 // progress joins the passes of a conversion into one count of bytes.
@@ -283,15 +283,15 @@ type writer func(b []byte) (int, error)
 func (w writer) Write(b []byte) (int, error) { return w(b) }
 
 // InspectOutput is Inspect of what a conversion made, which may be one zip of a sharded output.
-func InspectOutput(files []*tensor.File) (*checkpoint.Checkpoint, error) {
+func InspectOutput(files []*tensor.File) (*model.Model, error) {
 	if len(files) == 1 {
-		files = checkpoint.Unzipped(files[0])
+		files = model.Unzipped(files[0])
 	}
-	return checkpoint.OpenOne(files)
+	return model.OpenOne(files)
 }
 
 // PartsOf are the parts of its source that an output says it was made of.
-func PartsOf(out *checkpoint.Checkpoint) []string { return container.Parts(out) }
+func PartsOf(out *model.Model) []string { return container.Parts(out) }
 
 // Verify holds an output against the source it was made from. progress may be nil.
 func Verify(out, source []*tensor.File, progress func(done, total int64)) (*verify.Report, error) {
@@ -307,7 +307,7 @@ func Verify(out, source []*tensor.File, progress func(done, total int64)) (*veri
 }
 
 // VerifyOpened is Verify of what InspectOutput and Inspect opened.
-func VerifyOpened(out, source *checkpoint.Checkpoint, l tile.Limits, progress func(done, total int64)) (*verify.Report, error) {
+func VerifyOpened(out, source *model.Model, l tile.Limits, progress func(done, total int64)) (*verify.Report, error) {
 	if len(source.State.Tensors) == 0 {
 		return nil, source.Convertible()
 	}

@@ -18,7 +18,7 @@ import (
 var stages = map[string]int{
 	"quant/fault": 0, "quant/tensor": 0, "quant/scheme": 0, "quant/layer": 0,
 	"quant/pattern": 1, "quant/python": 1, "quant/kernel": 1, "quant/tile": 1, "quant/format": 2, "quant/format/pickle": 1,
-	"quant/recipe": 2, "quant/checkpoint": 3, "quant/plane": 2,
+	"quant/recipe": 2, "quant/model": 3, "quant/plane": 2,
 	"quant/plan": 3, "quant/pack": 3, "quant/method/apple": 3,
 	"quant/recipe/coremltools": 4, "quant/method": 4,
 	"quant/layout":  5,
@@ -30,6 +30,22 @@ var stages = map[string]int{
 	"quant/cmd":       11, "quant/testkit": 11, "wasm": 11,
 	"quant/testkit/broken/write": 12, "quant/testkit/readers": 13, "quant/testkit/proof": 13, "quant/testkit/proof/offset": 12, "quant/testkit/proof/blocks": 12, "quant/testkit/cases": 12, "quant/testkit/mutants": 13,
 }
+
+// strangers are packages that must not know each other, whatever their rank: each row is a folder and what it does not
+// import.
+var strangers = map[string][]string{
+	"quant/method":        {"quant/pack", "quant/layout", "quant/plan", "quant/model", "quant/format"},
+	"quant/pack":          {"quant/method", "quant/plan", "quant/scheme", "quant/layer"},
+	"quant/plane":         {"quant/tensor", "quant/scheme"},
+	"quant/format/pickle": {"quant/format/torch", "quant/tensor"},
+	"quant/plan":          {"quant/recipe/coremltools", "quant/method", "quant/pack"},
+	"quant/convert":       {"quant/container", "quant/method/apple", "quant/model", "quant/recipe"},
+	"quant/verify":        {"quant/container", "quant/plan", "quant/recipe", "quant/convert", "quant/model", "quant/method/apple"},
+	"quant/report":        {"quant/container", "quant/convert", "quant/model"},
+}
+
+// within reports whether a package is a folder's, or lies below it.
+func within(inner, dir string) bool { return inner == dir || strings.HasPrefix(inner, dir+"/") }
 
 // rank finds the stage of a folder: its own, or that of the nearest folder above.
 func rank(dir string) (int, bool) {
@@ -82,6 +98,13 @@ func TestImportsFollowTheArrow(t *testing.T) {
 			if to, _ := rank(inner); ours && to >= from {
 				t.Errorf("%s imports %s, against the arrow", path, name)
 			}
+			for folder, others := range strangers {
+				for _, other := range others {
+					if within(dir, folder) && ours && within(inner, other) {
+						t.Errorf("%s imports %s, which %s must not know", path, name, folder)
+					}
+				}
+			}
 		}
 	})
 }
@@ -93,7 +116,7 @@ func TestContainersAreNamedAtHome(t *testing.T) {
 			continue
 		}
 		sources(t, func(dir, path string) {
-			if strings.HasPrefix(dir, "quant/testkit") || strings.HasPrefix(dir, "quant/container/"+row.Name) || dir == "quant/checkpoint" {
+			if strings.HasPrefix(dir, "quant/testkit") || strings.HasPrefix(dir, "quant/container/"+row.Name) || dir == "quant/model" {
 				return // a checkpoint names what quantized it
 			}
 			text, err := os.ReadFile(path)

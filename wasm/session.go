@@ -14,7 +14,7 @@ import (
 	"github.com/hack-pad/safejs"
 
 	"nibble/quant"
-	"nibble/quant/checkpoint"
+	"nibble/quant/model"
 	"nibble/quant/container"
 	"nibble/quant/pattern"
 	"nibble/quant/python"
@@ -29,7 +29,7 @@ import (
 type session struct {
 	turn       int // of inspect: a slow one that was overtaken must not have the last word
 	files      []*tensor.File
-	checkpoint *checkpoint.Checkpoint
+	model      *model.Model
 	job        *quant.Job
 	report     *report.Report // of the last conversion
 	measuring  context.CancelFunc
@@ -63,14 +63,14 @@ func (s *session) inspect(args []safejs.Value) (any, error) {
 	if s.turn != turn {
 		return nil, errOrder
 	}
-	c.LeaveOut(checkpoint.Portable)
-	s.files, s.checkpoint = files, c
+	c.LeaveOut(model.Portable)
+	s.files, s.model = files, c
 	roomFor(len(c.State.Tensors))
 	return describe(c), nil
 }
 
 // describe sums a checkpoint up.
-func describe(c *checkpoint.Checkpoint) inspection {
+func describe(c *model.Model) inspection {
 	out := inspection{
 		Name: c.Name, Bytes: c.Bytes(), Shards: shardsOf(c), Beside: len(c.Beside), Format: c.Format,
 		Tensors: len(c.State.Tensors), Notes: append([]string{}, c.State.Notes...), DTypes: []string{},
@@ -90,7 +90,7 @@ func describe(c *checkpoint.Checkpoint) inspection {
 }
 
 // shardsOf is how many files a sharded model has; 0 when it is no such model.
-func shardsOf(c *checkpoint.Checkpoint) int {
+func shardsOf(c *model.Model) int {
 	if c.Sharded {
 		return len(c.Files)
 	}
@@ -107,7 +107,7 @@ func (s *session) interrupt() {
 // plan(request) decides what convert will do.
 func (s *session) plan(args []safejs.Value) (any, error) {
 	s.interrupt()
-	if s.checkpoint == nil {
+	if s.model == nil {
 		return nil, errOrder
 	}
 	text, err := args[0].String()
@@ -139,7 +139,7 @@ func (s *session) plan(args []safejs.Value) (any, error) {
 		}
 		o.Types = append(o.Types, rule)
 	}
-	if s.job, err = quant.Plan(s.checkpoint, r, o, container.Options{To: q.Container, HighNibble: q.HighNibble}); err != nil {
+	if s.job, err = quant.Plan(s.model, r, o, container.Options{To: q.Container, HighNibble: q.HighNibble}); err != nil {
 		return nil, err
 	}
 	return s.job.Report(), nil
@@ -275,7 +275,7 @@ func progress(f safejs.Value) func(done, total int64) {
 
 // verify(output, progress) holds a result's files against the source that inspect opened.
 func (s *session) verify(args []safejs.Value) (any, error) {
-	source := s.checkpoint
+	source := s.model
 	if source == nil {
 		return nil, errOrder
 	}
@@ -298,8 +298,8 @@ func (s *session) memory([]safejs.Value) (any, error) {
 	var now runtime.MemStats
 	runtime.ReadMemStats(&now)
 	m := memory{Collections: int64(now.NumGC), Heap: now.HeapInuse}
-	if s.checkpoint != nil {
-		m.Tensors = len(s.checkpoint.State.Tensors)
+	if s.model != nil {
+		m.Tensors = len(s.model.State.Tensors)
 	}
 	return m, nil
 }

@@ -9,7 +9,6 @@ package container
 import (
 	"slices"
 
-	"nibble/quant/checkpoint"
 	"nibble/quant/container/coremltools"
 	"nibble/quant/container/int8"
 	"nibble/quant/container/packed"
@@ -17,6 +16,7 @@ import (
 	"nibble/quant/fault"
 	"nibble/quant/layout"
 	"nibble/quant/method"
+	"nibble/quant/model"
 	"nibble/quant/plan"
 	"nibble/quant/scheme"
 )
@@ -29,11 +29,11 @@ type Row struct {
 	Name        string
 	Extension   string // of a single file, with the dot
 	HighNibbles bool   // it takes Options.HighNibble
-	Lay         func(c *checkpoint.Checkpoint, p *plan.Plan, o Options) (*layout.Output, error)
-	Takes       func(s scheme.Scheme) *fault.Error    // why it cannot hold weights of a scheme; nil where it can
-	Wrote       func(out *checkpoint.Checkpoint) bool // an opened file can be one of its
-	Quantized   func(out *checkpoint.Checkpoint) bool // and holds something quantized; nil where Wrote says so
-	Open        func(out *checkpoint.Checkpoint) (layout.Opener, error)
+	Lay         func(c *model.Model, p *plan.Plan, o Options) (*layout.Output, error)
+	Takes       func(s scheme.Scheme) *fault.Error // why it cannot hold weights of a scheme; nil where it can
+	Wrote       func(out *model.Model) bool        // an opened file can be one of its
+	Quantized   func(out *model.Model) bool        // and holds something quantized; nil where Wrote says so
+	Open        func(out *model.Model) (layout.Opener, error)
 	Python      func(folder bool) string // makes of an output what coremltools knows, as lines of Python; nil where nothing does
 }
 
@@ -66,7 +66,7 @@ func Find(o Options) (*Row, error) {
 }
 
 // Lay lays out a plan in the container that options name.
-func Lay(c *checkpoint.Checkpoint, p *plan.Plan, o Options) (*layout.Output, error) {
+func Lay(c *model.Model, p *plan.Plan, o Options) (*layout.Output, error) {
 	row, err := Find(o)
 	if err != nil {
 		return nil, err
@@ -87,7 +87,7 @@ func Lay(c *checkpoint.Checkpoint, p *plan.Plan, o Options) (*layout.Output, err
 }
 
 // Of is the container that an opened output is of, by what it says of itself.
-func Of(out *checkpoint.Checkpoint) (*Row, error) {
+func Of(out *model.Model) (*Row, error) {
 	i := slices.IndexFunc(Table, func(row Row) bool { return row.Wrote(out) })
 	if i < 0 {
 		return nil, fault.Not(out.Name, "this file does not say that Nibble wrote it").Hint("name the output of nibble convert")
@@ -96,4 +96,4 @@ func Of(out *checkpoint.Checkpoint) (*Row, error) {
 }
 
 // Parts are the parts of its source that an output says it was made of.
-func Parts(out *checkpoint.Checkpoint) []string { return safetensors.Parts(out) }
+func Parts(out *model.Model) []string { return safetensors.Parts(out) }

@@ -154,8 +154,8 @@ type StateDict struct {
 	Parts []Part
 	// LeftOut is how many bytes of values the file holds beside the tensors: of optimizers, of other parts.
 	LeftOut int64
-	// Versions is torch's _metadata: module name -> version, in file order.
-	Versions []ModuleVersion
+	// Body is the format's own rest, into which only that format's packages and containers look; nil where there is none.
+	Body any
 }
 
 // Alias is a second name of a tensor.
@@ -172,12 +172,6 @@ type Part struct {
 	Bytes   int64  `json:"bytes"`
 	EMA     bool   `json:"ema"`    // weights averaged over the training
 	Chosen  bool   `json:"chosen"` // its tensors are those of the state dict
-}
-
-// ModuleVersion is one entry of a torch state dict's _metadata.
-type ModuleVersion struct {
-	Module  string
-	Version int64
 }
 
 // Bytes is the size of all values laid out densely.

@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"nibble/quant"
-	"nibble/quant/checkpoint"
+	"nibble/quant/model"
 	"nibble/quant/container"
 	"nibble/quant/fault"
 	"nibble/quant/python"
@@ -30,7 +30,7 @@ type inspection struct {
 	Notes   []string     `json:"notes"`
 
 	Parts     []tensor.Part         `json:"parts"`     // of a file that holds several models; else empty
-	Quantized *checkpoint.Quantized `json:"quantized"` // by what it is quantized already; null when it is not
+	Quantized *model.Quantized `json:"quantized"` // by what it is quantized already; null when it is not
 	Missing   []string              `json:"missing"`   // shards that are not there
 }
 
@@ -42,7 +42,7 @@ type tensorLine struct {
 }
 
 // checkpoint opens what the paths name.
-func (c *call) checkpoint() (*checkpoint.Checkpoint, error) {
+func (c *call) model() (*model.Model, error) {
 	files, err := c.files(c.paths)
 	if err != nil {
 		return nil, err
@@ -62,7 +62,7 @@ func (c *call) checkpoint() (*checkpoint.Checkpoint, error) {
 }
 
 func inspect(ctx context.Context, c *call) error {
-	m, err := c.checkpoint()
+	m, err := c.model()
 	if err != nil {
 		return err
 	}
@@ -88,7 +88,7 @@ func (c *call) job() (*quant.Job, error) {
 	if len(c.parts) == 0 {
 		c.parts = r.Asked().Parts
 	}
-	m, err := c.checkpoint()
+	m, err := c.model()
 	if err != nil {
 		return nil, err
 	}
@@ -165,7 +165,7 @@ func convertCommand(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
-	if err := c.unchanged(j.Checkpoint); err != nil {
+	if err := c.unchanged(j.Model); err != nil {
 		return err
 	}
 	for _, path := range c.reports {
@@ -278,7 +278,7 @@ func pythonCommand(ctx context.Context, c *call) error {
 	if len(c.paths) != 1 {
 		return fmt.Errorf("%wpython needs one output", errUsage)
 	}
-	m, err := c.checkpoint()
+	m, err := c.model()
 	if err != nil {
 		return err
 	}

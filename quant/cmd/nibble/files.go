@@ -8,7 +8,7 @@ import (
 	"slices"
 	"strings"
 
-	"nibble/quant/checkpoint"
+	"nibble/quant/model"
 	"nibble/quant/fault"
 	"nibble/quant/recipe/coremltools"
 	"nibble/quant/tensor"
@@ -112,7 +112,7 @@ type input struct {
 // unchanged refuses what was made of a model's files when somebody wrote to them meanwhile, or put others
 // in their place: a part of it would be of the old ones and a part of the new. What else lies in the
 // folder may change.
-func (c *call) unchanged(m *checkpoint.Checkpoint) error {
+func (c *call) unchanged(m *model.Model) error {
 	read := map[string]bool{}
 	for _, f := range slices.Concat(m.Files, m.Beside) {
 		read[f.Name] = true

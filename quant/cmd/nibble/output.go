@@ -9,7 +9,7 @@ import (
 	"strings"
 
 	"nibble/quant"
-	"nibble/quant/checkpoint"
+	"nibble/quant/model"
 )
 
 // output is what convert writes: a file, or a folder of shards. It has a temporary name
@@ -22,7 +22,7 @@ type output struct {
 
 // output makes the place for what a job writes.
 func (c *call) output(j *quant.Job) (*output, error) {
-	if j.Checkpoint.Sharded {
+	if j.Model.Sharded {
 		return c.outputFolder(j)
 	}
 	if err := c.writable(c.out); err != nil {
@@ -111,7 +111,7 @@ func (c *call) mayFill(path string, info os.FileInfo, j *quant.Job) error {
 	if err != nil {
 		return err
 	}
-	for _, f := range j.Checkpoint.Beside {
+	for _, f := range j.Model.Beside {
 		known[filepath.Base(f.Name)] = true
 	}
 	for _, e := range entries {
@@ -133,7 +133,7 @@ func modelIn(path string, entries []os.DirEntry) (map[string]bool, error) {
 			continue
 		}
 		info, err := e.Info()
-		if err != nil || info.Size() > checkpoint.MaxIndex {
+		if err != nil || info.Size() > model.MaxIndex {
 			continue
 		}
 		text, err := os.ReadFile(filepath.Join(path, e.Name()))

@@ -14,13 +14,13 @@ import (
 	"io"
 	"strings"
 
-	"nibble/quant/checkpoint"
 	"nibble/quant/container/folder"
 	"nibble/quant/fault"
 	"nibble/quant/format/pickle"
 	"nibble/quant/format/torch"
 	"nibble/quant/layout"
 	"nibble/quant/method"
+	"nibble/quant/model"
 	"nibble/quant/pack"
 	"nibble/quant/plan"
 	"nibble/quant/plane"
@@ -47,8 +47,12 @@ const (
 )
 
 // Lay lays out a model. Shards are .bin files, as Transformers names them.
-func Lay(c *checkpoint.Checkpoint, p *plan.Plan, _ layout.Options) (*layout.Output, error) {
-	out, err := folder.Lay(c, p, folder.Container{Name: Name, Stem: "pytorch_model", Extension: ".bin", Instead: instead, File: file})
+func Lay(c *model.Model, p *plan.Plan, _ layout.Options) (*layout.Output, error) {
+	versions := torch.Versions(c.Bodies)
+	out, err := folder.Lay(c, p, folder.Container{
+		Name: Name, Stem: "pytorch_model", Extension: ".bin", Instead: instead,
+		File: func(part *plan.Plan) (layout.File, error) { return file(part, versions) },
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -57,7 +61,7 @@ func Lay(c *checkpoint.Checkpoint, p *plan.Plan, _ layout.Options) (*layout.Outp
 }
 
 // file is one file of torch.save.
-func file(p *plan.Plan) (f layout.File, err error) {
+func file(p *plan.Plan, versions []torch.ModuleVersion) (f layout.File, err error) {
 	if err := layout.RoomForNames(p, instead, 4, pickle.MaxBytes); err != nil {
 		return f, err
 	}
@@ -105,12 +109,12 @@ func file(p *plan.Plan) (f layout.File, err error) {
 	for i := range items {
 		f.Names = append(f.Names, items[i].Name)
 	}
-	return f, archive(p, &f, items)
+	return f, archive(p, &f, items, versions)
 }
 
 // archive gives the file the zip that its pieces lie in.
-func archive(p *plan.Plan, f *layout.File, items []torch.Item) error {
-	text, err := torch.Pickle(items, p.State.Versions)
+func archive(p *plan.Plan, f *layout.File, items []torch.Item, versions []torch.ModuleVersion) error {
+	text, err := torch.Pickle(items, versions)
 	if err != nil {
 		return err
 	}
@@ -174,11 +178,11 @@ func piecesOf(t *tensor.Tensor, s scheme.Scheme, g scheme.Grid) []layout.Piece {
 }
 
 // Wrote reports whether an opened file can be one of this container.
-func Wrote(out *checkpoint.Checkpoint) bool { return out.Format == checkpoint.TorchZip }
+func Wrote(out *model.Model) bool { return out.Format == model.TorchZip }
 
 // Open finds quantized weights by their buffers. These do not tell symmetric from affine codes, but that signed ones
 // with zero points are affine.
-func Open(*checkpoint.Checkpoint) (layout.Opener, error) {
+func Open(*model.Model) (layout.Opener, error) {
 	return func(src *tensor.Tensor, find func(string) *tensor.Tensor) (*layout.Stored, error) {
 		bits, scale, points := find(field(src, fieldBits)), find(field(src, fieldScale)), find(field(src, fieldZeroPoint))
 		switch {
@@ -213,7 +217,7 @@ func Open(*checkpoint.Checkpoint) (layout.Opener, error) {
 }
 
 // Quantized reports whether anything in an opened file is quantized.
-func Quantized(out *checkpoint.Checkpoint) bool {
+func Quantized(out *model.Model) bool {
 	for i := range out.State.Tensors {
 		if strings.Contains(out.State.Tensors[i].Name, prefix) {
 			return true

@@ -10,9 +10,9 @@ import (
 	"fmt"
 	"path"
 
-	"nibble/quant/checkpoint"
 	"nibble/quant/fault"
 	"nibble/quant/layout"
+	"nibble/quant/model"
 	"nibble/quant/plan"
 	"nibble/quant/tensor"
 )
@@ -28,7 +28,7 @@ type Container struct {
 }
 
 // Lay makes the output of a model.
-func Lay(c *checkpoint.Checkpoint, p *plan.Plan, k Container) (*layout.Output, error) {
+func Lay(c *model.Model, p *plan.Plan, k Container) (*layout.Output, error) {
 	out := &layout.Output{Container: k.Name, Folder: c.Sharded, EntryOut: make([]int64, len(p.Entries))}
 	if !c.Sharded {
 		f, err := k.File(p)
@@ -77,12 +77,12 @@ func Lay(c *checkpoint.Checkpoint, p *plan.Plan, k Container) (*layout.Output, e
 
 // index is the weight_map of shards in the making.
 type index struct {
-	checkpoint *checkpoint.Checkpoint
-	container  Container
-	where      map[string]int // tensor of the output -> file of the source
-	tally      tensor.Tally
-	bytes      int // of the text, about
-	text       struct {
+	model     *model.Model
+	container Container
+	where     map[string]int // tensor of the output -> file of the source
+	tally     tensor.Tally
+	bytes     int // of the text, about
+	text      struct {
 		Metadata struct {
 			TotalSize int64 `json:"total_size"`
 		} `json:"metadata"`
@@ -90,8 +90,8 @@ type index struct {
 	}
 }
 
-func newIndex(c *checkpoint.Checkpoint, k Container) *index {
-	x := &index{checkpoint: c, container: k, where: map[string]int{}}
+func newIndex(c *model.Model, k Container) *index {
+	x := &index{model: c, container: k, where: map[string]int{}}
 	x.text.WeightMap = map[string]string{}
 	return x
 }
@@ -99,16 +99,16 @@ func newIndex(c *checkpoint.Checkpoint, k Container) *index {
 // add takes the tensors of a file that is made of number i of the source. It refuses names that are there already,
 // and more than can be opened again.
 func (x *index) add(i int, f *layout.File, part *plan.Plan) error {
-	source := x.checkpoint.Files[i].Name
+	source := x.model.Files[i].Name
 	for _, name := range f.Names {
 		if other, twice := x.where[name]; twice {
-			return fault.Not(source, "the output would hold two tensors of this name, one of them from %s", x.checkpoint.Files[other].Name).In(name).
+			return fault.Not(source, "the output would hold two tensors of this name, one of them from %s", x.model.Files[other].Name).In(name).
 				Hint("rename it in the source or choose another container")
 		}
 		x.where[name], x.text.WeightMap[name] = i, f.Name
 		quoted, _ := jsontext.AppendQuote(nil, name)
 		x.bytes += len(quoted) + len(f.Name) + len(`    : "",`+"\n")
-		if x.tally.Add(name) != "" || x.bytes > checkpoint.MaxIndex {
+		if x.tally.Add(name) != "" || x.bytes > model.MaxIndex {
 			err := fault.Not(source, "the output could not be opened again: its shards would hold more tensors than any model has")
 			return layout.WayOut(err, part, x.container.Instead)
 		}

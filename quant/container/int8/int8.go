@@ -6,11 +6,11 @@ package int8
 import (
 	_ "embed"
 
-	"nibble/quant/checkpoint"
 	"nibble/quant/container/safetensors"
 	"nibble/quant/fault"
 	"nibble/quant/layout"
 	"nibble/quant/method"
+	"nibble/quant/model"
 	"nibble/quant/pack"
 	"nibble/quant/plan"
 	"nibble/quant/plane"
@@ -40,7 +40,7 @@ func container(o layout.Options) safetensors.Container {
 }
 
 // Lay lays out a model.
-func Lay(c *checkpoint.Checkpoint, p *plan.Plan, o layout.Options) (*layout.Output, error) {
+func Lay(c *model.Model, p *plan.Plan, o layout.Options) (*layout.Output, error) {
 	if o.HighNibble != "" && o.HighNibble != sign && o.HighNibble != zero {
 		return nil, fault.Not("", "high nibble is %q", o.HighNibble).Hint("use %s or %s", sign, zero)
 	}
@@ -84,9 +84,9 @@ func Takes(s scheme.Scheme) *fault.Error {
 }
 
 // Wrote reports whether an opened file says that it is one of this container.
-func Wrote(out *checkpoint.Checkpoint) bool { return safetensors.Wrote(out, Name) }
+func Wrote(out *model.Model) bool { return safetensors.Wrote(out, Name) }
 
 // Open finds the quantized weights of an opened file.
-func Open(out *checkpoint.Checkpoint) (layout.Opener, error) {
+func Open(out *model.Model) (layout.Opener, error) {
 	return container(layout.Options{}).Open(out)
 }

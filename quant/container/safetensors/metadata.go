@@ -3,9 +3,10 @@ package safetensors
 import (
 	"encoding/json"
 
-	"nibble/quant/checkpoint"
 	"nibble/quant/fault"
+	"nibble/quant/format/safetensors"
 	"nibble/quant/layout"
+	"nibble/quant/model"
 	"nibble/quant/plan"
 	"nibble/quant/recipe"
 	"nibble/quant/scheme"
@@ -78,24 +79,25 @@ func (k *Container) metadata(p *plan.Plan) (map[string]string, error) {
 }
 
 // Wrote reports whether an opened file says that this container wrote it.
-func Wrote(out *checkpoint.Checkpoint, container string) bool {
-	return out.Meta(metaContainer) == container
+func Wrote(out *model.Model, container string) bool {
+	return safetensors.Meta(out.Bodies, metaContainer) == container
 }
 
 // Parts are the parts of its source that an output says it was made of.
-func Parts(out *checkpoint.Checkpoint) []string {
+func Parts(out *model.Model) []string {
 	var asked recipe.Options
-	if json.Unmarshal([]byte(out.Meta(metaOptions)), &asked) != nil {
+	if json.Unmarshal([]byte(safetensors.Meta(out.Bodies, metaOptions)), &asked) != nil {
 		return nil
 	}
 	return asked.Parts
 }
 
 // Open finds quantized weights by what the output says of them, shard by shard.
-func (k Container) Open(out *checkpoint.Checkpoint) (layout.Opener, error) {
+func (k Container) Open(out *model.Model) (layout.Opener, error) {
 	notes := map[string]Note{}
-	for i, meta := range out.Metadata {
-		if err := json.Unmarshal([]byte(meta[metaSchemes]), &notes); err != nil {
+	for i, body := range out.Bodies {
+		text := safetensors.Meta([]any{body}, metaSchemes)
+		if err := json.Unmarshal([]byte(text), &notes); err != nil {
 			return nil, fault.Bad(out.Files[i].Name, "its %s entry is broken (%v)", metaSchemes, err)
 		}
 	}

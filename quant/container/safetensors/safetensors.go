@@ -11,11 +11,11 @@ package safetensors
 import (
 	_ "embed"
 
-	"nibble/quant/checkpoint"
 	"nibble/quant/container/folder"
 	"nibble/quant/fault"
 	"nibble/quant/format/safetensors"
 	"nibble/quant/layout"
+	"nibble/quant/model"
 	"nibble/quant/plan"
 	"nibble/quant/scheme"
 	"nibble/quant/tensor"
@@ -37,7 +37,7 @@ type Container struct {
 }
 
 // Lay lays out a model.
-func Lay(c *checkpoint.Checkpoint, p *plan.Plan, k Container) (*layout.Output, error) {
+func Lay(c *model.Model, p *plan.Plan, k Container) (*layout.Output, error) {
 	return folder.Lay(c, p, folder.Container{
 		Name: k.Name, Stem: "model", Extension: Extension, Instead: k.Instead, File: func(p *plan.Plan) (layout.File, error) { return k.file(p) },
 	})

@@ -166,9 +166,14 @@ func (r *reader) read(out *tensor.StateDict, m model, prefix string, left *lefto
 		}
 		out.Tensors = append(out.Tensors, *t)
 	}
+	body, _ := out.Body.(*Body)
+	if body == nil {
+		body = &Body{}
+		out.Body = body
+	}
 	for _, v := range versions(m.root) {
 		v.Module = joined(prefix, v.Module)
-		out.Versions = append(out.Versions, v)
+		body.Versions = append(body.Versions, v)
 	}
 	return nil
 }
@@ -278,7 +283,7 @@ func lastWins(items []pair) []pair {
 }
 
 // versions reads the _metadata that torch hangs on a state dict: module -> {"version": n}.
-func versions(root any) []tensor.ModuleVersion {
+func versions(root any) []ModuleVersion {
 	d, ok := root.(*ordered)
 	if !ok {
 		return nil
@@ -290,7 +295,7 @@ func versions(root any) []tensor.ModuleVersion {
 			items, _ = entries(a.value)
 		}
 	}
-	var out []tensor.ModuleVersion
+	var out []ModuleVersion
 	for _, it := range items {
 		module, ok := it.key.(string)
 		fields, small := it.value.(*types.Dict)
@@ -299,7 +304,7 @@ func versions(root any) []tensor.ModuleVersion {
 		}
 		for _, f := range *fields {
 			if n, isInt := f.Value.(int); isInt && f.Key == "version" {
-				out = append(out, tensor.ModuleVersion{Module: module, Version: int64(n)})
+				out = append(out, ModuleVersion{Module: module, Version: int64(n)})
 			}
 		}
 	}

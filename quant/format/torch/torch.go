@@ -12,7 +12,7 @@
 // It reads zips of torch.save, torch.jit.save (script.go) and torch.export.save
 // (export.go), the format before 1.6 (legacy.go) and the tar of 0.1 (tar.go).
 //
-// Pickles run through gopickle's Unpickler behind three walls: scan.go bounds every length
+// Pickles run in package pickle behind three walls: it bounds every length
 // and every allocation before a pickle runs, classes.go is the allow-list of what it may
 // call, and storages stay byte ranges of the file; values are never read here. A whole
 // pickled nn.Module is read as the records it consists of, and tells the classes of its
@@ -21,10 +21,31 @@
 //
 // Refused as unsupported: sparse, quantized, nested and meta tensors, types that safetensors
 // has no name for, big-endian files, frozen and quantized TorchScript, several programs in
-// one archive. checkpoint and verify call the readers; container calls Pickle and LayArchive.
+// one archive. Package model calls the readers; the container coremltools calls Pickle and LayArchive.
 package torch
 
 import "nibble/quant/tensor"
+
+// Body is what a file of torch's holds beside its tensors and what belongs to none of them.
+type Body struct {
+	Versions []ModuleVersion // the state dict's _metadata, in file order
+}
+
+// ModuleVersion is one entry of a state dict's _metadata.
+type ModuleVersion struct {
+	Module  string
+	Version int64
+}
+
+// Versions are those of some files' bodies, in their order.
+func Versions(bodies []any) (all []ModuleVersion) {
+	for _, b := range bodies {
+		if own, ok := b.(*Body); ok {
+			all = append(all, own.Versions...)
+		}
+	}
+	return all
+}
 
 // dtypes maps torch's legacy storage classes and dtype names. Types without a
 // storage class travel as UntypedStorage with _rebuild_tensor_v3.

@@ -19,7 +19,7 @@ type Item struct {
 
 // Pickle makes data.pkl: an OrderedDict of tensors, protocol 2, as torch.save
 // writes it, readable with weights_only=True.
-func Pickle(items []Item, versions []tensor.ModuleVersion) ([]byte, error) {
+func Pickle(items []Item, versions []ModuleVersion) ([]byte, error) {
 	w := &pickler{b: []byte{0x80, 2}}
 	w.global("collections", "OrderedDict")
 	w.b = append(w.b, ")R("...)
@@ -88,7 +88,7 @@ func (w *pickler) tensor(it Item) error {
 }
 
 // versions appends the _metadata attribute: BUILD with {"_metadata": OrderedDict}.
-func (w *pickler) versions(versions []tensor.ModuleVersion) {
+func (w *pickler) versions(versions []ModuleVersion) {
 	w.b = append(w.b, '}')
 	w.text("_metadata")
 	w.global("collections", "OrderedDict")

@@ -88,7 +88,7 @@ func TestBlocksOfAnyLimits(t *testing.T) {
 				compare(t, c, e, tensorOf(out.State.Tensors, e.Tensor.Name+"_blocks"))
 			}
 		}
-		if v, err := quant.VerifyOpened(out, j.Checkpoint, c.Limits, nil); err != nil || !v.OK || v.Container != blocks.Name {
+		if v, err := quant.VerifyOpened(out, j.Model, c.Limits, nil); err != nil || !v.OK || v.Container != blocks.Name {
 			t.Fatalf("%v: verify says %+v, %v", c, v, err)
 		}
 		damage(t, c, j, files)
@@ -216,7 +216,7 @@ func damage(t *testing.T, c *cases.Case, j *quant.Job, files []*tensor.File) {
 		at := x.Storage.Start + x.Offset + int64(c.Seed)*7919%x.Bytes()
 		raw[at] ^= 1 << (c.Seed % 8)
 		x.Storage.File.R = bytes.NewReader(raw)
-		if v, err := quant.VerifyOpened(out, j.Checkpoint, c.Limits, nil); err == nil && v.OK {
+		if v, err := quant.VerifyOpened(out, j.Model, c.Limits, nil); err == nil && v.OK {
 			t.Fatalf("%v: verify does not see byte %d of %s", c, at-x.Storage.Start, x.Name)
 		}
 		return

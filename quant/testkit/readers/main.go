@@ -13,7 +13,7 @@ import (
 	"time"
 
 	"nibble/quant"
-	"nibble/quant/checkpoint"
+	"nibble/quant/model"
 	"nibble/quant/fault"
 	"nibble/quant/tensor"
 	"nibble/quant/testkit/plain"
@@ -60,7 +60,7 @@ func read(path string) result {
 // mostElements bounds the tensors that are laid out, for one of a file that says little.
 const mostElements = 1 << 24
 
-func values(c *checkpoint.Checkpoint) result {
+func values(c *model.Model) result {
 	r := result{Tensors: [][]any{}}
 	for i := range c.State.Tensors {
 		t := &c.State.Tensors[i]

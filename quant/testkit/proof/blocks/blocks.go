@@ -5,7 +5,7 @@
 package blocks
 
 import (
-	"nibble/quant/checkpoint"
+	"nibble/quant/model"
 	"nibble/quant/container"
 	"nibble/quant/container/safetensors"
 	"nibble/quant/fault"
@@ -25,11 +25,11 @@ const Name = "blocks"
 // Row is the container's in the table.
 var Row = container.Row{
 	Name: Name, Extension: safetensors.Extension, Takes: takes,
-	Lay: func(c *checkpoint.Checkpoint, p *plan.Plan, o layout.Options) (*layout.Output, error) {
+	Lay: func(c *model.Model, p *plan.Plan, o layout.Options) (*layout.Output, error) {
 		return safetensors.Lay(c, p, own(o.Version))
 	},
-	Wrote: func(out *checkpoint.Checkpoint) bool { return safetensors.Wrote(out, Name) },
-	Open:  func(out *checkpoint.Checkpoint) (layout.Opener, error) { return own("").Open(out) },
+	Wrote: func(out *model.Model) bool { return safetensors.Wrote(out, Name) },
+	Open:  func(out *model.Model) (layout.Opener, error) { return own("").Open(out) },
 }
 
 // Form is its form's in the table of package pack.

@@ -1,23 +1,24 @@
-package checkpoint
+package model
 
 import (
 	"slices"
 	"strings"
 
 	"nibble/quant/fault"
+	"nibble/quant/format/safetensors"
 	"nibble/quant/format/torch"
 	"nibble/quant/tensor"
 )
 
 // undecided refuses a file of several models of which none was chosen.
-func (c *Checkpoint) undecided() error {
+func (c *Model) undecided() error {
 	return fault.Not(c.Name, "the file holds %d models: %s", len(c.State.Parts), torch.PartNames(c.State.Parts)).
 		Code("choose_part").Hint("choose one or more of them")
 }
 
 // parted takes apart a state dict that holds an average of its weights beside them, in formats whose reader does not.
 // Without a wish the average is left out. Our own outputs are whole as they are.
-func parted(c *Checkpoint, want []string) error {
+func parted(c *Model, want []string) error {
 	parts, prefix := parts(c)
 	if len(parts) == 0 {
 		if len(want) > 0 {
@@ -42,8 +43,8 @@ func parted(c *Checkpoint, want []string) error {
 }
 
 // parts are the live weights and their average, and how the names of those begin; nil where there is no such pair.
-func parts(c *Checkpoint) ([]tensor.Part, string) {
-	if c.Meta("nibble.container") != "" {
+func parts(c *Model) ([]tensor.Part, string) {
+	if safetensors.Meta(c.Bodies, "nibble.container") != "" {
 		return nil, ""
 	}
 	for _, prefix := range tensor.Averages {

@@ -1,10 +1,10 @@
-package checkpoint_test
+package model_test
 
 import (
 	"testing"
 
-	"nibble/quant/checkpoint"
 	"nibble/quant/fault"
+	"nibble/quant/model"
 	"nibble/quant/tensor"
 	"nibble/quant/testkit"
 )
@@ -26,7 +26,7 @@ func FuzzIndex(f *testing.F) {
 		if len(text) == 0 {
 			return
 		}
-		c, err := checkpoint.OpenOne(append([]*tensor.File{testkit.File("home/model.safetensors.index.json", []byte(text))}, shards...))
+		c, err := model.OpenOne(append([]*tensor.File{testkit.File("home/model.safetensors.index.json", []byte(text))}, shards...))
 		if err != nil {
 			if fault.KindOf(err) == "" {
 				t.Errorf("error is no fault: %v", err)
@@ -47,7 +47,7 @@ func FuzzRecognise(f *testing.F) {
 	f.Add("m.mlmodelc/coremldata.bin", []byte{1})
 	f.Fuzz(func(t *testing.T, name string, b []byte) {
 		for _, files := range [][]*tensor.File{{testkit.File(name, b)}, {testkit.File(name, b), testkit.File("config.json", []byte("{}"))}} {
-			if _, err := checkpoint.OpenOne(files); err != nil && fault.KindOf(err) == "" {
+			if _, err := model.OpenOne(files); err != nil && fault.KindOf(err) == "" {
 				t.Errorf("error is no fault: %v", err)
 			}
 		}

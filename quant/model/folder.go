@@ -1,4 +1,4 @@
-package checkpoint
+package model
 
 import (
 	"fmt"
@@ -51,7 +51,7 @@ func otherShards(name string) (others []string) {
 
 // OpenOne opens the one model among several files, such as a dropped folder; want names parts of it, where one
 // file holds several models.
-func OpenOne(files []*tensor.File, want ...string) (*Checkpoint, error) {
+func OpenOne(files []*tensor.File, want ...string) (*Model, error) {
 	if len(files) == 1 {
 		c, err := Open(files[0], want...)
 		if err == nil {
@@ -203,7 +203,7 @@ func (f *folder) numbered() (shards []*tensor.File) {
 }
 
 // openNumbered opens shards that no index names: all of one stem must be there.
-func (f *folder) openNumbered(shards []*tensor.File) (*Checkpoint, error) {
+func (f *folder) openNumbered(shards []*tensor.File) (*Model, error) {
 	first := shardName.FindStringSubmatch(path.Base(shards[0].Name))
 	var missing []string
 	have := map[string]bool{}

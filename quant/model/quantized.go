@@ -1,4 +1,4 @@
-package checkpoint
+package model
 
 import (
 	"encoding/json"
@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"nibble/quant/fault"
+	"nibble/quant/format/safetensors"
 	"nibble/quant/tensor"
 )
 
@@ -66,10 +67,10 @@ var (
 )
 
 // quantized finds out whether a model is quantized already; nil when it is not.
-func quantized(c *Checkpoint) *Quantized {
-	if by := c.Meta("nibble"); by != "" && c.Meta("nibble.container") != "" {
+func quantized(c *Model) *Quantized {
+	if by := safetensors.Meta(c.Bodies, "nibble"); by != "" && safetensors.Meta(c.Bodies, "nibble.container") != "" {
 		var schemes map[string]any
-		if json.Unmarshal([]byte(c.Meta("nibble.schemes")), &schemes) != nil || len(schemes) == 0 {
+		if json.Unmarshal([]byte(safetensors.Meta(c.Bodies, "nibble.schemes")), &schemes) != nil || len(schemes) == 0 {
 			return nil
 		}
 		return &Quantized{By: "Nibble " + by, Weights: len(schemes), do: "convert the checkpoint it was made from"}
@@ -108,7 +109,7 @@ func quantized(c *Checkpoint) *Quantized {
 
 // Convertible says why no plan can be made of a model: it is quantized already, or holds several models and none was
 // chosen; nil when one can.
-func (c *Checkpoint) Convertible() error {
+func (c *Model) Convertible() error {
 	if len(c.State.Tensors) == 0 {
 		return c.undecided()
 	}

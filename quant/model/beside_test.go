@@ -1,15 +1,16 @@
-package checkpoint
+package model
 
 import (
 	"slices"
 	"testing"
 
+	"nibble/quant/format/safetensors"
 	"nibble/quant/tensor"
 )
 
 // Small files whose names some systems cannot unpack are left out where a zip is made, each with a note.
 func TestLeaveOut(t *testing.T) {
-	c := &Checkpoint{}
+	c := &Model{}
 	for _, name := range []string{"m/config.json", "m/a:b.json", `m/a\b`, "m/a*", "m/a?", `m/"a"`, "m/<a>", "m/a|b", "m/a\nb", "m/naïve 模型.txt"} {
 		c.Beside = append(c.Beside, &tensor.File{Name: name})
 	}
@@ -28,11 +29,11 @@ func TestLeaveOut(t *testing.T) {
 
 // What shards say alike is held once, and counted once.
 func TestShare(t *testing.T) {
-	first := []map[string]string{{"recipe": "long", "own": "a"}}
+	first := &safetensors.Body{Metadata: map[string]string{"recipe": "long", "own": "a"}}
 	if n := share(first, nil); n != len("recipe")+len("long")+len("own")+len("a") {
 		t.Errorf("the first counts %d", n)
 	}
-	if n := share([]map[string]string{{"recipe": "long", "own": "b"}}, first); n != len("recipe")+len("own")+len("b") {
+	if n := share(&safetensors.Body{Metadata: map[string]string{"recipe": "long", "own": "b"}}, []any{first}); n != len("recipe")+len("own")+len("b") {
 		t.Errorf("the second counts %d", n)
 	}
 }

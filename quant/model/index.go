@@ -1,4 +1,4 @@
-package checkpoint
+package model
 
 import (
 	"bytes"
@@ -127,7 +127,7 @@ func (x *index) read(dec *jsontext.Decoder) error {
 }
 
 // openIndexed opens the model of the folder's index; of two, the one of safetensors.
-func (f *folder) openIndexed() (*Checkpoint, error) {
+func (f *folder) openIndexed() (*Model, error) {
 	chosen, usually := f.indexes[0], false
 	for _, usual := range []string{"pytorch_model.bin", "model.safetensors"} { // the last one there is wins
 		for _, x := range f.indexes {
@@ -171,8 +171,8 @@ func (f *folder) openIndexed() (*Checkpoint, error) {
 }
 
 // merge opens shards as one model. With an index, each tensor must lie where that says.
-func (f *folder) merge(shards []*tensor.File, x *index) (*Checkpoint, error) {
-	out := &Checkpoint{Name: f.name, Files: shards, Sharded: true}
+func (f *folder) merge(shards []*tensor.File, x *index) (*Model, error) {
+	out := &Model{Name: f.name, Files: shards, Sharded: true}
 	if out.Name == "." || out.Name == "" {
 		out.Name = "model"
 	}
@@ -187,10 +187,10 @@ func (f *folder) merge(shards []*tensor.File, x *index) (*Checkpoint, error) {
 			return nil, fault.Not(shard.Name, "this shard is %s, the one before it is %s", c.Format, out.Format).Hint("choose the shards of one model")
 		}
 		out.Format = c.Format
-		if told += share(c.Metadata, out.Metadata); told > maxMetadata {
+		if told += share(c.State.Body, out.Bodies); told > maxMetadata {
 			return nil, fault.Not(shard.Name, "__metadata__ of the shards takes more than %d MB in all", maxMetadata>>20)
 		}
-		out.Metadata = append(out.Metadata, c.Metadata...)
+		out.Bodies = append(out.Bodies, c.State.Body)
 		for i := range c.State.Tensors {
 			name := c.State.Tensors[i].Name
 			if other := lies[name]; other != nil {
@@ -212,7 +212,6 @@ func (f *folder) merge(shards []*tensor.File, x *index) (*Checkpoint, error) {
 			}
 		}
 		out.State.Tensors = append(out.State.Tensors, c.State.Tensors...)
-		out.State.Versions = append(out.State.Versions, c.State.Versions...)
 		out.State.Notes = append(out.State.Notes, c.State.Notes...)
 		out.State.Absent = append(out.State.Absent, c.State.Absent...)
 		out.State.LeftOut += c.State.LeftOut
@@ -240,15 +239,23 @@ func (f *folder) merge(shards []*tensor.File, x *index) (*Checkpoint, error) {
 const maxMetadata = 64 << 20
 
 // share puts the texts of shards before in the place of equal ones, and counts the bytes of the others.
-func share(metadata, before []map[string]string) (bytes int) {
-	for _, m := range metadata {
-		for key, text := range m {
-			bytes += len(key)
-			if len(before) > 0 && before[len(before)-1][key] == text {
-				m[key] = before[len(before)-1][key]
-			} else {
-				bytes += len(text)
-			}
+func share(body any, before []any) (bytes int) {
+	own, ok := body.(*safetensors.Body)
+	if !ok {
+		return 0
+	}
+	last := map[string]string{}
+	if len(before) > 0 {
+		if b, ok := before[len(before)-1].(*safetensors.Body); ok {
+			last = b.Metadata
+		}
+	}
+	for key, text := range own.Metadata {
+		bytes += len(key)
+		if held, ok := last[key]; ok && held == text {
+			own.Metadata[key] = held
+		} else {
+			bytes += len(text)
 		}
 	}
 	return bytes

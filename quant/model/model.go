@@ -5,7 +5,7 @@
 // A new format is one row of the table below and a package under format/. Files
 // that Nibble knows but does not read are named (foreign.go), so that the user learns
 // what was dropped. A model may lie in several files (folder.go).
-package checkpoint
+package model
 
 import (
 	"fmt"
@@ -21,16 +21,16 @@ import (
 	"nibble/quant/tensor"
 )
 
-// Checkpoint is an opened model.
-type Checkpoint struct {
-	Name     string         // of the file, or of the folder that the shards are in
-	Files    []*tensor.File // that hold weights: one, or the shards in order of name
-	Format   string         // for people: "PyTorch zip", "safetensors"
-	State    tensor.StateDict
-	Metadata []map[string]string // safetensors' __metadata__, of each file
-	Sharded  bool                // the output is to be sharded again
-	From     []int               // of a sharded model: the file of each tensor, as index into Files
-	Beside   []*tensor.File      // small files of a sharded model's folder, to be copied
+// Model is what came in.
+type Model struct {
+	Name    string         // of the file, or of the folder that the shards are in
+	Files   []*tensor.File // that hold weights: one, or the shards in order of name
+	Format  string         // for people: "PyTorch zip", "safetensors"
+	State   tensor.StateDict
+	Bodies  []any          // of each file, the format's own rest
+	Sharded bool           // the output is to be sharded again
+	From    []int          // of a sharded model: the file of each tensor, as index into Files
+	Beside  []*tensor.File // small files of a sharded model's folder, to be copied
 
 	Wanted    []string   // parts that were asked for
 	Quantized *Quantized // what quantized it before; nil when nothing did
@@ -38,7 +38,7 @@ type Checkpoint struct {
 }
 
 // Bytes is the size of the files that hold weights.
-func (c *Checkpoint) Bytes() (n int64) {
+func (c *Model) Bytes() (n int64) {
 	for _, f := range c.Files {
 		n += f.Size
 	}
@@ -47,7 +47,7 @@ func (c *Checkpoint) Bytes() (n int64) {
 
 // LeaveOut takes small files away that are not to be copied along, with a note on each; why says the reason,
 // "" for those that stay.
-func (c *Checkpoint) LeaveOut(why func(name string) string) {
+func (c *Model) LeaveOut(why func(name string) string) {
 	c.Beside = slices.DeleteFunc(c.Beside, func(f *tensor.File) bool {
 		reason := why(f.Name)
 		if reason != "" {
@@ -65,16 +65,6 @@ func Portable(name string) string {
 	return ""
 }
 
-// Meta is the value that a key of __metadata__ has in the first file that has it.
-func (c *Checkpoint) Meta(key string) string {
-	for _, m := range c.Metadata {
-		if v, ok := m[key]; ok {
-			return v
-		}
-	}
-	return ""
-}
-
 // TorchZip is the Format of torch.save's zips.
 const TorchZip = torch.Saved
 
@@ -84,7 +74,7 @@ const TorchZip = torch.Saved
 var formats = []struct {
 	name  string
 	match func(head []byte, size int64) bool
-	open  func(f *tensor.File, want []string) (*Checkpoint, error)
+	open  func(f *tensor.File, want []string) (*Model, error)
 }{
 	{TorchZip, torch.Match, openTorch},
 	{"PyTorch before 1.6", torch.MatchLegacy, openLegacy},
@@ -94,7 +84,7 @@ var formats = []struct {
 
 // Open recognises and opens one file. Of one that holds several models, those of the parts that are wanted are
 // read, or the one that its framework means.
-func Open(f *tensor.File, want ...string) (*Checkpoint, error) {
+func Open(f *tensor.File, want ...string) (*Model, error) {
 	if f.Size == 0 {
 		return nil, fault.Bad(f.Name, "the file is empty").Hint("copy or download it again")
 	}
@@ -114,7 +104,7 @@ func Open(f *tensor.File, want ...string) (*Checkpoint, error) {
 			if c.Format == "" {
 				c.Format = row.name
 			}
-			c.Name, c.Files, c.Wanted = f.Name, []*tensor.File{f}, want
+			c.Name, c.Files, c.Bodies, c.Wanted = f.Name, []*tensor.File{f}, []any{c.State.Body}, want
 			c.Quantized = quantized(c)
 			c.noteAdapter()
 			return c, nil
@@ -130,59 +120,60 @@ func headOf(f *tensor.File) ([]byte, error) {
 	return head, err
 }
 
-func openTorch(f *tensor.File, want []string) (*Checkpoint, error) {
+func openTorch(f *tensor.File, want []string) (*Model, error) {
 	state, kind, err := torch.Read(f, want)
 	if err != nil {
 		return nil, err
 	}
-	c := &Checkpoint{Name: f.Name, State: *state, Format: kind}
+	c := &Model{Name: f.Name, State: *state, Format: kind}
 	if kind != torch.Saved {
 		err = parted(c, want)
 	}
 	return c, err
 }
 
-func openLegacy(f *tensor.File, want []string) (*Checkpoint, error) {
+func openLegacy(f *tensor.File, want []string) (*Model, error) {
 	state, err := torch.ReadLegacy(f, want)
 	if err != nil {
 		return nil, err
 	}
-	return &Checkpoint{State: *state}, nil
+	return &Model{State: *state}, nil
 }
 
-func openTar(f *tensor.File, want []string) (*Checkpoint, error) {
+func openTar(f *tensor.File, want []string) (*Model, error) {
 	state, kind, err := torch.ReadTar(f, want)
 	if err != nil {
 		return nil, err
 	}
-	return &Checkpoint{State: *state, Format: kind}, nil
+	return &Model{State: *state, Format: kind}, nil
 }
 
-func openSafetensors(f *tensor.File, want []string) (*Checkpoint, error) {
+func openSafetensors(f *tensor.File, want []string) (*Model, error) {
 	st, err := safetensors.Read(f)
 	if err != nil {
 		return nil, err
 	}
-	c := &Checkpoint{Name: f.Name, State: tensor.StateDict{Tensors: st.Tensors}, Metadata: []map[string]string{st.Metadata}}
-	c.absent()
+	body := &safetensors.Body{Metadata: st.Metadata}
+	c := &Model{Name: f.Name, State: tensor.StateDict{Tensors: st.Tensors, Body: body}, Bodies: []any{body}}
+	c.absent(st.Metadata)
 	return c, parted(c, want)
 }
 
 // absent finds the names that safetensors.torch.save_model left out, as __metadata__ tells: name -> the one kept.
-func (c *Checkpoint) absent() {
+func (c *Model) absent(metadata map[string]string) {
 	there := map[string]bool{}
 	for i := range c.State.Tensors {
 		there[c.State.Tensors[i].Name] = true
 	}
-	for _, name := range sortedKeys(c.Metadata[0]) {
-		if of := c.Metadata[0][name]; there[of] && !there[name] {
+	for _, name := range sortedKeys(metadata) {
+		if of := metadata[name]; there[of] && !there[name] {
 			c.State.Absent = append(c.State.Absent, tensor.Alias{Name: name, Of: of})
 		}
 	}
 }
 
 // noteAdapter says of a LoRA that it is one.
-func (c *Checkpoint) noteAdapter() {
+func (c *Model) noteAdapter() {
 	pairs := 0
 	for i := range c.State.Tensors {
 		name := c.State.Tensors[i].Name
