@@ -7,10 +7,10 @@ import (
 	"testing"
 
 	"nibble/quant"
-	"nibble/quant/model"
 	"nibble/quant/container"
 	"nibble/quant/fault"
 	"nibble/quant/layer"
+	"nibble/quant/model"
 	"nibble/quant/plan"
 	"nibble/quant/recipe"
 	"nibble/quant/recipe/coremltools"

@@ -12,8 +12,8 @@ import (
 	"testing"
 
 	"nibble/quant"
-	"nibble/quant/model"
 	executor "nibble/quant/convert"
+	"nibble/quant/model"
 	"nibble/quant/report"
 	"nibble/quant/tensor"
 	"nibble/quant/testkit/cases"

@@ -20,11 +20,11 @@ import (
 	"slices"
 	"strings"
 
-	"nibble/quant/model"
 	"nibble/quant/container"
 	"nibble/quant/convert"
 	"nibble/quant/fault"
 	"nibble/quant/layout"
+	"nibble/quant/model"
 	"nibble/quant/plan"
 	"nibble/quant/recipe"
 	"nibble/quant/report"
@@ -48,10 +48,10 @@ func Inspect(files []*tensor.File, parts ...string) (*model.Model, error) {
 
 // Job is a decided conversion: nothing is left to choose.
 type Job struct {
-	Model  *model.Model
-	Plan       *plan.Plan
-	Output     *layout.Output
-	container  container.Options
+	Model     *model.Model
+	Plan      *plan.Plan
+	Output    *layout.Output
+	container container.Options
 }
 
 // Plan decides what becomes of every tensor and where every byte of the output lies.

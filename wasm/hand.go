@@ -54,7 +54,7 @@ type sentTask struct {
 // sentResult is a result on its way. Numbers are sent as bits, since JSON has no infinity,
 // and parts as their lengths; their bytes follow, all parts of all results in a row.
 type sentResult struct {
-	Lengths   []int // -1 for none
+	Lengths   []*int // null for none
 	Errors    []sentErrors
 	Histogram *kernel.Histogram
 	Low, High []byte
@@ -130,7 +130,9 @@ func (h *hand) take(received []sentResult) ([]*convert.Result, error) {
 	total := 0
 	for _, r := range received {
 		for _, n := range r.Lengths {
-			total += max(n, 0)
+			if n != nil {
+				total += *n
+			}
 		}
 	}
 	all := convert.Buffer(total)
@@ -146,8 +148,8 @@ func (h *hand) take(received []sentResult) ([]*convert.Result, error) {
 	for i, r := range received {
 		out := &convert.Result{Parts: make([][]byte, len(r.Lengths)), Histogram: r.Histogram, Low: r.Low, High: r.High, Unfit: r.Unfit}
 		for k, n := range r.Lengths {
-			if n >= 0 {
-				out.Parts[k], all = all[:n:n], all[n:]
+			if n != nil {
+				out.Parts[k], all = all[:*n:*n], all[*n:]
 			}
 		}
 		for _, e := range r.Errors {

@@ -72,7 +72,8 @@ func (h *helper) work(args []safejs.Value) (any, error) {
 // one does a task. Bytes that are only copied do not come into this instance.
 func (h *helper) one(t *convert.Task, out safejs.Value) (s sentResult, err error) {
 	if from, to := t.Span(); t.Step == convert.Copy && from < to && t.Tensor.Contiguous() {
-		s.Lengths = []int{int(to - from)}
+		n := int(to - from)
+		s.Lengths = []*int{&n}
 		return s, t.Tensor.Storage.File.R.(*blob).pass(from, to, out)
 	}
 	results, err := h.worker.Do(context.Background(), []*convert.Task{t})
@@ -84,10 +85,11 @@ func (h *helper) one(t *convert.Task, out safejs.Value) (s sentResult, err error
 	s = sentResult{Histogram: r.Histogram, Low: r.Low, High: r.High, Unfit: r.Unfit}
 	for _, p := range r.Parts {
 		if p == nil {
-			s.Lengths = append(s.Lengths, -1)
+			s.Lengths = append(s.Lengths, nil)
 			continue
 		}
-		s.Lengths = append(s.Lengths, len(p))
+		n := len(p)
+		s.Lengths = append(s.Lengths, &n)
 		if err := put(out, p); err != nil {
 			return s, err
 		}

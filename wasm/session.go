@@ -14,8 +14,8 @@ import (
 	"github.com/hack-pad/safejs"
 
 	"nibble/quant"
-	"nibble/quant/model"
 	"nibble/quant/container"
+	"nibble/quant/model"
 	"nibble/quant/pattern"
 	"nibble/quant/python"
 	"nibble/quant/recipe"
@@ -27,12 +27,12 @@ import (
 
 // session is what one worker works on.
 type session struct {
-	turn       int // of inspect: a slow one that was overtaken must not have the last word
-	files      []*tensor.File
-	model      *model.Model
-	job        *quant.Job
-	report     *report.Report // of the last conversion
-	measuring  context.CancelFunc
+	turn      int // of inspect: a slow one that was overtaken must not have the last word
+	files     []*tensor.File
+	model     *model.Model
+	job       *quant.Job
+	report    *report.Report // of the last conversion
+	measuring context.CancelFunc
 }
 
 var errOrder = errors.New("the page called out of order: reload it")

@@ -102,7 +102,7 @@ func work(p *plan.Plan, s *layout.Section) int64 {
 	switch {
 	case s.Source != nil:
 		return s.Source.Bytes()
-	case s.Entry < 0 || len(s.Pieces) == 0 || !carries(s):
+	case !s.Made || !carries(s):
 		return 0
 	}
 	return p.Entries[s.Entry].Tensor.Bytes()

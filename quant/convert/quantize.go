@@ -154,8 +154,8 @@ func (q *quantized[T]) run() (unfit kernel.Unfit) {
 			q.out = b.out
 		}
 		q.result.Errors = append(q.result.Errors, kernel.Errors{})
-		if t.Histogram > 0 && q.result.Histogram == nil {
-			q.result.Histogram = kernel.NewHistogram(t.Histogram)
+		if t.Counted && q.result.Histogram == nil {
+			q.result.Histogram = kernel.NewHistogram(t.Every)
 		}
 	}
 	if t.Split == nil {

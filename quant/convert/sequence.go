@@ -63,7 +63,7 @@ func (s *sequence) runs(out *layout.Output) iter.Seq[*run] {
 				if k == 0 {
 					r.opens = f
 				}
-				if r.Pieces != nil && r.Entry >= 0 {
+				if r.Made {
 					r.entry = &s.plan.Entries[r.Entry]
 				}
 				if !yield(r) {
@@ -91,15 +91,11 @@ func (s *sequence) apart(sections []layout.Section) (out []layout.Section) {
 			continue
 		}
 		for i := range x.Pieces {
-			one := layout.Section{Entry: x.Entry, Pieces: x.Pieces[i : i+1]}
-			if x.Pieces[i].Literal != nil {
-				one.Entry = -1
-			}
-			out = append(out, one)
+			out = append(out, layout.Section{Made: x.Pieces[i].Literal == nil, Entry: x.Entry, Pieces: x.Pieces[i : i+1]})
 		}
 	}
 	if len(out) == 0 {
-		out = []layout.Section{{Entry: -1}}
+		out = []layout.Section{{}}
 	}
 	return out
 }
@@ -193,7 +189,7 @@ func (s *sequence) quantized(r *run) iter.Seq[*unit] {
 		whole = whole || p.Code.Whole()
 	}
 	if s.histograms {
-		like.Histogram = kernel.HistogramStep(e.Tensor.Elements(), s.limits.Samples)
+		like.Counted, like.Every = true, kernel.HistogramStep(e.Tensor.Elements(), s.limits.Samples)
 	}
 	tiles, ok := wholeBlocks(e.Tensor, e.Grid, s.limits.Tile, whole)
 	if !ok {

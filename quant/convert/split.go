@@ -95,7 +95,7 @@ func (g *splitGroup) measuring(limit int64) []*Task {
 		return nil
 	}
 	like := g.like
-	like.Step, like.Codes, like.Histogram = Measure, nil, 0
+	like.Step, like.Codes, like.Counted = Measure, nil, false
 	tasks := cut(&like, g.tiles, limit)
 	g.left = len(tasks)
 	g.ranges, g.err = newRanges(&g.like)

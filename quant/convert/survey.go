@@ -15,7 +15,7 @@ func Survey(ctx context.Context, p *plan.Plan, o Options) (map[string]string, er
 	defer cancel()
 	runs := func(yield func(*run) bool) {
 		for i := range p.Entries {
-			if e := &p.Entries[i]; e.Quantize && !yield(&run{Section: &layout.Section{Entry: i}, entry: e}) {
+			if e := &p.Entries[i]; e.Quantize && !yield(&run{Section: &layout.Section{Made: true, Entry: i}, entry: e}) {
 				return
 			}
 		}

@@ -19,11 +19,12 @@ type Task struct {
 	Tiles  []tile.Tile    // that fit into a batch, or one
 
 	// for weights that are quantized
-	Codes     []pack.Spec // of the pieces that are to be made, for Quantize; zero for literals
-	Scheme    scheme.Scheme
-	Grid      scheme.Grid
-	Split     *Split // the blocks that the tiles are part of; nil when the tiles hold whole blocks
-	Histogram int64  // every so many-th weight is counted in a histogram; 0 for none
+	Codes   []pack.Spec // of the pieces that are to be made, for Quantize; zero for literals
+	Scheme  scheme.Scheme
+	Grid    scheme.Grid
+	Split   *Split // the blocks that the tiles are part of; nil when the tiles hold whole blocks
+	Counted bool   // weights are counted in a histogram
+	Every   int64  // every so many-th of them, when Counted
 }
 
 // Split says which blocks of a row of blocks a task's tiles are part of, where the row fits no

@@ -30,9 +30,9 @@ type Error struct {
 	What   string // what was found, lower case, no full stop
 	Do     string // what to do next; may be empty
 	Name   string // code of an error that programs act on; mostly empty
-	Line   int    // of a text, from 1 on; 0 is none, and then Offset tells the place
+	Line   int    // of a text, from 1 on, valid when HasLine; then it tells the place in the offset's stead
 
-	HasOffset bool
+	HasOffset, HasLine bool
 }
 
 // Error reads: FILE: tensor "T": at byte N (or line N): WHAT; DO
@@ -44,7 +44,7 @@ func (e *Error) Error() string {
 	if e.Tensor != "" {
 		fmt.Fprintf(&b, "tensor %q: ", short(e.Tensor))
 	}
-	if e.Line > 0 {
+	if e.HasLine {
 		fmt.Fprintf(&b, "line %d: ", e.Line)
 	} else if e.HasOffset {
 		fmt.Fprintf(&b, "at byte %d: ", e.Offset)

@@ -11,14 +11,12 @@ const Bins = 128
 // who counted them. Large tensors are sampled: every Every-th weight is counted.
 type Histogram struct {
 	Every         int64
-	Exponent      int         // of the span; noValue before the first weight that is not 0
+	Spans         bool        // a weight that is not 0 was counted
+	Exponent      int         // of the span, valid when it Spans
 	Before, After [Bins]int32 // no more than samples and one, a tensor
 }
 
-const (
-	noValue = -2000 // below any float's
-	least   = -900  // the smallest exponent of a span: what is smaller falls into the middle
-)
+const least = -900 // the smallest exponent of a span: what is smaller falls into the middle
 
 // HistogramStep is the Every with which about so many samples of a tensor's weights are counted. It
 // is odd, so that it does not fall into step with rows, whose lengths seldom are.
@@ -26,7 +24,7 @@ func HistogramStep(weights, samples int64) int64 { return (weights+samples-1)/sa
 
 // NewHistogram is empty; it counts every so many-th weight.
 func NewHistogram(every int64) *Histogram {
-	return &Histogram{Every: every, Exponent: noValue}
+	return &Histogram{Every: every}
 }
 
 // Count adds weights and what their codes stand for.
@@ -52,7 +50,7 @@ func (b *bins) of(v float64) int {
 		return Bins / 2
 	}
 	x := v * b.factor
-	if b.h.Exponent == noValue || x >= Bins/2 || x < -Bins/2 {
+	if !b.h.Spans || x >= Bins/2 || x < -Bins/2 {
 		b.h.widen(exponentOf(v))
 		*b = b.h.bins()
 		x = v * b.factor
@@ -80,8 +78,8 @@ func exponentOf(v float64) int {
 // widen makes room for values from -2^exponent to below 2^exponent.
 func (h *Histogram) widen(exponent int) {
 	exponent = max(exponent, least)
-	if h.Exponent == noValue {
-		h.Exponent = exponent // all counts so far are zeros, in the bin that stays the middle
+	if !h.Spans {
+		h.Spans, h.Exponent = true, exponent // all counts so far are zeros, in the bin that stays the middle
 	}
 	for ; h.Exponent < exponent; h.Exponent++ {
 		h.Before, h.After = joined(h.Before), joined(h.After)
@@ -99,7 +97,7 @@ func joined(old [Bins]int32) (wide [Bins]int32) {
 // Add joins the counts of another part of the same tensor.
 func (h *Histogram) Add(o *Histogram) {
 	part := *o
-	if part.Exponent != noValue {
+	if part.Spans {
 		h.widen(part.Exponent)
 		part.widen(h.Exponent)
 	}
@@ -111,7 +109,7 @@ func (h *Histogram) Add(o *Histogram) {
 
 // Span is half the width that the bins cover; 0 when all weights are 0.
 func (h *Histogram) Span() float64 {
-	if h.Exponent == noValue {
+	if !h.Spans {
 		return 0
 	}
 	return math.Ldexp(1, h.Exponent)

@@ -59,8 +59,9 @@ type Writer interface {
 type Section struct {
 	Literal []byte
 	Source  *tensor.Tensor // a copied range of a source file, as bytes
-	Entry   int            // index into the plan that the pieces are made of; -1 for pieces that need no tensor
 	Pieces  []Piece
+	Made    bool // the pieces are made of an entry of the plan; else their bytes are known
+	Entry   int  // its index, valid when Made
 }
 
 // Piece is one tensor of the output.
@@ -97,7 +98,7 @@ func (o *Output) Add(f File, entries []int) {
 	}
 	for i := range f.Sections {
 		s := &f.Sections[i]
-		if s.Pieces == nil || s.Entry < 0 {
+		if !s.Made {
 			continue
 		}
 		if entries != nil {

@@ -16,13 +16,13 @@ import (
 
 // Spec is one way to lay a plane. The zero Spec stands for bytes that are known without the weight.
 type Spec struct {
-	Form   string       // row of the table
-	Plane  plane.Kind   // that it lays; of a form that lays several, Codes
+	Form   string      // row of the table
+	Plane  plane.Kind  // that it lays; of a form that lays several, Codes
 	DType  tensor.Type // of floats
-	Bits   int          // of codes and zero points
-	Signed bool         // these are two's complement
-	PerRow bool         // of what groups share: each row of the weight has its own, repeated where groups have several rows
-	Group  int          // weights of a group, where a form lays groups whole
+	Bits   int         // of codes and zero points
+	Signed bool        // these are two's complement
+	PerRow bool        // of what groups share: each row of the weight has its own, repeated where groups have several rows
+	Group  int         // weights of a group, where a form lays groups whole
 }
 
 // Code lays planes of a tile in bytes.

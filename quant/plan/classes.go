@@ -10,34 +10,29 @@ import (
 // classes answers which class a module has, and from where that is known.
 type classes struct {
 	rules []recipe.TypeRule
-	used  []bool
+	used  map[string]bool // patterns of rules that reached a weight
 	file  map[string]string
-	seen  map[string]int // module -> index of its rule, -1 for none
+	seen  map[string]*recipe.TypeRule // module -> its rule, nil for none
 }
 
 func newClasses(state *tensor.StateDict, rules []recipe.TypeRule) *classes {
-	return &classes{rules: rules, used: make([]bool, len(rules)), file: state.Classes, seen: map[string]int{}}
+	return &classes{rules: rules, used: map[string]bool{}, file: state.Classes, seen: map[string]*recipe.TypeRule{}}
 }
 
 // of is the class set by the user or told by the file, "" when neither says.
 func (c *classes) of(module string) (class, source string, err error) {
-	i, known := c.seen[module]
-	if !known {
-		i = -1
-		for k, r := range c.rules {
-			ok, err := r.Matches(module)
-			if err != nil {
-				return "", "", err
-			}
-			if ok {
-				i = k
-				break
-			}
+	rule, known := c.seen[module]
+	for i := 0; !known && rule == nil && i < len(c.rules); i++ {
+		ok, err := c.rules[i].Matches(module)
+		if err != nil {
+			return "", "", err
 		}
-		c.seen[module] = i
+		if ok {
+			rule = &c.rules[i]
+		}
 	}
-	if i >= 0 {
-		return c.rules[i].Class, FromUser, nil
+	if c.seen[module] = rule; rule != nil {
+		return rule.Class, FromUser, nil
 	}
 	if class := c.file[module]; class != "" {
 		return class, FromFile, nil
@@ -47,7 +42,7 @@ func (c *classes) of(module string) (class, source string, err error) {
 
 // fits checks a class that the user set against the weight it landed on.
 func (c *classes) fits(t *tensor.Tensor, p param) error {
-	c.used[c.seen[p.set]] = true
+	c.used[c.seen[p.set].String()] = true
 	if want := layer.Of(p.class).Rank; want != 0 && len(t.Shape) != want {
 		return fault.Not(t.Storage.FileName(), "its type was set to %s, whose weight has %d axes; this one has %d", p.class, want, len(t.Shape)).
 			In(t.Name).Hint("set another type")
@@ -57,8 +52,8 @@ func (c *classes) fits(t *tensor.Tensor, p param) error {
 
 // unused finds a rule that reached no weight: most likely a typo.
 func (c *classes) unused() error {
-	for i, r := range c.rules {
-		if !c.used[i] {
+	for _, r := range c.rules {
+		if !c.used[r.String()] {
 			return fault.Not("", "the module type %s=%s is set for no module that has a weight", r.Pattern, r.Class).
 				Hint("patterns match whole module names, without the .weight at their end, and the first that matches wins")
 		}

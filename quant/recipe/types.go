@@ -1,6 +1,7 @@
 package recipe
 
 import (
+	"slices"
 	"strings"
 
 	"nibble/quant/fault"
@@ -33,6 +34,7 @@ func NewType(text, class string) (TypeRule, error) {
 				all = append(all, c.Name)
 			}
 		}
+		slices.Sort(all)
 		return TypeRule{}, fault.Not("", "there is no module type %q", class).
 			Hint("use one of %s, or %s for anything else, which is kept", strings.Join(all, ", "), layer.Other)
 	}

@@ -18,8 +18,8 @@ import (
 // and compares every plane with what the output stores. Where the output names no scheme, one must
 // explain the whole weight.
 func (q *quantized) derive(src *tensor.Tensor, row *Row, l tile.Limits, step func(bytes int64)) error {
-	best, counted := int64(-1), int64(0)
-	for _, s := range q.Schemes {
+	best, counted := int64(0), int64(0)
+	for i, s := range q.Schemes {
 		seen := int64(0)
 		reached, worst, problem, err := q.by(s, src, l, func(n int64) {
 			if seen += n; seen > counted { // each byte counts once
@@ -34,7 +34,7 @@ func (q *quantized) derive(src *tensor.Tensor, row *Row, l tile.Limits, step fun
 			row.Problem, row.MaxAbsError = "", &worst
 			return nil
 		}
-		if reached > best {
+		if i == 0 || reached > best {
 			best, row.Problem = reached, problem
 		}
 	}
@@ -267,21 +267,21 @@ func (d *derivation[T]) shared(p *piece[T], row, block, count int64) (string, er
 	if err != nil {
 		return "", err
 	}
-	other := -1
+	other, same := 0, true
 	if p.Code.Rows() == 1 {
 		if d.made = p.code.Append(d.made[:0], &plane.Tile[T]{Rows: 1, First: row, Params: d.params}); !bytes.Equal(got, d.made) {
-			other = firstDifference(got, d.made) / int(p.Code.Bytes(1))
+			other, same = firstDifference(got, d.made)/int(p.Code.Bytes(1)), false
 		}
 	} else { // the row's own are taken out of what several rows share
 		d.points = resize(d.points, int(count))
 		clean := p.code.Read(got, &plane.Tile[T]{Rows: 1, First: row, Last: last, Params: plane.Params[T]{ZeroPoint: d.points}})
 		if !bytes.Equal(d.points, d.params.ZeroPoint) {
-			other = firstDifference(d.points, d.params.ZeroPoint)
+			other, same = firstDifference(d.points, d.params.ZeroPoint), false
 		} else if !clean {
 			return fmt.Sprintf("has a %s below its last row, in block %d or near it", names[p.Code.Plane], block), nil
 		}
 	}
-	if other >= 0 {
+	if !same {
 		return fmt.Sprintf("has another %s in row %d, block %d than its weights make", names[p.Code.Plane], row, block+int64(other)), nil
 	}
 	return "", nil

@@ -12,9 +12,9 @@ import (
 	"time"
 
 	"nibble/quant"
-	"nibble/quant/model"
 	"nibble/quant/container"
 	"nibble/quant/fault"
+	"nibble/quant/model"
 	"nibble/quant/python"
 	"nibble/quant/report"
 	"nibble/quant/tensor"
@@ -29,9 +29,9 @@ type inspection struct {
 	Tensors []tensorLine `json:"tensors"`
 	Notes   []string     `json:"notes"`
 
-	Parts     []tensor.Part         `json:"parts"`     // of a file that holds several models; else empty
+	Parts     []tensor.Part    `json:"parts"`     // of a file that holds several models; else empty
 	Quantized *model.Quantized `json:"quantized"` // by what it is quantized already; null when it is not
-	Missing   []string              `json:"missing"`   // shards that are not there
+	Missing   []string         `json:"missing"`   // shards that are not there
 }
 
 type tensorLine struct {

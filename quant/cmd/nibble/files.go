@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -8,8 +9,8 @@ import (
 	"slices"
 	"strings"
 
-	"nibble/quant/model"
 	"nibble/quant/fault"
+	"nibble/quant/model"
 	"nibble/quant/recipe/coremltools"
 	"nibble/quant/tensor"
 )
@@ -141,7 +142,15 @@ const maxConfig = 2 << 20
 // recipe reads --config, or takes the default.
 func (c *call) recipe() (*coremltools.Recipe, error) {
 	if c.config == "" {
-		return coremltools.Parse("", []byte(coremltools.Default))
+		r, err := coremltools.Parse("", c.global.Config())
+		var known *fault.Error
+		if errors.As(err, &known) {
+			known.HasLine, known.HasOffset = false, false // of a text that the user never saw
+		}
+		return r, err
+	}
+	if c.global != (coremltools.Global{}) {
+		return nil, fmt.Errorf("%w--dtype, --granularity, --group-size and --scheme are for calls without --config", errUsage)
 	}
 	f, err := os.Open(c.config)
 	if err != nil {

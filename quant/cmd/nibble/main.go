@@ -28,6 +28,7 @@ import (
 
 	"nibble/quant"
 	"nibble/quant/recipe"
+	"nibble/quant/recipe/coremltools"
 )
 
 func main() {
@@ -55,7 +56,9 @@ PATH       a PyTorch checkpoint (.pt, .pth, .bin, .ckpt, .pt2), a .safetensors f
            the shards of one and their index
 OUT        a file; of a sharded model, a folder that is new or empty
 CONTAINER  packed (default), int8 (with --high-nibble sign or zero), coremltools
---config   a coremltools PostTrainingQuantizerConfig in JSON or YAML; without it: int4, blocks of 32
+--config   a coremltools PostTrainingQuantizerConfig in JSON or YAML; without it: int4, blocks of 32, or what
+           --dtype int4|uint4|int8|uint8, --granularity per_block|per_channel|per_tensor, --group-size N and
+           --scheme symmetric|affine say for all layers
 --export   writes the recipe as a config, JSON or YAML, that makes coremltools do the same
 --force    replaces an output that is there
 --report   a report in JSON, CSV or HTML, by the ending of the name; may be given several times
@@ -189,6 +192,7 @@ type call struct {
 	against        []string
 	parts          []string
 	config         string
+	global         coremltools.Global // where there is no config
 	to, highNibble string
 	plan           recipe.Options
 	out, export    string
@@ -214,6 +218,10 @@ func (c *call) parse(command string, args []string) error {
 	}
 	if command == "plan" || command == "convert" {
 		f.StringVar(&c.config, "config", "", "")
+		f.StringVar(&c.global.DType, "dtype", "", "")
+		f.StringVar(&c.global.Granularity, "granularity", "", "")
+		f.StringVar(&c.global.GroupSize, "group-size", "", "")
+		f.StringVar(&c.global.Scheme, "scheme", "", "")
 		f.StringVar(&c.to, "to", "", "")
 		f.StringVar(&c.highNibble, "high-nibble", "", "")
 		f.Func("module-type", "", func(text string) error {

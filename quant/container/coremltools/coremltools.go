@@ -84,7 +84,7 @@ func file(p *plan.Plan, versions []torch.ModuleVersion) (f layout.File, err erro
 			keys[i] = keys[twin]
 		} else {
 			twins[view] = i
-			f.Sections = append(f.Sections, layout.Section{Entry: i, Pieces: pieces})
+			f.Sections = append(f.Sections, layout.Section{Made: true, Entry: i, Pieces: pieces})
 			for range pieces {
 				keys[i] = append(keys[i], next)
 				next++

@@ -129,5 +129,5 @@ func (x *index) file() (layout.File, error) {
 	e.SetIndent("", "  ")
 	err := e.Encode(x.text)
 	name := x.container.Stem + x.container.Extension + ".index.json"
-	return layout.File{Name: name, Bytes: int64(b.Len()), Sections: []layout.Section{{Literal: b.Bytes(), Entry: -1}}}, err
+	return layout.File{Name: name, Bytes: int64(b.Len()), Sections: []layout.Section{{Literal: b.Bytes()}}}, err
 }

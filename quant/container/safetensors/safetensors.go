@@ -78,7 +78,7 @@ func (k *Container) file(p *plan.Plan) (f layout.File, err error) {
 		return f, layout.WayOut(err, p, k.Instead)
 	}
 	f.Bytes += int64(len(header))
-	f.Sections = append([]layout.Section{{Literal: header, Entry: -1}}, f.Sections...)
+	f.Sections = append([]layout.Section{{Literal: header}}, f.Sections...)
 	return f, nil
 }
 
@@ -89,17 +89,17 @@ func ordered(entries [][]layout.Piece) []layout.Section {
 		var rest []layout.Piece
 		for _, piece := range pieces {
 			if piece.Literal != nil {
-				literals = append(literals, layout.Section{Entry: -1, Pieces: []layout.Piece{piece}}) // all are I64
+				literals = append(literals, layout.Section{Pieces: []layout.Piece{piece}}) // all are I64
 			} else {
 				rest = append(rest, piece)
 			}
 		}
 		if aligned(rest) {
-			together = append(together, layout.Section{Entry: i, Pieces: rest})
+			together = append(together, layout.Section{Made: true, Entry: i, Pieces: rest})
 			continue
 		}
 		for _, piece := range rest {
-			apart = append(apart, layout.Section{Entry: i, Pieces: []layout.Piece{piece}})
+			apart = append(apart, layout.Section{Made: true, Entry: i, Pieces: []layout.Piece{piece}})
 		}
 	}
 	sections := append(literals, together...)

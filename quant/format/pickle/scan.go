@@ -131,8 +131,8 @@ func (m *Machine) scan(p []byte, base int64) (end int, err error) {
 			return 0, fault.Not(m.File, "the pickle uses opcode 0x%02x, which no state dict needs", p[at]).At(base+int64(at)).
 				Hint("%s", m.Remedy)
 		}
-		n := operandBytes(op.operand, p[at+1:])
-		if n < 0 {
+		n, whole := operandBytes(op.operand, p[at+1:])
+		if !whole {
 			return 0, s.short(at, "the pickle ends inside an instruction")
 		}
 		if p[at] == '.' {
@@ -299,9 +299,8 @@ func memoKey(code byte, arg []byte) (uint64, bool) {
 	return uint64(binary.LittleEndian.Uint32(arg)), true
 }
 
-// operandBytes is how many bytes of rest an operand takes, or -1 when it reaches beyond.
-func operandBytes(o operand, rest []byte) int {
-	n := 0
+// operandBytes is how many bytes of rest an operand takes; whole is false when it reaches beyond.
+func operandBytes(o operand, rest []byte) (n int, whole bool) {
 	switch o {
 	case one:
 		n = 1
@@ -315,25 +314,22 @@ func operandBytes(o operand, rest []byte) int {
 		for range int(o - line + 1) {
 			end := bytes.IndexByte(rest[n:], '\n')
 			if end < 0 {
-				return -1
+				return 0, false
 			}
 			n += end + 1
 		}
 	case len1, len4, len8:
 		width := lengthField[o]
 		if len(rest) < width {
-			return -1
+			return 0, false
 		}
 		var field [8]byte
 		copy(field[:], rest[:width])
 		size := binary.LittleEndian.Uint64(field[:])
 		if size > uint64(len(rest)-width) {
-			return -1
+			return 0, false
 		}
 		n = width + int(size)
 	}
-	if n > len(rest) {
-		return -1
-	}
-	return n
+	return n, n <= len(rest)
 }

@@ -118,13 +118,12 @@ func findDirectory(f *tensor.File) (directory, error) {
 		return directory{}, err
 	}
 	// A comment has at most 65,535 bytes; before the record there is room for what zip64 has.
-	end, first := -1, max(0, len(tail)-math.MaxUint16-endSize)
-	for i := len(tail) - endSize; i >= first && end < 0; i-- {
-		if string(tail[i:i+4]) == "PK\x05\x06" {
-			end = i
-		}
+	first := max(0, len(tail)-math.MaxUint16-endSize)
+	end := len(tail) - endSize
+	for end >= first && string(tail[end:end+4]) != "PK\x05\x06" {
+		end--
 	}
-	if end < 0 {
+	if end < first {
 		return directory{}, fault.Bad(f.Name, "the file begins like a zip but has no directory at its end").
 			Hint("the file is cut short: copy or download it again")
 	}

@@ -64,3 +64,14 @@ func TestOptionsOfBoth(t *testing.T) {
 		t.Error("what is asked for is not told from nothing")
 	}
 }
+
+// The shortcuts without a word are the default.
+func TestGlobal(t *testing.T) {
+	if got := string((Global{}).Config()); got != Default {
+		t.Errorf("the default is %s", got)
+	}
+	if got := string((Global{DType: "uint8", Granularity: "per_channel", Scheme: "affine"}).Config()); got !=
+		`{"global_config":{"weight_dtype":"uint8","granularity":"per_channel","quantization_scheme":"affine"}}` {
+		t.Error(got)
+	}
+}

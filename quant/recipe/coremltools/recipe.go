@@ -23,8 +23,8 @@ import (
 	"nibble/quant/scheme"
 )
 
-// Default is the recipe of the command and the page when the user gives none.
-const Default = `{"global_config": {"weight_dtype": "int4", "granularity": "per_block", "block_size": 32}}`
+// Default is the recipe of the command and the page when the user gives none: that of Global{}.
+const Default = `{"global_config":{"weight_dtype":"int4","granularity":"per_block","block_size":32}}`
 
 // Entry is one module config. A nil Scheme keeps the module's weights.
 type Entry struct {

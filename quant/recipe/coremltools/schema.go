@@ -24,7 +24,7 @@ func Parse(file string, content []byte) (*Recipe, error) {
 	r, err := parse(file, content)
 	var known *fault.Error
 	if errors.As(err, &known) && known.HasOffset && known.Offset <= int64(len(content)) {
-		known.Line = 1 + bytes.Count(content[:known.Offset], []byte("\n"))
+		known.HasLine, known.Line = true, 1+bytes.Count(content[:known.Offset], []byte("\n"))
 	}
 	return r, err
 }

@@ -63,8 +63,8 @@ func histogram(w *Weight, samples int64) kernel.Histogram {
 		h.Before[bin(before[i])]++
 		h.After[bin(after[i])]++
 	}
-	if empty {
-		h.Exponent = kernel.NewHistogram(1).Exponent
+	if h.Spans = !empty; empty {
+		h.Exponent = 0
 	}
 	return h
 }

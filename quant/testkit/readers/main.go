@@ -13,8 +13,8 @@ import (
 	"time"
 
 	"nibble/quant"
-	"nibble/quant/model"
 	"nibble/quant/fault"
+	"nibble/quant/model"
 	"nibble/quant/tensor"
 	"nibble/quant/testkit/plain"
 )

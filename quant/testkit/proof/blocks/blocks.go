@@ -5,13 +5,13 @@
 package blocks
 
 import (
-	"nibble/quant/model"
 	"nibble/quant/container"
 	"nibble/quant/container/safetensors"
 	"nibble/quant/fault"
 	"nibble/quant/kernel"
 	"nibble/quant/layout"
 	"nibble/quant/method"
+	"nibble/quant/model"
 	"nibble/quant/pack"
 	"nibble/quant/plan"
 	"nibble/quant/plane"
