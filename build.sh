@@ -4,7 +4,9 @@
 #
 #   ./build.sh                  build the site into dist/ and the command into build/
 #   ./build.sh serve [--port N] build, then serve dist/ on http://localhost:8080
-#   ./build.sh check            formatting, vet, types, and the command for macOS and Windows
+#   ./build.sh generate         make the page's types of the core's: site/src/shared/protocol.ts
+#   ./build.sh check            formatting, vet, types, that generating again changes nothing, and the command for
+#                               macOS and Windows
 #   ./build.sh test [core|wasm|race|page|firefox]
 #                               every test (core, wasm, page, and a few of the core's under
 #                               the race detector), or one part; race is all of the core's
@@ -78,9 +80,19 @@ build_site() {
   echo "dist/nibble.wasm: $(wc -c <dist/nibble.wasm) bytes ($(gzip -9c dist/nibble.wasm | wc -c) gzipped), sha256 $(sha256sum dist/nibble.wasm | cut -d' ' -f1)"
 }
 
+# The types of what the page and the core say to each other have one definition, in Go.
+types=site/src/shared/protocol.ts
+
+generate() {
+  need_go
+  go run ./quant/testkit/typescript >"$types.new"
+  mv "$types.new" "$types"
+}
+
 check() {
   need_go
   need_node
+  go run ./quant/testkit/typescript | cmp -s - "$types" || die "$types is not what the Go types make: run ./build.sh generate"
   local unformatted
   unformatted=$(gofmt -l quant wasm)
   [ -z "$unformatted" ] || die "gofmt wants to change: $unformatted"
@@ -227,6 +239,7 @@ case ${1:-build} in
     esac
     build_site
     exec node site/serve.mjs "$port" ;;
+  generate) generate ;;
   check) check ;;
   test)
     case ${2:-all} in

@@ -64,7 +64,7 @@ func TestCasesThatAreRefused(t *testing.T) {
 		"detectron2_model_final.pkl":       {"", "not a PyTorch checkpoint"},
 	} {
 		_, err := planned(t, name)
-		if fault.KindOf(err) != fault.Unsupported || fault.CodeOf(err) != want.code || !strings.Contains(err.Error(), want.says) {
+		if fault.KindOf(err) != fault.Unsupported || string(fault.CodeOf(err)) != want.code || !strings.Contains(err.Error(), want.says) {
 			t.Errorf("%s: %q, %v", name, fault.CodeOf(err), err)
 		}
 		if err != nil && strings.Contains(err.Error(), "no tensors by name") {

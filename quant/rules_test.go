@@ -26,8 +26,8 @@ var stages = map[string]int{
 	"quant/container/safetensors": 7,
 	"quant/container/coremltools": 8, "quant/container/int8": 8, "quant/container/packed": 8,
 	"quant/container": 9,
-	"quant":           10,
-	"quant/cmd":       11, "quant/testkit": 11, "wasm": 11,
+	"quant":           10, "quant/protocol": 10,
+	"quant/cmd": 11, "quant/testkit": 11, "wasm": 11,
 	"quant/testkit/broken/write": 12, "quant/testkit/readers": 13, "quant/testkit/proof": 13, "quant/testkit/proof/offset": 12, "quant/testkit/proof/blocks": 12, "quant/testkit/cases": 12, "quant/testkit/mutants": 13,
 }
 
@@ -143,20 +143,4 @@ func TestWasmFilesAreTagged(t *testing.T) {
 			t.Errorf("%s does not begin with //go:build js && wasm", path)
 		}
 	})
-}
-
-// The two halves of the protocol carry one number.
-func TestProtocolTwins(t *testing.T) {
-	for path, want := range map[string]string{
-		"../wasm/protocol.go":     "\nconst Protocol = 6\n",
-		"../site/src/protocol.ts": "\nexport const PROTOCOL = 6\n",
-	} {
-		text, err := os.ReadFile(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if !strings.Contains(string(text), want) {
-			t.Errorf("%s lacks %q", path, want)
-		}
-	}
 }

@@ -14,9 +14,9 @@ const src = name => join(site, 'src', name)
 
 async function bundle(stamp) {
   const define = { BUILD: JSON.stringify(stamp) }
-  await build({ ...common, define, format: 'iife', entryPoints: { worker: src('worker.ts') } })
-  await build({ ...common, define, format: 'esm', jsx: 'automatic', jsxImportSource: 'preact', entryPoints: { app: src('main.tsx') } })
-  await build({ ...common, entryPoints: { app: src('style.css') } })
+  await build({ ...common, define, format: 'iife', entryPoints: { worker: src('worker/worker.ts') } })
+  await build({ ...common, define, format: 'esm', jsx: 'automatic', jsxImportSource: 'preact', entryPoints: { app: src('page/main.tsx') } })
+  await build({ ...common, entryPoints: { app: src('page/style.css') } })
 }
 
 await bundle('')

@@ -12,6 +12,7 @@ import (
 	"github.com/hack-pad/safejs"
 
 	"nibble/quant/convert"
+	"nibble/quant/fault"
 	"nibble/quant/kernel"
 	"nibble/quant/tensor"
 )
@@ -78,7 +79,10 @@ func (e sentErrors) receive() kernel.Errors {
 }
 
 // remote is an error that another instance met.
-type remote struct{ kind, message string }
+type remote struct {
+	kind    fault.Kind
+	message string
+}
 
 func (e *remote) Error() string { return e.message }
 

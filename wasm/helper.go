@@ -4,7 +4,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"sync"
 
 	"github.com/hack-pad/safejs"
@@ -21,20 +20,20 @@ type helper struct {
 	worker convert.Worker
 }
 
-// files(files) are what the tasks speak of.
-func (h *helper) files(args []safejs.Value) (_ any, err error) {
-	h.inputs, err = newFiles(args[0])
+// files takes what the tasks speak of.
+func (h *helper) files(q request) (_ any, err error) {
+	h.inputs, err = q.files()
 	return nil, err
 }
 
-// work(tasks, out) does tasks, and puts out the bytes of what they made.
-func (h *helper) work(args []safejs.Value) (any, error) {
-	text, err := args[0].String()
-	if err != nil {
+// work does tasks, and puts out the bytes of what they made.
+func (h *helper) work(q request) (any, error) {
+	var received []sentTask
+	if err := q.data(&received); err != nil {
 		return nil, err
 	}
-	var received []sentTask
-	if err := json.Unmarshal([]byte(text), &received); err != nil {
+	out, err := q.object.Get("out")
+	if err != nil {
 		return nil, err
 	}
 	tasks := make([]*convert.Task, len(received))
@@ -62,7 +61,7 @@ func (h *helper) work(args []safejs.Value) (any, error) {
 	defer h.mu.Unlock()
 	sent := make([]sentResult, len(tasks))
 	for i, t := range tasks {
-		if sent[i], err = h.one(t, args[1]); err != nil {
+		if sent[i], err = h.one(t, out); err != nil {
 			return nil, err
 		}
 	}

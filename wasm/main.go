@@ -5,8 +5,8 @@
 // It decides nothing and is the only place that touches JavaScript (through safejs,
 // which turns exceptions into errors).
 //
-// It sets globalThis.nibble (protocol.go has the shape, site/src/protocol.ts is its
-// twin) and then waits. Every exported function starts a goroutine and returns a
+// It sets globalThis.nibble (package protocol has the shape) and then waits. Every
+// exported function takes one request object, starts a goroutine and returns a
 // Promise: a function that blocked would stop the worker's event loop, on which its
 // own reads depend. Bytes cross in large pieces only. A panic in a call becomes an
 // error of kind "internal"; the page then starts a new worker.
@@ -21,6 +21,7 @@ import (
 	"github.com/hack-pad/safejs"
 
 	"nibble/quant"
+	"nibble/quant/protocol"
 )
 
 func main() {
@@ -56,11 +57,11 @@ func export() error {
 	if err != nil {
 		return err
 	}
-	if err := api.Set("protocol", Protocol); err != nil {
+	if err := api.Set("protocol", protocol.Version); err != nil {
 		return err
 	}
 	s, h := &session{}, &helper{}
-	for name, call := range map[string]func([]safejs.Value) (any, error){
+	for name, call := range map[string]func(request) (any, error){
 		"inspect": s.inspect,
 		"plan":    s.plan,
 		"measure": s.measure,
@@ -73,7 +74,13 @@ func export() error {
 		"work":    h.work,
 		"memory":  s.memory,
 	} {
-		f, err := safejs.FuncOf(func(_ safejs.Value, args []safejs.Value) any { return promise(call, args) })
+		f, err := safejs.FuncOf(func(_ safejs.Value, args []safejs.Value) any {
+			var q request
+			if len(args) > 0 {
+				q.object = args[0]
+			}
+			return promise(call, q)
+		})
 		if err != nil {
 			return err
 		}

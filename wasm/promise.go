@@ -11,12 +11,13 @@ import (
 	"github.com/hack-pad/safejs"
 
 	"nibble/quant/fault"
+	"nibble/quant/protocol"
 )
 
 // promise runs a call in a goroutine and returns a Promise of its answer as JSON.
-func promise(call func([]safejs.Value) (any, error), args []safejs.Value) any {
+func promise(call func(request) (any, error), q request) any {
 	p, err := newPromise(func(resolve, reject safejs.Value) {
-		text, err := guarded(call, args)
+		text, err := guarded(call, q)
 		if err != nil {
 			reject.Invoke(failure(err))
 			return
@@ -52,13 +53,13 @@ type internal struct{ what string }
 func (e internal) Error() string { return e.what }
 
 // guarded turns a panic into an error, so that the page can say it and go on.
-func guarded(call func([]safejs.Value) (any, error), args []safejs.Value) (text string, err error) {
+func guarded(call func(request) (any, error), q request) (text string, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = internal{fmt.Sprintf("%v\n%s", p, debug.Stack())}
 		}
 	}()
-	answer, err := call(args)
+	answer, err := call(q)
 	if err != nil {
 		return "", err
 	}
@@ -66,20 +67,22 @@ func guarded(call func([]safejs.Value) (any, error), args []safejs.Value) (text 
 	return string(b), err
 }
 
-// failure is the object that a Promise is rejected with.
+// failure is the object that a Promise is rejected with: a protocol.Failure.
 func failure(err error) map[string]any {
-	kind := string(fault.KindOf(err))
+	f := protocol.FailureOf(err)
 	var bug internal
 	var other *remote
 	switch {
 	case errors.As(err, &other):
-		kind = other.kind
+		f.Kind = other.kind
 	case errors.As(err, &bug):
-		kind = kindInternal
-	case kind == "":
-		kind = kindMachine
+		f.Kind = protocol.Internal
 	}
-	return map[string]any{"kind": kind, "code": fault.CodeOf(err), "message": err.Error()}
+	out := map[string]any{}
+	if text, err := json.Marshal(f); err == nil {
+		_ = json.Unmarshal(text, &out) // what JavaScript knows: texts and lists
+	}
+	return out
 }
 
 // await waits for a JavaScript promise. Only a goroutine may call it, never a FuncOf
@@ -120,7 +123,7 @@ func thrown(v safejs.Value) error {
 		kind, _ := k.String()
 		if m, err := v.Get("message"); err == nil {
 			message, _ := m.String()
-			return &remote{kind, message}
+			return &remote{fault.Kind(kind), message}
 		}
 	}
 	if m, err := v.Get("message"); err == nil {

@@ -5,7 +5,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"runtime"
 	"sort"
@@ -16,10 +15,8 @@ import (
 	"nibble/quant"
 	"nibble/quant/container"
 	"nibble/quant/model"
-	"nibble/quant/pattern"
+	"nibble/quant/protocol"
 	"nibble/quant/python"
-	"nibble/quant/recipe"
-	"nibble/quant/recipe/coremltools"
 	"nibble/quant/report"
 	"nibble/quant/tensor"
 	"nibble/quant/tile"
@@ -37,25 +34,21 @@ type session struct {
 
 var errOrder = errors.New("the page called out of order: reload it")
 
-// inspect(files, parts) opens the one checkpoint among them.
-func (s *session) inspect(args []safejs.Value) (any, error) {
+// inspect opens the one model among the files.
+func (s *session) inspect(q request) (any, error) {
 	turn := s.turn + 1
 	s.interrupt()
 	*s = session{turn: turn}
-	files, err := newFiles(args[0])
+	files, err := q.files()
 	if err != nil {
 		return nil, err
 	}
-	text, err := args[1].String()
-	if err != nil {
-		return nil, err
-	}
-	var parts []string
-	if err := json.Unmarshal([]byte(text), &parts); err != nil {
+	var asked protocol.InspectRequest
+	if err := q.data(&asked); err != nil {
 		return nil, err
 	}
 	roomForAny()
-	c, err := quant.Inspect(files, parts...)
+	c, err := quant.Inspect(files, asked.Parts...)
 	if err != nil {
 		roomFor(0)
 		return nil, err
@@ -69,12 +62,12 @@ func (s *session) inspect(args []safejs.Value) (any, error) {
 	return describe(c), nil
 }
 
-// describe sums a checkpoint up.
-func describe(c *model.Model) inspection {
-	out := inspection{
+// describe sums a model up.
+func describe(c *model.Model) protocol.Inspection {
+	out := protocol.Inspection{
 		Name: c.Name, Bytes: c.Bytes(), Shards: shardsOf(c), Beside: len(c.Beside), Format: c.Format,
 		Tensors: len(c.State.Tensors), Notes: append([]string{}, c.State.Notes...), DTypes: []string{},
-		Parts: append([]tensor.Part{}, c.State.Parts...), Missing: append([]string{}, c.Missing...),
+		Parts: append([]tensor.Part{}, c.State.Parts...), Missing: append([]string{}, c.Missing...), Choices: protocol.ChoicesFor(c),
 	}
 	bytes := map[string]int64{}
 	for i := range c.State.Tensors {
@@ -104,107 +97,82 @@ func (s *session) interrupt() {
 	}
 }
 
-// plan(request) decides what convert will do.
-func (s *session) plan(args []safejs.Value) (any, error) {
+// plan decides what convert will do. Its report names the output as it would be called.
+func (s *session) plan(q request) (any, error) {
 	s.interrupt()
 	if s.model == nil {
 		return nil, errOrder
 	}
-	text, err := args[0].String()
+	var asked protocol.PlanRequest
+	if err := q.data(&asked); err != nil {
+		return nil, err
+	}
+	policy, options, err := asked.Recipe()
 	if err != nil {
 		return nil, err
 	}
-	var q request
-	if err := json.Unmarshal([]byte(text), &q); err != nil {
+	if s.job, err = quant.Plan(s.model, policy, options, asked.Where()); err != nil {
 		return nil, err
 	}
-	r, err := coremltools.Parse("", []byte(q.Config))
-	if err != nil {
-		return nil, err
-	}
-	var edits []coremltools.Edit
-	for _, e := range q.Edits {
-		edits = append(edits, coremltools.Edit{Module: e.Module, Config: e.Config})
-	}
-	if len(edits) > 0 {
-		if r, err = r.Edited(edits); err != nil {
-			return nil, err
-		}
-	}
-	o := recipe.Options{Embeddings: q.Embeddings, CoremltoolsSkips: q.CoremltoolsSkips, KeepUnfit: q.KeepUnfit}
-	for _, t := range q.Types {
-		rule, err := recipe.NewType(pattern.Quote(t.Module), t.Class)
-		if err != nil {
-			return nil, err
-		}
-		o.Types = append(o.Types, rule)
-	}
-	if s.job, err = quant.Plan(s.model, r, o, container.Options{To: q.Container, HighNibble: q.HighNibble}); err != nil {
-		return nil, err
-	}
-	return s.job.Report(), nil
+	r := s.job.Report()
+	r.Output.Name, err = protocol.OutputName(s.model, &asked)
+	return r, err
 }
 
-// config() is the plan's recipe in both forms.
-func (s *session) config([]safejs.Value) (any, error) {
+// config is the plan's recipe in both forms.
+func (s *session) config(request) (any, error) {
 	if s.job == nil {
 		return nil, errOrder
 	}
 	r, notes := s.job.Plan.Export()
-	return exported{string(r.JSON()), string(r.YAML()), append([]string{}, notes...)}, nil
+	return protocol.Exported{JSON: string(r.JSON()), YAML: string(r.YAML()), Notes: append([]string{}, notes...)}, nil
 }
 
-// measure(names) quantizes a few tensors as the plan says, for their errors alone.
-func (s *session) measure(args []safejs.Value) (any, error) {
+// measure quantizes a few tensors as the plan says, for their errors alone.
+func (s *session) measure(q request) (any, error) {
 	s.interrupt()
 	if s.job == nil {
 		return nil, errOrder
 	}
-	text, err := args[0].String()
-	if err != nil {
-		return nil, err
-	}
-	var names []string
-	if err := json.Unmarshal([]byte(text), &names); err != nil {
+	var asked protocol.MeasureRequest
+	if err := q.data(&asked); err != nil {
 		return nil, err
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	s.measuring = cancel
-	return quant.Measure(ctx, s.job, names, 2)
+	return quant.Measure(ctx, s.job, asked.Names, 2)
 }
 
-// convert(name, hash, zip, sink, progress, hands, batch) streams the output into the sink's files.
-func (s *session) convert(args []safejs.Value) (any, error) {
+// convert streams the output into the sink's files.
+func (s *session) convert(q request) (any, error) {
 	if s.job == nil {
 		return nil, errOrder
 	}
-	name, err := args[0].String()
-	if err != nil {
+	var asked protocol.ConvertRequest
+	if err := q.data(&asked); err != nil {
 		return nil, err
 	}
-	hash, err := args[1].Bool()
-	if err != nil {
-		return nil, err
+	live := map[string]safejs.Value{}
+	for _, name := range []string{"sink", "progress", "hands"} {
+		v, err := q.object.Get(name)
+		if err != nil {
+			return nil, err
+		}
+		live[name] = v
 	}
-	zipped, err := args[2].Bool()
-	if err != nil {
-		return nil, err
-	}
-	out := &sink{args[3]}
-	hands, err := newHands(args[5], s.files)
-	if err != nil {
-		return nil, err
-	}
-	batch, err := args[6].Int()
+	hands, err := newHands(live["hands"], s.files)
 	if err != nil {
 		return nil, err
 	}
 	s.interrupt()
+	out := &sink{live["sink"]}
 	// Without hands, two goroutines share the one thread: one reads while the other computes.
-	o := quant.Options{Name: name, Workers: 2, Hands: hands, Limits: tile.Limits{Batch: int64(batch)}, Hash: hash, Progress: progress(args[4])}
+	o := quant.Options{
+		Name: asked.Name, Workers: 2, Hands: hands, Limits: tile.Limits{Batch: asked.Batch}, Hash: asked.Hash, Progress: progress(live["progress"]),
+	}
 	var r *report.Report
-	if zipped {
+	if asked.Zip && s.job.Output.Folder {
 		r, err = zipInto(s.job, out, o)
 	} else {
 		r, err = quant.ConvertTo(context.Background(), s.job, out.create, o)
@@ -227,13 +195,13 @@ func zipInto(j *quant.Job, out *sink, o quant.Options) (*report.Report, error) {
 	return r, w.Close()
 }
 
-// reportAs(form) writes the last conversion's report in another form.
-func (s *session) reportAs(args []safejs.Value) (any, error) {
-	form, err := args[0].String()
-	if err != nil {
+// reportAs writes the last conversion's report in another form.
+func (s *session) reportAs(q request) (any, error) {
+	var asked protocol.ReportRequest
+	if err := q.data(&asked); err != nil {
 		return nil, err
 	}
-	write, err := report.Form("report." + form)
+	write, err := report.Form("report." + asked.Form)
 	if err != nil {
 		return nil, err
 	}
@@ -245,10 +213,10 @@ func (s *session) reportAs(args []safejs.Value) (any, error) {
 	return b.String(), err
 }
 
-// python(name) is what to do with the last conversion's output of this name.
-func (s *session) python(args []safejs.Value) (any, error) {
-	name, err := args[0].String()
-	if err != nil {
+// python is what to do with the last conversion's output.
+func (s *session) python(q request) (any, error) {
+	var asked protocol.PythonRequest
+	if err := q.data(&asked); err != nil {
 		return nil, err
 	}
 	if s.report == nil {
@@ -259,7 +227,7 @@ func (s *session) python(args []safejs.Value) (any, error) {
 		return "", err
 	}
 	folder := len(s.report.Files) > 0
-	return python.Lines(row.Python(folder), name, folder), nil
+	return python.Lines(row.Python(folder), asked.Name, folder), nil
 }
 
 // progress calls a JavaScript function, not too often.
@@ -273,13 +241,17 @@ func progress(f safejs.Value) func(done, total int64) {
 	}
 }
 
-// verify(output, progress) holds a result's files against the source that inspect opened.
-func (s *session) verify(args []safejs.Value) (any, error) {
+// verify holds a result's files against the source that inspect opened.
+func (s *session) verify(q request) (any, error) {
 	source := s.model
 	if source == nil {
 		return nil, errOrder
 	}
-	out, err := newFiles(args[0])
+	out, err := q.files()
+	if err != nil {
+		return nil, err
+	}
+	told, err := q.object.Get("progress")
 	if err != nil {
 		return nil, err
 	}
@@ -290,14 +262,14 @@ func (s *session) verify(args []safejs.Value) (any, error) {
 		return nil, err
 	}
 	roomFor(len(source.State.Tensors) + len(made.State.Tensors))
-	return quant.VerifyOpened(made, source, tile.Limits{}, progress(args[1]))
+	return quant.VerifyOpened(made, source, tile.Limits{}, progress(told))
 }
 
-// memory() tells how busy Go's collector was.
-func (s *session) memory([]safejs.Value) (any, error) {
+// memory tells how busy Go's collector was.
+func (s *session) memory(request) (any, error) {
 	var now runtime.MemStats
 	runtime.ReadMemStats(&now)
-	m := memory{Collections: int64(now.NumGC), Heap: now.HeapInuse}
+	m := protocol.Memory{Collections: int64(now.NumGC), Heap: now.HeapInuse}
 	if s.model != nil {
 		m.Tensors = len(s.model.State.Tensors)
 	}

@@ -18,6 +18,7 @@ import (
 	"nibble/quant/method"
 	"nibble/quant/model"
 	"nibble/quant/plan"
+	"nibble/quant/plane"
 	"nibble/quant/scheme"
 )
 
@@ -27,24 +28,39 @@ type Options = layout.Options
 // Row is one container.
 type Row struct {
 	Name        string
-	Extension   string // of a single file, with the dot
-	HighNibbles bool   // it takes Options.HighNibble
+	Extension   string    // of a single file, with the dot
+	HighNibbles bool      // it takes Options.HighNibble
+	Bytes       bool      // it holds one code a byte, whatever the bits
+	Holds       plane.Has // which planes beside codes and scales it has a place for
 	Lay         func(c *model.Model, p *plan.Plan, o Options) (*layout.Output, error)
-	Takes       func(s scheme.Scheme) *fault.Error // why it cannot hold weights of a scheme; nil where it can
-	Wrote       func(out *model.Model) bool        // an opened file can be one of its
-	Quantized   func(out *model.Model) bool        // and holds something quantized; nil where Wrote says so
+	Takes       func(c *model.Model) *fault.Error // why it cannot hold a model; nil where it can
+	Wrote       func(out *model.Model) bool       // an opened file can be one of its
+	Quantized   func(out *model.Model) bool       // and holds something quantized; nil where Wrote says so
 	Open        func(out *model.Model) (layout.Opener, error)
 	Python      func(folder bool) string // makes of an output what coremltools knows, as lines of Python; nil where nothing does
 }
+
+// HighNibbles are what Options.HighNibble can be, the default first.
+var HighNibbles = []string{int8.Sign, int8.Zero}
 
 // Default is the container of the command and the page when the user names none.
 const Default = packed.Name
 
 // Table is the containers in the order they are offered. Files are asked in it who wrote them.
 var Table = []Row{
-	{packed.Name, safetensors.Extension, false, packed.Lay, packed.Takes, packed.Wrote, nil, packed.Open, packed.Python},
-	{int8.Name, safetensors.Extension, true, int8.Lay, int8.Takes, int8.Wrote, nil, int8.Open, int8.Python},
-	{coremltools.Name, coremltools.Extension, false, coremltools.Lay, coremltools.Takes, coremltools.Wrote, coremltools.Quantized, coremltools.Open, coremltools.Python},
+	{
+		Name: packed.Name, Extension: safetensors.Extension, Holds: plane.Has{ZeroPoint: true},
+		Lay: packed.Lay, Takes: safetensors.Takes, Wrote: packed.Wrote, Open: packed.Open, Python: packed.Python,
+	},
+	{
+		Name: int8.Name, Extension: safetensors.Extension, HighNibbles: true, Bytes: true, Holds: plane.Has{ZeroPoint: true},
+		Lay: int8.Lay, Takes: safetensors.Takes, Wrote: int8.Wrote, Open: int8.Open, Python: int8.Python,
+	},
+	{
+		Name: coremltools.Name, Extension: coremltools.Extension, Holds: plane.Has{ZeroPoint: true},
+		Lay: coremltools.Lay, Takes: coremltools.Takes, Wrote: coremltools.Wrote, Quantized: coremltools.Quantized,
+		Open: coremltools.Open, Python: coremltools.Python,
+	},
 }
 
 // Find is the row that options name.
@@ -56,7 +72,7 @@ func Find(o Options) (*Row, error) {
 	for i := range Table {
 		if row := &Table[i]; row.Name == o.To {
 			if o.HighNibble != "" && !row.HighNibbles {
-				return nil, fault.Not("", "high nibble goes with the int8 container, not with %s", o.To).Hint("leave it out, or choose int8")
+				return nil, fault.Not("", "high nibble goes with the %s container, not with %s", int8.Name, o.To).Hint("leave it out, or choose %s", int8.Name)
 			}
 			return row, nil
 		}
@@ -71,9 +87,12 @@ func Lay(c *model.Model, p *plan.Plan, o Options) (*layout.Output, error) {
 	if err != nil {
 		return nil, err
 	}
+	if why := row.Takes(c); why != nil {
+		return nil, why
+	}
 	for i := range p.Entries {
 		if e := &p.Entries[i]; e.Quantize {
-			why := row.Takes(e.Scheme)
+			why := row.holds(e.Scheme)
 			if why == nil {
 				why = method.Takes(e.Scheme, e.Tensor.DType, e.Grid)
 			}
@@ -84,6 +103,20 @@ func Lay(c *model.Model, p *plan.Plan, o Options) (*layout.Output, error) {
 		}
 	}
 	return row.Lay(c, p, o)
+}
+
+// holds says why the container has no place for what a scheme's method makes; nil where it has.
+func (row *Row) holds(s scheme.Scheme) *fault.Error {
+	has, what := method.Planes(s), ""
+	switch {
+	case has.Offset && !row.Holds.Offset:
+		what = "offsets"
+	case has.ZeroPoint && !row.Holds.ZeroPoint:
+		what = "zero points"
+	default:
+		return nil
+	}
+	return fault.Not("", "weights with %s have no place in the container %s", what, row.Name).Hint("choose another container")
 }
 
 // Of is the container that an opened output is of, by what it says of itself.

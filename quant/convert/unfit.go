@@ -17,5 +17,5 @@ var (
 // unfit is the error for weights that the arithmetic cannot take.
 func unfit(e *plan.Entry, what kernel.Unfit) error {
 	return fault.Not(e.Tensor.Storage.FileName(), "%s", what).In(e.Tensor.Name).
-		Code("unfit").Hint("repair the checkpoint, or keep what cannot be quantized as it is")
+		Code(fault.Unfit, []string{string(what)}).Hint("repair the checkpoint, or keep what cannot be quantized as it is")
 }

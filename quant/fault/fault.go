@@ -29,7 +29,8 @@ type Error struct {
 	Offset int64  // byte in File, valid when HasOffset
 	What   string // what was found, lower case, no full stop
 	Do     string // what to do next; may be empty
-	Name   string // code of an error that programs act on; mostly empty
+	Name   Code   // of an error that programs act on; mostly empty
+	Args   []any  // of the code: texts, or what marshals to a list of a reason's code and arguments
 	Line   int    // of a text, from 1 on, valid when HasLine; then it tells the place in the offset's stead
 
 	HasOffset, HasLine bool
@@ -86,15 +87,24 @@ func (e *Error) At(offset int64) *Error { e.Offset, e.HasOffset = offset, true; 
 func (e *Error) Hint(do string, args ...any) *Error { e.Do = fmt.Sprintf(do, args...); return e }
 
 // Code names the error for programs.
-func (e *Error) Code(name string) *Error { e.Name = name; return e }
+func (e *Error) Code(name Code, args ...any) *Error { e.Name, e.Args = name, args; return e }
 
 // CodeOf is the code of the first fault in err's chain, or "".
-func CodeOf(err error) string {
+func CodeOf(err error) Code {
 	var e *Error
 	if errors.As(err, &e) {
 		return e.Name
 	}
 	return ""
+}
+
+// ArgsOf are the arguments of that code.
+func ArgsOf(err error) []any {
+	var e *Error
+	if errors.As(err, &e) {
+		return append([]any{}, e.Args...)
+	}
+	return []any{}
 }
 
 // KindOf is the kind of the first fault in err's chain, or "" when there is none.

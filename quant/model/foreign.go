@@ -44,7 +44,7 @@ func isDistributed(name string) bool { return strings.HasSuffix(name, ".distcp")
 
 // distributed refuses a checkpoint of torch.distributed.checkpoint, with the command that makes one file of it.
 func distributed(name string) error {
-	return fault.Not(name, "this is part of a distributed checkpoint (torch.distributed.checkpoint)").Code("distributed").
+	return fault.Not(name, "this is part of a distributed checkpoint (torch.distributed.checkpoint)").Code(fault.Distributed).
 		Hint("make one file of its folder with python -m torch.distributed.checkpoint.format_utils dcp_to_torch FOLDER model.pt")
 }
 

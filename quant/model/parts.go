@@ -13,7 +13,7 @@ import (
 // undecided refuses a file of several models of which none was chosen.
 func (c *Model) undecided() error {
 	return fault.Not(c.Name, "the file holds %d models: %s", len(c.State.Parts), torch.PartNames(c.State.Parts)).
-		Code("choose_part").Hint("choose one or more of them")
+		Code(fault.ChoosePart).Hint("choose one or more of them")
 }
 
 // parted takes apart a state dict that holds an average of its weights beside them, in formats whose reader does not.

@@ -115,7 +115,7 @@ func (c *Model) Convertible() error {
 	}
 	if q := c.Quantized; q != nil {
 		return fault.Not(c.Name, "this model is quantized already (%s)", q.By).In(q.Tensor).
-			Code("already_quantized").Hint("%s", q.do)
+			Code(fault.AlreadyQuantized, q.By).Hint("%s", q.do)
 	}
 	return nil
 }

@@ -245,8 +245,8 @@ func TestNothingQuantized(t *testing.T) {
 		o      recipe.Options
 		code   string
 	}{
-		"by default":      {coremltools.Default, recipe.Options{}, plan.NoneQuantized},
-		"no rule":         {`{"module_name_configs":{"x":{}}}`, recipe.Options{Embeddings: true}, plan.NoneQuantized},
+		"by default":      {coremltools.Default, recipe.Options{}, string(fault.NoneQuantized)},
+		"no rule":         {`{"module_name_configs":{"x":{}}}`, recipe.Options{Embeddings: true}, string(fault.NoneQuantized)},
 		"allowed":         {coremltools.Default, recipe.Options{AllowNone: true}, ""},
 		"kept by name":    {`{"global_config":{},"module_name_configs":{"wte":null}}`, recipe.Options{Embeddings: true}, ""},
 		"kept by type":    {coremltools.Default, recipe.Options{Types: rules(t, "wte=Module")}, ""},
@@ -256,7 +256,7 @@ func TestNothingQuantized(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if fault.CodeOf(p.Conflict) != c.code {
+		if string(fault.CodeOf(p.Conflict)) != c.code {
 			t.Errorf("%s: %v", title, p.Conflict)
 		}
 	}

@@ -4,9 +4,6 @@ import (
 	"nibble/quant/fault"
 )
 
-// NoneQuantized is the code of a plan that quantizes nothing.
-const NoneQuantized = "none_quantized"
-
 // Share is a reason, and how much of all tensors' bytes is kept for it.
 type Share struct {
 	Code  Code
@@ -56,7 +53,7 @@ func (p *Plan) nothing() error {
 	if len(p.Entries) > 0 {
 		file = p.Entries[0].Tensor.Storage.FileName()
 	}
-	err := fault.Not(file, "nothing would be quantized; most of the model is kept: %s", most.Text).Code(NoneQuantized)
+	err := fault.Not(file, "nothing would be quantized; most of the model is kept: %s", most.Text).Code(fault.NoneQuantized, Because(most.Code))
 	if do := p.Remedy(most.Code); do != "" {
 		err.Hint("%s", do)
 	}

@@ -27,6 +27,9 @@ type Weight struct {
 	KeptAs    Reason      // why it is kept whatever a recipe says, by what it is; mostly none
 }
 
+// Settable reports whether a recipe, or a class that is set, could have the weight quantized.
+func (w *Weight) Settable() bool { return w.Tensor.DType.Weight() && len(w.Tensor.Shape) >= 2 }
+
 // Verdict is what becomes of a tensor.
 type Verdict struct {
 	Quantize bool

@@ -3,6 +3,7 @@ package report
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"nibble/quant/plan"
@@ -11,23 +12,60 @@ import (
 
 // Advice is a sentence about what would quantize more of the model, or about running the result on Apple's devices,
 // after Apple's guide (docs-guides/source of coremltools: opt-quantization-overview, opt-quantization-perf,
-// opt-opt1_3). About names the sentence for translations.
+// opt-opt1_3). Code and Args say it for other languages.
 type Advice struct {
-	About string `json:"about"`
-	Text  string `json:"text"`
-	Fits  bool   `json:"fits"` // it is of what would quantize more of the model, not of devices
+	About  string     `json:"about"` // the code; for Mostly, the reason's code follows
+	Text   string     `json:"text"`
+	Fits   bool       `json:"fits"` // it is of what would quantize more of the model, not of devices
+	Code   AdviceCode `json:"code"`
+	Args   []any      `json:"args"`   // texts and reasons
+	Python string     `json:"python"` // lines that do it, which stand at the end of the text, too; mostly ""
+}
+
+// Words are the text without its lines of Python.
+func (a *Advice) Words() string { return strings.TrimSpace(strings.TrimSuffix(a.Text, a.Python)) }
+
+// AdviceCode names an advice.
+type AdviceCode string
+
+const (
+	mostly           AdviceCode = "mostly"     // percent, reason that keeps most
+	tiedCode         AdviceCode = "tied"       // weights, name, other name
+	tiedOther        AdviceCode = "tied_other" // the same
+	foldWeightNorm   AdviceCode = "fold_weight_norm"
+	foldSpectralNorm AdviceCode = "fold_spectral_norm"
+	foldPruning      AdviceCode = "fold_pruning"
+	foldParametrized AdviceCode = "fold_parametrizations"
+	needsIOS18       AdviceCode = "ios18"
+	runsOnIOS16      AdviceCode = "ios16"
+	blocksWantGPU    AdviceCode = "gpu"
+	coarseFourBits   AdviceCode = "coarse"
+)
+
+// AdviceCodes are all of them, for those who have a sentence for each.
+var AdviceCodes = []AdviceCode{
+	mostly, tiedCode, tiedOther, foldWeightNorm, foldSpectralNorm, foldPruning, foldParametrized,
+	needsIOS18, runsOnIOS16, blocksWantGPU, coarseFourBits,
+}
+
+// advise is an advice with its code.
+func advise(c AdviceCode, fits bool, text string, args ...any) Advice {
+	return Advice{About: string(c), Text: text, Fits: fits, Code: c, Args: append([]any{}, args...)}
 }
 
 // fold are the lines of Python that put a weight of several parts together again, by the ends of the names of two of
 // these parts; the second may be none.
-var fold = []struct{ about, end, beside, text, python string }{
-	{"fold_weight_norm", ".weight_g", ".weight_v", "Some weights are in two parts (weight_norm) and are kept.",
+var fold = []struct {
+	code                      AdviceCode
+	end, beside, text, python string
+}{
+	{foldWeightNorm, ".weight_g", ".weight_v", "Some weights are in two parts (weight_norm) and are kept.",
 		eachModule + `if hasattr(m, "weight_g"): torch.nn.utils.remove_weight_norm(m)`},
-	{"fold_spectral_norm", ".weight_orig", ".weight_u", "Some weights are divided by their spectral norm when they run and are kept.",
+	{foldSpectralNorm, ".weight_orig", ".weight_u", "Some weights are divided by their spectral norm when they run and are kept.",
 		eachModule + `if hasattr(m, "weight_orig"): torch.nn.utils.remove_spectral_norm(m)`},
-	{"fold_pruning", ".weight_orig", ".weight_mask", "Some weights are pruned when they run (a mask) and are kept.",
+	{foldPruning, ".weight_orig", ".weight_mask", "Some weights are pruned when they run (a mask) and are kept.",
 		"from torch.nn.utils import prune\n" + eachModule + `if hasattr(m, "weight_mask"): prune.remove(m, "weight")`},
-	{"fold_parametrizations", ".parametrizations.weight.original", "",
+	{foldParametrized, ".parametrizations.weight.original", "",
 		"Some weights are made of others when they run (parametrizations) and are kept.",
 		"from torch.nn.utils import parametrize\n" + eachModule +
 			`if parametrize.is_parametrized(m, "weight"): parametrize.remove_parametrizations(m, "weight")`},
@@ -49,7 +87,9 @@ func fitting(p *plan.Plan) []Advice {
 		if do := p.Remedy(most.Code); do != "" {
 			text += " To try: " + do + "."
 		}
-		out = append(out, Advice{Mostly + string(most.Code), text, true})
+		a := advise(mostly, true, text, strconv.FormatInt(most.Bytes*100/most.Of, 10), plan.Because(most.Code))
+		a.About = Mostly + string(most.Code)
+		out = append(out, a)
 	}
 	out = append(out, tied(p)...)
 	names := map[string]bool{}
@@ -61,7 +101,9 @@ func fitting(p *plan.Plan) []Advice {
 			e := &p.Entries[i]
 			stem, ends := strings.CutSuffix("."+strings.TrimRight(e.Tensor.Name, "01"), row.end)
 			if e.Reason.Code == plan.IsSplit && ends && (row.beside == "" || names[strings.TrimPrefix(stem+row.beside, ".")]) {
-				out = append(out, Advice{row.about, row.text + folding + row.python, true})
+				a := advise(row.code, true, row.text+folding+row.python)
+				a.Python = row.python
+				out = append(out, a)
 				break
 			}
 		}
@@ -75,14 +117,15 @@ func tied(p *plan.Plan) []Advice {
 		return nil
 	}
 	t := p.Ties[0]
+	args := []any{strconv.Itoa(len(p.Ties)), t.Kept, t.With}
 	text := fmt.Sprintf("%q is one weight with %q (tied), and both are kept.", t.Kept, t.With)
 	if n := len(p.Ties); n > 1 {
 		text = fmt.Sprintf("%d weights have another name, too, as %q and %q (tied), and all are kept.", n, t.Kept, t.With)
 	}
 	if slices.ContainsFunc(p.Ties, func(t plan.Tie) bool { return t.Code != plan.IsEmbed }) {
-		return []Advice{{"tied_other", text + " To quantize them, set the types of both.", true}}
+		return []Advice{advise(tiedOther, true, text+" To quantize them, set the types of both.", args...)}
 	}
-	return []Advice{{"tied", text + " With embeddings quantized, too, both are quantized, which is what coremltools does to them.", true}}
+	return []Advice{advise(tiedCode, true, text+" With embeddings quantized, too, both are quantized, which is what coremltools does to them.", args...)}
 }
 
 // advice depends on which schemes a plan uses.
@@ -99,14 +142,14 @@ func advice(p *plan.Plan) []Advice {
 		coarse = coarse || e.Scheme.Bits() == 4 && !block
 	}
 	out := fitting(p)
-	add := func(when bool, about, text string) {
+	add := func(when bool, code AdviceCode, text string) {
 		if when {
-			out = append(out, Advice{about, text, false})
+			out = append(out, advise(code, false, text))
 		}
 	}
-	add(four || blocks, "ios18", "4-bit linear weights, and blocks of any width, need iOS 18 or macOS 15: convert with minimum_deployment_target=ct.target.iOS18. With the default target the converter leaves the weights dense and says nothing.")
-	add(eight && !four && !blocks, "ios16", "8-bit weights with one scale per channel or tensor run from iOS 16 and macOS 13 on.")
-	add(blocks, "gpu", "Blocks are for the GPU of a Mac. The Neural Engine wants one scale per channel, or a look-up table (coremltools' palettization); there, layers with blocks run on the CPU or GPU instead, or fail.")
-	add(coarse, "coarse", "4 bits with one scale per channel or tensor often cost too much accuracy: try blocks of 64, 32 or 16, or 8 bits where the Neural Engine must run it.")
+	add(four || blocks, needsIOS18, "4-bit linear weights, and blocks of any width, need iOS 18 or macOS 15: convert with minimum_deployment_target=ct.target.iOS18. With the default target the converter leaves the weights dense and says nothing.")
+	add(eight && !four && !blocks, runsOnIOS16, "8-bit weights with one scale per channel or tensor run from iOS 16 and macOS 13 on.")
+	add(blocks, blocksWantGPU, "Blocks are for the GPU of a Mac. The Neural Engine wants one scale per channel, or a look-up table (coremltools' palettization); there, layers with blocks run on the CPU or GPU instead, or fail.")
+	add(coarse, coarseFourBits, "4 bits with one scale per channel or tensor often cost too much accuracy: try blocks of 64, 32 or 16, or 8 bits where the Neural Engine must run it.")
 	return out
 }

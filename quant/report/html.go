@@ -57,10 +57,9 @@ func (r *Report) HTML(w io.Writer) error {
 		}
 		put(`<h2>%s</h2><ul>`, part.title)
 		for _, a := range list {
-			words, code, _ := strings.Cut(a.Text, "\n")
-			put(`<li>%s`, words)
-			if code != "" {
-				put(`<pre>%s</pre>`, code)
+			put(`<li>%s`, a.Words())
+			if a.Python != "" {
+				put(`<pre>%s</pre>`, a.Python)
 			}
 			put(`</li>`)
 		}

@@ -33,19 +33,32 @@ type Report struct {
 	Options     recipe.Options  `json:"options"`
 	Advice      []Advice        `json:"advice"`
 	Problem     string          `json:"problem"` // why it cannot be converted as it is planned; mostly ""
-	ProblemCode string          `json:"problem_code"`
+	ProblemCode fault.Code      `json:"problem_code"`
+	ProblemArgs []any           `json:"problem_args"` // of the code
 	Warnings    []Warning       `json:"warnings"`
 	Parts       []tensor.Part   `json:"parts"` // of a file that holds several models; else empty
 
 	sums kernel.Errors
 }
 
+// WarningCode names a warning.
+type WarningCode string
+
+const (
+	noise  WarningCode = "noise"  // layers that lost much
+	grows  WarningCode = "grows"  // layers that are larger than before
+	shards WarningCode = "shards" // files of the model that are not there
+)
+
+// WarningCodes are all of them, for those who have a sentence for each.
+var WarningCodes = []WarningCode{noise, grows, shards}
+
 // Warning is what a user should look at. About names the sentence for translations; Names are the tensors or files
 // that it speaks of.
 type Warning struct {
-	About string   `json:"about"`
-	Text  string   `json:"text"`
-	Names []string `json:"names"`
+	About WarningCode `json:"about"`
+	Text  string      `json:"text"`
+	Names []string    `json:"names"`
 }
 
 // File is an input or the output; SHA256 is null unless asked for.
@@ -75,6 +88,7 @@ type Tensor struct {
 	BytesOut   int64     `json:"bytes_out"`
 	Figures
 	Parameters int64             `json:"parameters"`         // #params of coremltools' report
+	Settable   bool              `json:"settable"`           // a recipe, or a type that is set, could reach it
 	Beyond     string            `json:"beyond_coremltools"` // why coremltools would have kept it; mostly ""
 	BeyondWhy  *plan.Reason      `json:"beyond_reason"`      // the same, as the code and the arguments; else null
 	Histogram  *kernel.Histogram `json:"-"`                  // for the HTML form
@@ -95,7 +109,7 @@ type Scheme struct {
 	WeightDType scheme.WeightDType `json:"weight_dtype"`
 	Granularity scheme.Granularity `json:"granularity"`
 	Mode        scheme.Mode        `json:"quantization_scheme"`
-	BlockSize   []int64            `json:"block_size"` // null but for per_block
+	BlockSize   []int64            `json:"block_size" null:"yes"` // null but for per_block
 	ScaleShape  []int64            `json:"scale_shape"`
 }
 
@@ -116,25 +130,25 @@ func Build(p *plan.Plan, l *layout.Output) *Report {
 	r := &Report{
 		Recipe: json.RawMessage(p.Policy.Compact()), Notes: p.State.Notes, Tensors: make([]Tensor, len(p.Entries)),
 		Options: p.Options.Asked(), Advice: advice(p), Files: []File{},
-		Warnings: []Warning{}, Parts: append([]tensor.Part{}, p.State.Parts...),
+		ProblemArgs: []any{}, Warnings: []Warning{}, Parts: append([]tensor.Part{}, p.State.Parts...),
 	}
 	if r.Notes == nil {
 		r.Notes = []string{}
 	}
 	if p.Conflict != nil {
-		r.Problem, r.ProblemCode = p.Conflict.Error(), fault.CodeOf(p.Conflict)
+		r.Problem, r.ProblemCode, r.ProblemArgs = p.Conflict.Error(), fault.CodeOf(p.Conflict), fault.ArgsOf(p.Conflict)
 	}
 	r.Totals.LeftOut = p.State.LeftOut
 	views := map[string]bool{}
 	r.Output.Bytes, r.Output.Format = l.Bytes, l.Container
-	grows := []string{}
+	larger := []string{}
 	for i, e := range p.Entries {
 		t := Tensor{
 			Name: e.Tensor.Name, Shape: e.Tensor.Shape, DType: e.Tensor.DType.String(),
 			Module: e.Module, ModuleType: e.Class.Name, TypeSource: e.ClassFrom,
 			Verdict: "keep", Rule: e.Rule, Reason: e.Reason.Text, Code: e.Reason.Code, Args: append([]any{}, e.Reason.Args...),
 			BytesIn: e.Tensor.Bytes(), BytesOut: l.EntryOut[i],
-			Parameters: e.Tensor.Elements(), Beyond: e.Beyond.Text,
+			Parameters: e.Tensor.Elements(), Settable: e.Settable(), Beyond: e.Beyond.Text,
 		}
 		if e.Quantize {
 			t.Verdict = "quantize"
@@ -144,7 +158,7 @@ func Build(p *plan.Plan, l *layout.Output) *Report {
 			t.Scheme = &Scheme{e.Scheme.WeightDType, e.Scheme.Granularity, e.Scheme.Mode, e.Scheme.BlockSize, e.Grid.ScaleShape(len(e.Tensor.Shape))}
 			r.Totals.Quantized++
 			if t.BytesOut > t.BytesIn && !l.AsLarge {
-				grows = append(grows, t.Name)
+				larger = append(larger, t.Name)
 			}
 		}
 		r.Tensors[i] = t
@@ -157,10 +171,10 @@ func Build(p *plan.Plan, l *layout.Output) *Report {
 		}
 		r.Totals.BytesOut += t.BytesOut
 	}
-	if len(grows) > 0 {
+	if len(larger) > 0 {
 		text := fmt.Sprintf("%s larger than before in this container: %s. Keep what grows, or choose a container that holds each scale once.",
-			layers(len(grows)), firstOf(grows))
-		r.Warnings = append(r.Warnings, Warning{"grows", text, grows})
+			layers(len(larger)), firstOf(larger))
+		r.Warnings = append(r.Warnings, Warning{grows, text, larger})
 	}
 	return r
 }
@@ -202,7 +216,7 @@ const Poor = 12
 
 // warnOfNoise names the layers that lost most.
 func (r *Report) warnOfNoise() {
-	w := Warning{About: "noise", Names: []string{}}
+	w := Warning{About: noise, Names: []string{}}
 	worst := math.Inf(1)
 	for i := range r.Tensors {
 		if db := r.Tensors[i].SQNR; db != nil && *db < Poor {
@@ -221,7 +235,7 @@ func (r *Report) warnOfNoise() {
 func (r *Report) WarnOfShards(missing []string) {
 	if len(missing) > 0 {
 		text := "this is one file of a model of several; missing are " + firstOf(missing)
-		r.Warnings = append(r.Warnings, Warning{"shards", text, missing})
+		r.Warnings = append(r.Warnings, Warning{shards, text, missing})
 	}
 }
 

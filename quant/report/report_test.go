@@ -18,6 +18,8 @@ import (
 func sample() *Report {
 	h := kernel.NewHistogram(1)
 	kernel.Count(h, []float32{-0.5, 0.25, 0.1, 0}, []float32{-0.5, 0.3, 0.1, 0})
+	folded := advise("fold_weight_norm", true, "fold <them>:\nfor m in x: y")
+	folded.Python = "for m in x: y"
 	r := &Report{
 		Inputs: []File{{Name: "<script>alert(1)</script>.pt", Bytes: 1234567, Format: "PyTorch zip"}}, Output: File{Name: "o", Bytes: 99, Format: "packed"},
 		Recipe: []byte(`{"module_name_configs":{"</pre><img src=x>":null}}`),
@@ -26,7 +28,7 @@ func sample() *Report {
 				Scheme: &Scheme{WeightDType: "uint4", Granularity: "per_block", Mode: "affine", BlockSize: []int64{1, 2}}},
 			{Name: "a</td><b>", Shape: []int64{3}, DType: "F16", Verdict: "keep", Reason: `bias & "more"`, Parameters: 3},
 		},
-		Advice: []Advice{{"ios18", "needs <iOS 18>", false}, {"fold_weight_norm", "fold <them>:\nfor m in x: y", true}},
+		Advice: []Advice{advise("ios18", false, "needs <iOS 18>"), folded},
 	}
 	r.Totals.Tensors, r.Totals.Quantized, r.Totals.Parameters = 2, 1, 7
 	r.Totals.Weights, r.Totals.LeftOut = 1234567, 2000

@@ -7,7 +7,10 @@
 // It is a leaf: it imports nothing of Nibble and does no I/O.
 package scheme
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // WeightDType is the type of the codes.
 type WeightDType string
@@ -18,6 +21,9 @@ const (
 	Int8  WeightDType = "int8"
 	Uint8 WeightDType = "uint8"
 )
+
+// DTypes are those of the codes, in the order they are offered.
+var DTypes = []WeightDType{Int4, Uint4, Int8, Uint8}
 
 // Granularity is how many weights share a scale.
 type Granularity string
@@ -47,11 +53,7 @@ type Scheme struct {
 
 // Known reports whether Nibble knows such codes.
 func (s Scheme) Known() bool {
-	switch s.WeightDType {
-	case Int4, Uint4, Int8, Uint8:
-		return s.Mode == Symmetric || s.Mode == Affine
-	}
-	return false
+	return slices.Contains(DTypes, s.WeightDType) && (s.Mode == Symmetric || s.Mode == Affine)
 }
 
 // Bits per code: 4 or 8.

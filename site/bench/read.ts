@@ -1,7 +1,7 @@
 // Reads a file as the hands of a conversion do, and does nothing with it: what a conversion
 // is held against. read.mjs bundles it; it is a worker when it gets a message.
 
-import { chooseReading, readBy, sourceOf } from '../src/reader'
+import { chooseReading, readBy, sourceOf } from '../src/worker/reader'
 
 interface Job { file: File, worker: number, workers: number, tile: number, ahead: number }
 

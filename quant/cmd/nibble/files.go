@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -143,11 +142,7 @@ const maxConfig = 2 << 20
 func (c *call) recipe() (*coremltools.Recipe, error) {
 	if c.config == "" {
 		r, err := coremltools.Parse("", c.global.Config())
-		var known *fault.Error
-		if errors.As(err, &known) {
-			known.HasLine, known.HasOffset = false, false // of a text that the user never saw
-		}
-		return r, err
+		return r, coremltools.WithoutLine(err)
 	}
 	if c.global != (coremltools.Global{}) {
 		return nil, fmt.Errorf("%w--dtype, --granularity, --group-size and --scheme are for calls without --config", errUsage)

@@ -10,24 +10,23 @@ import (
 // options name the command's option for what the core advises, which knows of none: by the code of an error, of a
 // reason, or of an advice.
 var options = map[string]string{
-	"choose_part":                "--part NAME, once for each",
-	"unfit":                      "--keep-unfit",
-	"tied":                       "--include-embeddings",
-	string(plan.NoneQuantized):   "--allow-none converts it all the same",
+	string(fault.ChoosePart):     "--part NAME, once for each",
+	string(fault.Unfit):          "--keep-unfit",
+	string(fault.Tied):           "--include-embeddings",
+	string(fault.NoneQuantized):  "--allow-none converts it all the same",
 	mostly(plan.IsEmbed):         "--include-embeddings",
 	mostly(coremltools.IsConv1D): "--module-type 'PATTERN=Conv1D'",
 	mostly(plan.IsExpert):        "--module-type 'PATTERN=Conv1d'",
 	mostly(plan.IsRouter):        "--module-type 'PATTERN=Linear'",
 	mostly(plan.Doubtful):        "--module-type 'PATTERN=CLASS'",
 	mostly(plan.NoLayer):         "--module-type 'PATTERN=CLASS'",
-	"already_quantized":          "",
 }
 
 func mostly(c plan.Code) string { return report.Mostly + string(c) }
 
 // optionFor is the option that goes with an error, in brackets, and the error's code.
 func optionFor(err error) string {
-	code := fault.CodeOf(err)
+	code := string(fault.CodeOf(err))
 	if code == "" {
 		return ""
 	}

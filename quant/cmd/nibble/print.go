@@ -153,10 +153,9 @@ func (c *call) advise(r *report.Report) {
 	}
 	for _, a := range r.Advice {
 		if a.Fits {
-			words, lines, _ := strings.Cut(a.Text, "\n") // lines of Python, which are ours
-			fmt.Fprintf(c.stdout, "advice: %s%s\n", visible(words), option(a.About))
-			if lines != "" {
-				fmt.Fprintln(c.stdout, lines)
+			fmt.Fprintf(c.stdout, "advice: %s%s\n", visible(a.Words()), option(a.About))
+			if a.Python != "" {
+				fmt.Fprintln(c.stdout, a.Python)
 			}
 		}
 	}

@@ -241,10 +241,12 @@ func Python(folder bool) string {
 	return fromFile
 }
 
-// Takes says why the container cannot hold weights of a scheme; nil where it can.
-func Takes(s scheme.Scheme) *fault.Error {
-	if method.Planes(s).Offset {
-		return fault.Not("", "weights with offsets have no place in coremltools' state dicts").Hint("choose another container")
+// Takes says why the container cannot hold a model; nil where it can.
+func Takes(c *model.Model) *fault.Error {
+	for i := range c.State.Tensors {
+		if t := &c.State.Tensors[i]; !torch.Carries(t.DType) {
+			return torch.NoPlace(t.DType).In(t.Name).Hint("choose another container")
+		}
 	}
 	return nil
 }

@@ -23,16 +23,16 @@ const Name = "int8"
 
 // What the high nibble of a byte with a 4-bit code is.
 const (
-	sign = "sign"
-	zero = "zero"
+	Sign = "sign"
+	Zero = "zero"
 )
 
 func container(o layout.Options) safetensors.Container {
 	k := safetensors.Container{Name: Name, Version: o.Version, Copies: 3, Pieces: piecesOf} // code, scale, scheme
-	if o.HighNibble == zero {
+	if o.HighNibble == Zero {
 		k.Note = func(s scheme.Scheme, n *safetensors.Note) {
 			if s.Bits() == 4 {
-				n.HighNibble = zero
+				n.HighNibble = Zero
 			}
 		}
 	}
@@ -41,8 +41,8 @@ func container(o layout.Options) safetensors.Container {
 
 // Lay lays out a model.
 func Lay(c *model.Model, p *plan.Plan, o layout.Options) (*layout.Output, error) {
-	if o.HighNibble != "" && o.HighNibble != sign && o.HighNibble != zero {
-		return nil, fault.Not("", "high nibble is %q", o.HighNibble).Hint("use %s or %s", sign, zero)
+	if o.HighNibble != "" && o.HighNibble != Sign && o.HighNibble != Zero {
+		return nil, fault.Not("", "high nibble is %q", o.HighNibble).Hint("use %s or %s", Sign, Zero)
 	}
 	return safetensors.Lay(c, p, container(o))
 }
@@ -54,7 +54,7 @@ func piecesOf(t *tensor.Tensor, s scheme.Scheme, g scheme.Grid, n safetensors.No
 		integer = tensor.I8
 	}
 	code, form := integer, pack.Bytes
-	if n.HighNibble == zero && s.Bits() == 4 {
+	if n.HighNibble == Zero && s.Bits() == 4 {
 		code, form = tensor.U8, pack.Nibbles
 	}
 	shape, float := g.ScaleShape(len(t.Shape)), t.DType.Arithmetic()
@@ -74,14 +74,6 @@ var own string
 
 // Python makes of a file, or a folder of shards, what coremltools knows, as lines of Python.
 func Python(folder bool) string { return safetensors.Python(folder, own) }
-
-// Takes says why the container cannot hold weights of a scheme; nil where it can.
-func Takes(s scheme.Scheme) *fault.Error {
-	if method.Planes(s).Offset {
-		return fault.Not("", "weights with offsets have no place in the int8 container").Hint("choose another container")
-	}
-	return nil
-}
 
 // Wrote reports whether an opened file says that it is one of this container.
 func Wrote(out *model.Model) bool { return safetensors.Wrote(out, Name) }

@@ -9,7 +9,6 @@ import (
 	_ "embed"
 
 	"nibble/quant/container/safetensors"
-	"nibble/quant/fault"
 	"nibble/quant/layout"
 	"nibble/quant/method"
 	"nibble/quant/model"
@@ -58,14 +57,6 @@ var own string
 
 // Python makes of a file, or a folder of shards, what coremltools knows, as lines of Python.
 func Python(folder bool) string { return safetensors.Python(folder, own) }
-
-// Takes says why the container cannot hold weights of a scheme; nil where it can.
-func Takes(s scheme.Scheme) *fault.Error {
-	if method.Planes(s).Offset {
-		return fault.Not("", "weights with offsets have no place in the packed container").Hint("choose another container")
-	}
-	return nil
-}
 
 // Wrote reports whether an opened file says that it is one of this container.
 func Wrote(out *model.Model) bool { return safetensors.Wrote(out, Name) }

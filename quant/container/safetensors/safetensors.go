@@ -57,7 +57,7 @@ func (k *Container) file(p *plan.Plan) (f layout.File, err error) {
 		}
 	}
 	f.Sections = ordered(pieces)
-	if err := unique(p, f.Sections); err != nil {
+	if err := layout.Unique(layout.InputName(p), f.Sections); err != nil {
 		return f, err
 	}
 	meta, err := k.metadata(p)
@@ -146,15 +146,13 @@ func Python(folder bool, own string) string {
 // reserved is a name that no tensor of a safetensors file can have.
 const reserved = "__metadata__"
 
-// unique refuses names that are reserved or there twice.
-func unique(p *plan.Plan, sections []layout.Section) error {
-	for _, s := range sections {
-		for _, piece := range s.Pieces {
-			if piece.Name == reserved {
-				return fault.Not(layout.InputName(p), "safetensors keeps this name for itself").In(piece.Name).
-					Hint("rename it in the source, or choose the coremltools container")
-			}
+// Takes says why no file can hold a model; nil where one can.
+func Takes(c *model.Model) *fault.Error {
+	for i := range c.State.Tensors {
+		if t := &c.State.Tensors[i]; t.Name == reserved {
+			return fault.Not(t.Storage.FileName(), "safetensors keeps this name for itself").In(t.Name).
+				Hint("rename it in the source, or choose the coremltools container")
 		}
 	}
-	return layout.Unique(layout.InputName(p), sections)
+	return nil
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/nlpodyssey/gopickle/types"
 
+	"nibble/quant/fault"
 	"nibble/quant/tensor"
 )
 
@@ -26,7 +27,7 @@ type value struct {
 // where no weight is meant; as a weight it is refused.
 type unreadable struct {
 	what, do string
-	code     string // of the error that it is as a weight; mostly ""
+	code     fault.Code // of the error that it is as a weight; mostly ""
 }
 
 // function is an allowed Python callable.
@@ -66,12 +67,9 @@ var otherTensors = map[string][2]string{
 	"torch.distributed._shard.sharded_tensor.ShardedTensor": {"one rank's part of a distributed tensor", "save the full state dict"},
 }
 
-// already is the code of a weight that is quantized already.
-const already = "already_quantized"
-
 func quantizedTensor([]any) (any, error) {
 	const do = "take the checkpoint from before it was quantized, or save it after .dequantize()"
-	return &unreadable{"a quantized tensor", do, already}, nil
+	return &unreadable{"a quantized tensor", do, fault.AlreadyQuantized}, nil
 }
 
 // wrapperSubclass is (class, dtype, size, ...): a tensor whose values its class makes of others.
@@ -79,7 +77,7 @@ func wrapperSubclass(args []any) (any, error) {
 	if len(args) > 0 {
 		if c, ok := args[0].(*class); ok && strings.HasPrefix(c.module, "torchao.") {
 			what := strings.ToValidUTF8(fmt.Sprintf("a tensor quantized by torchao (%.80s)", c.name), "?")
-			return &unreadable{what, "take the checkpoint from before it was quantized", already}, nil
+			return &unreadable{what, "take the checkpoint from before it was quantized", fault.AlreadyQuantized}, nil
 		}
 	}
 	return &unreadable{what: "a tensor of a class of its own", do: "save plain tensors"}, nil

@@ -220,7 +220,7 @@ func (w *moduleWalk) layerOf(o *record, path string) (*layer, error) {
 		return nil, w.endless()
 	}
 	if c := o.class.module; strings.HasPrefix(c, "torch.ao.nn.") || strings.HasPrefix(c, "torch.nn.quantized.") || strings.HasPrefix(c, "torch.nn.intrinsic.quantized.") {
-		return nil, fault.Not(w.file, "%s is a quantized layer (%s)", spoken(path), describe(o)).Code(already).
+		return nil, fault.Not(w.file, "%s is a quantized layer (%s)", spoken(path), describe(o)).Code(fault.AlreadyQuantized, describe(o)).
 			Hint("take the model from before it was quantized")
 	}
 	if rawLen(o.state) != o.size {

@@ -69,6 +69,6 @@ func (r *reader) partitioned(root any, out *tensor.StateDict) error {
 		return nil
 	}
 	const what = "this is one rank's part of a DeepSpeed ZeRO-3 checkpoint: its tensors are placeholders without values"
-	return fault.Not(r.file.Name, what).Code("zero3").
+	return fault.Not(r.file.Name, what).Code(fault.ZeRO3).
 		Hint("in the checkpoint's folder run python zero_to_fp32.py . merged, and take what it writes")
 }

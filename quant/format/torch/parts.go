@@ -251,7 +251,7 @@ func (r *reader) pick(found []model, want []string) ([]model, error) {
 		case len(hits) == 1:
 			out = append(out, hits[0])
 		case len(hits) > 1:
-			return nil, fault.Not(r.file.Name, "%d of its parts end in %q", len(hits), short(name)).Code("no_part").
+			return nil, fault.Not(r.file.Name, "%d of its parts end in %q", len(hits), short(name)).Code(fault.NoPart, short(name)).
 				Hint("name one in full: %s", PartNames(r.partsOf(hits, nil)))
 		default:
 			return nil, NoPart(r.file.Name, name, r.partsOf(found, nil))
@@ -265,7 +265,7 @@ const Live = "live"
 
 // NoPart refuses a part that a file does not hold.
 func NoPart(file, name string, parts []tensor.Part) error {
-	e := fault.Not(file, "it holds no part %q", short(name)).Code("no_part")
+	e := fault.Not(file, "it holds no part %q", short(name)).Code(fault.NoPart, short(name))
 	if len(parts) < 2 {
 		return e.Hint("it holds one model alone")
 	}

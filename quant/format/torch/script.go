@@ -104,7 +104,7 @@ func (s *script) layerOf(o *record, path string) (*layer, error) {
 		}
 		if strings.HasPrefix(child.class.module, "__torch__.torch.classes.") {
 			return nil, fault.Not(s.file, "%s holds weights in a form of its own (%s)", spoken(join(path, name)), describe(child)).
-				Code(already).Hint("take the model from before it was quantized or compiled")
+				Code(fault.AlreadyQuantized, describe(child)).Hint("take the model from before it was quantized or compiled")
 		}
 		k, err := s.kindOf(child.class)
 		if err != nil {

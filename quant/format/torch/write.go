@@ -84,7 +84,22 @@ func (w *pickler) tensor(it Item) error {
 		w.b = append(w.b, "tR"...)
 		return nil
 	}
-	return fault.Not("", "dtype %s has no place in a torch file", it.DType).In(it.Name)
+	return NoPlace(it.DType).In(it.Name)
+}
+
+// Carries reports whether a torch file has a place for a type.
+func Carries(d tensor.Type) bool {
+	for _, row := range dtypes {
+		if row.d == d {
+			return true
+		}
+	}
+	return false
+}
+
+// NoPlace is the error for a type that a torch file has no place for.
+func NoPlace(d tensor.Type) *fault.Error {
+	return fault.Not("", "dtype %s has no place in a torch file", d)
 }
 
 // versions appends the _metadata attribute: BUILD with {"_metadata": OrderedDict}.

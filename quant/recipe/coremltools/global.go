@@ -1,41 +1,74 @@
 package coremltools
 
 import (
+	"errors"
 	"strconv"
+	"strings"
 
+	"nibble/quant/fault"
 	"nibble/quant/scheme"
 )
 
 // Global is a config of one entry for all layers, in words; what is "" has the default of the command and the page:
 // int4, symmetric, per block of 32. A group size alone means blocks.
 type Global struct {
-	DType       string // weight_dtype
-	Granularity string
-	GroupSize   string // block_size, a number
-	Scheme      string // quantization_scheme
+	DType       string `json:"dtype"` // weight_dtype
+	Granularity string `json:"granularity"`
+	GroupSize   string `json:"group_size"` // block_size, a number; what is none is refused as it is
+	Scheme      string `json:"scheme"`     // quantization_scheme
+}
+
+// Filled has the default in the place of each word that is not given. A group size goes with blocks.
+func (g Global) Filled() Global {
+	g.DType = or(g.DType, string(scheme.Int4))
+	g.Granularity = or(g.Granularity, string(scheme.PerBlock))
+	if g.Granularity == string(scheme.PerBlock) {
+		g.GroupSize = or(g.GroupSize, "32")
+	}
+	g.Scheme = or(g.Scheme, string(scheme.Symmetric))
+	return g
 }
 
 // Config is the config in JSON, which Parse reads, and refuses where a word is none. What is coremltools' own default is
 // left out.
 func (g Global) Config() []byte {
+	return value{kind: object, members: []member{{key: "global_config", value: g.entry()}}}.json(nil)
+}
+
+// Edit is the entry as one that a user gave to a module by hand.
+func (g Global) Edit(module string) Edit { return Edit{Module: module, Config: g.entry().json(nil)} }
+
+// Kept is the edit that keeps a module.
+func Kept(module string) Edit { return Edit{Module: module, Config: []byte("null")} }
+
+// WithoutLine takes the place out of an error of a config that its user never saw.
+func WithoutLine(err error) error {
+	var known *fault.Error
+	if errors.As(err, &known) {
+		known.HasLine, known.HasOffset = false, false
+	}
+	return err
+}
+
+func (g Global) entry() value {
+	g = g.Filled()
 	entry := value{kind: object}
 	add := func(key string, v value) { entry.members = append(entry.members, member{key: key, value: v}) }
 	word := func(s string) value { return value{kind: text, text: s} }
-	add("weight_dtype", word(or(g.DType, string(scheme.Int4))))
-	granularity := or(g.Granularity, string(scheme.PerBlock))
-	add("granularity", word(granularity))
-	if size := g.GroupSize; size != "" || granularity == string(scheme.PerBlock) {
-		size = or(size, "32")
+	add("weight_dtype", word(g.DType))
+	add("granularity", word(g.Granularity))
+	if g.GroupSize != "" {
+		size := strings.TrimSpace(g.GroupSize)
 		v := word(size)
 		if n, err := strconv.ParseInt(size, 10, 64); err == nil {
 			v = value{kind: number, text: decimal(n)}
 		}
 		add("block_size", v)
 	}
-	if g.Scheme != "" && g.Scheme != string(scheme.Symmetric) {
+	if g.Scheme != string(scheme.Symmetric) {
 		add("quantization_scheme", word(g.Scheme))
 	}
-	return value{kind: object, members: []member{{key: "global_config", value: entry}}}.json(nil)
+	return entry
 }
 
 func or(word, otherwise string) string {

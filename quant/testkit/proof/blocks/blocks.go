@@ -7,10 +7,8 @@ package blocks
 import (
 	"nibble/quant/container"
 	"nibble/quant/container/safetensors"
-	"nibble/quant/fault"
 	"nibble/quant/kernel"
 	"nibble/quant/layout"
-	"nibble/quant/method"
 	"nibble/quant/model"
 	"nibble/quant/pack"
 	"nibble/quant/plan"
@@ -24,7 +22,7 @@ const Name = "blocks"
 
 // Row is the container's in the table.
 var Row = container.Row{
-	Name: Name, Extension: safetensors.Extension, Takes: takes,
+	Name: Name, Extension: safetensors.Extension, Takes: safetensors.Takes, Holds: plane.Has{Offset: true},
 	Lay: func(c *model.Model, p *plan.Plan, o layout.Options) (*layout.Output, error) {
 		return safetensors.Lay(c, p, own(o.Version))
 	},
@@ -45,13 +43,6 @@ func size(s pack.Spec) int64 { return 2*s.DType.Size() + int64(s.Group*s.Bits+7)
 
 func own(version string) safetensors.Container {
 	return safetensors.Container{Name: Name, Version: version, Copies: 2, Pieces: pieces}
-}
-
-func takes(s scheme.Scheme) *fault.Error {
-	if method.Planes(s).ZeroPoint {
-		return fault.Not("", "weights with zero points have no place in blocks").Hint("choose symmetric signed codes")
-	}
-	return nil
 }
 
 func pieces(t *tensor.Tensor, s scheme.Scheme, g scheme.Grid, _ safetensors.Note) []layout.Piece {

@@ -1,0 +1,102 @@
+package protocol
+
+import (
+	"errors"
+
+	"nibble/quant/container"
+	"nibble/quant/fault"
+	"nibble/quant/layer"
+	"nibble/quant/model"
+	"nibble/quant/recipe/coremltools"
+	"nibble/quant/scheme"
+)
+
+// Choices are what there is to choose for a model, and what is chosen where nothing is said. The page has no list of its
+// own.
+type Choices struct {
+	Containers  []Container          `json:"containers"`
+	DTypes      []scheme.WeightDType `json:"dtypes"`
+	Grains      []Grain              `json:"grains"`
+	Schemes     []scheme.Mode        `json:"schemes"`
+	HighNibbles []HighNibble         `json:"high_nibbles"`
+	Classes     []Class              `json:"classes"`
+	GroupSizes  []int                `json:"group_sizes"` // usual ones
+	Defaults    Defaults             `json:"defaults"`
+	Edit        coremltools.Global   `json:"edit"` // what is offered first for layers that are picked by hand
+}
+
+// ContainerName, HighNibble and ClassName are texts of which the page has words for each.
+type (
+	ContainerName string
+	HighNibble    string
+	ClassName     string
+)
+
+// Container is one to save a model as.
+type Container struct {
+	Name        ContainerName `json:"name"`
+	Extension   string        `json:"extension"`    // of a single file, with the dot
+	HighNibbles bool          `json:"high_nibbles"` // it takes one of these
+	WhyNot      *Failure      `json:"why_not"`      // why it cannot hold this model; null when it can
+}
+
+// Grain is how many weights share a scale.
+type Grain struct {
+	Name   scheme.Granularity `json:"name"`
+	Blocks bool               `json:"blocks"` // it takes a group size
+}
+
+// Class is what a module can be set to.
+type Class struct {
+	Name  ClassName `json:"name"`
+	Rank  int       `json:"rank"`  // axes of its weight
+	Other bool      `json:"other"` // it stands for any other class, of any rank
+}
+
+// Defaults are what is chosen where nothing is said.
+type Defaults struct {
+	Global     coremltools.Global `json:"global"`
+	Container  ContainerName      `json:"container"`
+	HighNibble HighNibble         `json:"high_nibble"`
+}
+
+// ChoicesFor are those for a model.
+func ChoicesFor(m *model.Model) Choices {
+	c := Choices{
+		DTypes: scheme.DTypes, Schemes: []scheme.Mode{scheme.Symmetric, scheme.Affine}, GroupSizes: []int{16, 32, 64, 128},
+		Defaults: Defaults{Global: coremltools.Global{}.Filled(), Container: container.Default},
+		Edit:     coremltools.Global{DType: string(scheme.Int8), Granularity: string(scheme.PerChannel), GroupSize: "32", Scheme: string(scheme.Symmetric)},
+	}
+	for _, n := range container.HighNibbles {
+		c.HighNibbles = append(c.HighNibbles, HighNibble(n))
+	}
+	c.Defaults.HighNibble = c.HighNibbles[0]
+	for _, g := range []scheme.Granularity{scheme.PerBlock, scheme.PerChannel, scheme.PerTensor} {
+		c.Grains = append(c.Grains, Grain{g, g == scheme.PerBlock})
+	}
+	for _, row := range container.Table {
+		k := Container{Name: ContainerName(row.Name), Extension: row.Extension, HighNibbles: row.HighNibbles}
+		if why := row.Takes(m); why != nil {
+			f := FailureOf(why)
+			k.WhyNot = &f
+		}
+		c.Containers = append(c.Containers, k)
+	}
+	for _, l := range layer.Table {
+		if !l.Named {
+			c.Classes = append(c.Classes, Class{ClassName(l.Name), l.Rank, l.Name == layer.Other})
+		}
+	}
+	return c
+}
+
+// FailureOf is an error as the page gets it; one that is no fault of a file is the machine's.
+func FailureOf(err error) Failure {
+	f := Failure{Kind: Machine, Args: []any{}, Message: err.Error()}
+	var known *fault.Error
+	if errors.As(err, &known) {
+		f.Kind, f.Code, f.File, f.Tensor = known.Kind, known.Name, known.File, known.Tensor
+		f.Args = append(f.Args, known.Args...)
+	}
+	return f
+}

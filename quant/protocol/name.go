@@ -1,0 +1,41 @@
+package protocol
+
+import (
+	"path"
+	"strings"
+
+	"nibble/quant/container"
+	"nibble/quant/model"
+	"nibble/quant/scheme"
+)
+
+// Named are the endings that a source's name loses.
+var named = []string{".pt", ".pth", ".bin", ".ckpt", ".safetensors"}
+
+// OutputName is what the result of a request is called: the source's own name, what it became, and the container's
+// ending; that of a folder has none.
+func OutputName(m *model.Model, q *PlanRequest) (string, error) {
+	row, err := container.Find(q.Where())
+	if err != nil {
+		return "", err
+	}
+	base := path.Base(m.Name)
+	for _, ending := range named {
+		if len(base) > len(ending) && strings.EqualFold(base[len(base)-len(ending):], ending) {
+			base = base[:len(base)-len(ending)]
+			break
+		}
+	}
+	dtype := q.Global.Filled().DType
+	what := "-" + dtype
+	switch {
+	case strings.TrimSpace(q.Config) != "" || len(q.Edits) > 0:
+		what = "-nibble"
+	case row.Bytes && (scheme.Scheme{WeightDType: scheme.WeightDType(dtype)}).Bits() == 4:
+		what += "-bytes" // one code a byte
+	}
+	if m.Sharded {
+		return base + what, nil
+	}
+	return base + what + row.Extension, nil
+}

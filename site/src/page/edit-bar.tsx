@@ -1,0 +1,57 @@
+import type { ClassName, Global, TensorRow } from '../shared/protocol'
+import { text } from '../shared/text'
+import { hasBlocks, owner, typed } from './recipe'
+import type { Session } from './session'
+import type { State } from './state'
+
+/** What is chosen in the bar outlives the selection; at first it is the last of each list, which differs from the recipe. */
+interface Props { rows: TensorRow[], hidden: number, state: State, session: Session, draft: Global, choose(d: Global): void, done(): void }
+
+/** What can be done with the rows that are picked. */
+export function EditBar({ rows, hidden, state, session, draft, choose, done }: Props) {
+  const { model, chosen } = state
+  if (!model) return null
+  const { choices } = model
+  const busy = state.phase === 'converting'
+  const dtype = draft.dtype || choices.edit.dtype
+  const granularity = draft.granularity || choices.edit.granularity
+  const size = draft.group_size || choices.edit.group_size
+  const modules = [...new Set(rows.map(t => t.module))]
+  const owners = [...new Set(rows.map(owner))]
+  const blocks = hasBlocks(granularity, choices)
+  const apply = () => session.edit(modules, { dtype, granularity, group_size: blocks ? size : '', scheme: '' })
+  // Attention parameters have one class only; everything else is told apart by its axes.
+  const ranks = [...new Set(rows.map(t => t.shape.length))]
+  const classes = choices.classes.filter(c => c.other || ranks.length === 1 && c.rank === ranks[0])
+  const sound = !blocks || /^[1-9]\d*$/.test(size.trim())
+  const embeddings = !chosen.options.include_embeddings && rows.some(t => t.reason_code === 'embedding')
+  const present = [...new Set(owners.map(o => chosen.types.get(o) ?? ''))]
+  return (
+    <section class="edit" role="toolbar" aria-label={text.edit.title} data-testid="edit-bar">
+      <strong>{text.edit.picked(rows.length)}{hidden > 0 && <small> {text.edit.hidden(hidden)}</small>}</strong>
+      <select aria-label={text.weightDtype} data-testid="edit-dtype" value={dtype} disabled={busy} onChange={e => choose({ ...draft, dtype: e.currentTarget.value })}>
+        {choices.dtypes.map(v => <option value={v}>{v}</option>)}
+      </select>
+      <select aria-label={text.granularity} data-testid="edit-granularity" value={granularity} disabled={busy} onChange={e => choose({ ...draft, granularity: e.currentTarget.value })}>
+        {choices.grains.map(g => <option value={g.name}>{text.edit.grain[g.name]}</option>)}
+      </select>
+      {blocks && (
+        <input aria-label={text.blockSize} data-testid="edit-block-size" inputMode="numeric" list="block-sizes" value={size.trim()} disabled={busy} onInput={e => choose({ ...draft, group_size: typed(e.currentTarget.value) })} />
+      )}
+      <button type="button" class="primary" data-testid="edit-apply" disabled={busy || !sound} onClick={apply}>{text.edit.apply}</button>
+      <button type="button" data-testid="edit-keep" disabled={busy} onClick={() => session.edit(modules, null)}>{text.edit.keep}</button>
+      <button type="button" data-testid="edit-reset" disabled={busy || !modules.some(m => chosen.edits.has(m))} onClick={() => session.edit(modules, undefined)}>{text.edit.reset}</button>
+      <select aria-label={text.edit.type} title={text.edit.type} data-testid="edit-type" disabled={busy} value={present.length === 1 ? present[0] : ''}
+        onChange={e => session.setType(owners, (e.currentTarget.value || undefined) as ClassName | undefined)}>
+        <option value="">{text.edit.inferred}</option>
+        {classes.map(c => <option value={c.name}>{c.other ? text.edit.other : c.name}</option>)}
+      </select>
+      <button type="button" class="quiet" data-testid="edit-done" onClick={done}>{text.edit.done}</button>
+      {!sound && <p class="fine">{text.edit.block}</p>}
+      {embeddings && (
+        <p class="fine">{text.edit.embeddings} <button type="button" class="quiet" data-testid="edit-embeddings" onClick={() => session.switchOn('include_embeddings')}>{text.switches.include_embeddings}</button></p>
+      )}
+      {state.refused && state.error && chosen.edits.size + chosen.types.size > 0 && <p class="error">{text.problem(state.error)}</p>}
+    </section>
+  )
+}

@@ -1,0 +1,73 @@
+// The controls of the page and what they ask the core for. The core says what there is to choose, and what is meant where
+// nothing was chosen.
+
+import type { Choices, ClassName, Container, ContainerName, Global, HighNibble, Options, PlanRequest, TensorRow } from '../shared/protocol'
+
+/** What a user chose; what is '' has the core's default. */
+export interface Chosen {
+  global: Global
+  container: ContainerName | ''
+  highNibble: HighNibble | ''
+  /** A whole config the user gave; it takes the place of global. */
+  config: string
+  /** By module; null keeps it. They win over the config. */
+  edits: ReadonlyMap<string, Global | null>
+  /** Classes by module, where the user knows better than the core. */
+  types: ReadonlyMap<string, ClassName>
+  options: Options
+  hash: boolean
+  /** How many workers a large model is given. */
+  workers: number
+}
+
+/** As many as the machine has cores, up to what reading a file can feed. */
+function machineWorkers() { return Math.min(Math.max(navigator.hardwareConcurrency || 2, 1), mostWorkers) }
+
+export const mostWorkers = 8
+
+export const nothing: Global = { dtype: '', granularity: '', group_size: '', scheme: '' }
+
+export const untouched: Chosen = {
+  global: nothing, container: '', highNibble: '', config: '', edits: new Map(), types: new Map(),
+  options: { module_types: [], include_embeddings: false, coremltools_skips: false, keep_unfit: false, allow_none: false, parts: [] },
+  hash: false, workers: machineWorkers(),
+}
+
+/** The words in force: those chosen, else the core's own. */
+export function inForce(g: Global, { defaults }: Choices): Global {
+  return {
+    dtype: g.dtype || defaults.global.dtype, granularity: g.granularity || defaults.global.granularity,
+    group_size: g.group_size || defaults.global.group_size, scheme: g.scheme || defaults.global.scheme,
+  }
+}
+
+/** A text as it was typed. One that was emptied is no default: it stays, as a space, and the core says what is wrong with it. */
+export const typed = (value: string) => value || ' '
+
+/** Whether a granularity takes a group size. */
+export const hasBlocks = (granularity: string, { grains }: Choices) => grains.some(g => g.name === granularity && g.blocks)
+
+/** The container in force. */
+export function containerOf(c: Chosen, { containers, defaults }: Choices): Container {
+  const name = c.container || defaults.container
+  return containers.find(k => k.name === name)!
+}
+
+/** What the core is asked. A group size that does not go with the granularity is left where it is, and not sent. */
+export function requestOf(c: Chosen, choices: Choices): PlanRequest {
+  const sized = (g: Global) => hasBlocks(inForce(g, choices).granularity, choices) ? g : { ...g, group_size: '' }
+  const container = containerOf(c, choices)
+  return {
+    config: c.config, global: sized(c.global),
+    edits: Array.from(c.edits, ([module, entry]) => ({ module, entry: entry && sized(entry) })),
+    types: Array.from(c.types, ([module, name]) => ({ module, class: name })),
+    options: c.options, container: container.name,
+    high_nibble: container.high_nibbles ? c.highNibble || choices.defaults.high_nibble : null,
+  }
+}
+
+/** The module that holds a tensor, which is not always the one whose config decides. */
+export const owner = (t: TensorRow) => t.module === t.name ? t.name : t.name.slice(0, Math.max(0, t.name.lastIndexOf('.')))
+
+/** Tells apart what figures were measured with. */
+export const schemeKey = (t: TensorRow) => `${t.name} ${JSON.stringify(t.scheme)}`

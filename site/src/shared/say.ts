@@ -1,0 +1,18 @@
+// The core's codes in a language's own words.
+
+import type { FaultCode, Reason, ReasonArg, ReasonCode } from './protocol'
+
+/** A sentence, or half of one, of arguments. */
+export type Sentence = (...args: string[]) => string
+
+export type Reasons = Record<ReasonCode, Sentence>
+
+/** Of each code that is one. */
+export type Faults = Record<Exclude<FaultCode, ''>, Sentence>
+
+/** Says a reason; reasons among its arguments are said first. */
+export function say(reasons: Reasons, [code, ...args]: Reason): string {
+  return reasons[code](...args.map(a => sayArg(reasons, a)))
+}
+
+export const sayArg = (reasons: Reasons, a: ReasonArg): string => typeof a === 'string' ? a : say(reasons, a)

@@ -1,0 +1,185 @@
+// What a conversion writes to, in the worker: a chosen file or folder, a file of the
+// origin-private file system, so that a result never lies in memory, or, where there is
+// no such thing, parts of a Blob up to a limit.
+
+import { lockName, privateFiles, removeAll } from '../private/files'
+import * as format from '../shared/format'
+import type { Input } from '../shared/messages'
+import { clear, type Target } from '../shared/target'
+import { text } from '../shared/text'
+
+/** The core's calls, and how it ends. Files come one after the other. */
+export interface Sink {
+  create(name: string, bytes: number): Promise<void> | undefined
+  /** b is a view of the core's memory, and something else once this returns. */
+  write(b: Uint8Array): Promise<void> | undefined
+  close(): Promise<void> | undefined
+  /** The files, once all are closed. */
+  finish(): Promise<Input[]>
+  /** Leaves nothing behind. */
+  discard(): Promise<void>
+}
+
+interface SyncAccess { write(b: Uint8Array, o: { at: number }): number, close(): void }
+
+/** Only workers have this, so TypeScript's DOM types do not. */
+interface SyncFile { createSyncAccessHandle(): Promise<SyncAccess> }
+
+/** What memory alone may hold when the browser gives no private files. */
+export const memoryLimit = 1e9
+
+export async function openSink(tab: string, target: Target): Promise<Sink> {
+  if (target.kind === 'file') return chosenFile(target)
+  if (target.kind === 'folder') return chosenFolder(target)
+  const root = await privateFiles()
+  return root ? privateFile(root, tab) : memory()
+}
+
+/** A full disk and a lost permission in the page's words. */
+function told(err: unknown): unknown {
+  if (!(err instanceof DOMException)) return err
+  if (err.name === 'QuotaExceededError') return new Error(text.errors.disk)
+  return err.name === 'NotAllowedError' || err.name === 'NoModificationAllowedError' || err.name === 'NotFoundError' ? new Error(text.errors.permission) : err
+}
+
+/** How long the browser may think about the room it has, in ms. */
+const soon = 3_000
+
+/** Refuses what cannot fit, as far as the browser tells. */
+async function room(bytes: number) {
+  const unknown = { quota: undefined, usage: undefined }
+  const late = new Promise<typeof unknown>(resolve => setTimeout(() => resolve(unknown), soon))
+  const { quota, usage } = await Promise.race([navigator.storage.estimate().catch(() => unknown), late])
+  if (quota !== undefined && quota - (usage ?? 0) < bytes) throw new Error(text.errors.room(format.bytes(bytes), format.bytes(Math.max(0, quota - (usage ?? 0)))))
+}
+
+async function privateFile(root: FileSystemDirectoryHandle, tab: string): Promise<Sink> {
+  await removeAll(root, name => name.startsWith(lockName(tab) + '-')) // the tab's previous result
+  const file = `${lockName(tab)}-${Date.now()}`
+  const handle = await root.getFileHandle(file, { create: true })
+  const access = await (handle as unknown as SyncFile).createSyncAccessHandle()
+  let at = 0
+  let called = ''
+  return {
+    create(name, bytes) { called = name; return room(bytes) },
+    write(b) {
+      try {
+        for (let n = 0; n < b.length;) {
+          const wrote = access.write(b.subarray(n), { at })
+          if (wrote === 0) throw new Error(text.errors.disk)
+          n += wrote
+          at += wrote
+        }
+      } catch (err) {
+        throw told(err)
+      }
+      return undefined
+    },
+    close() {
+      access.close() // the file is whole for whoever opens it; that it survives a power cut is worth no wait
+      return undefined
+    },
+    async finish() { return [{ name: called, blob: await handle.getFile() }] },
+    async discard() {
+      access.close()
+      await root.removeEntry(file).catch(() => undefined) // the next sweep takes it
+    },
+  }
+}
+
+/** The browser writes beside the file and puts it in its place when it is closed. */
+async function chosenFile(target: Extract<Target, { kind: 'file' }>): Promise<Sink> {
+  const out = writer()
+  return {
+    create: () => out.open(target.handle),
+    write: out.write,
+    close: out.close,
+    async finish() { return [{ name: target.handle.name, blob: await target.handle.getFile() }] },
+    async discard() {
+      await out.abort()
+      await clear(target)
+    },
+  }
+}
+
+/** A new folder in the chosen one. */
+async function chosenFolder(target: Extract<Target, { kind: 'folder' }>): Promise<Sink> {
+  const made: FileSystemFileHandle[] = []
+  const out = writer()
+  let folder: FileSystemDirectoryHandle | undefined
+  return {
+    async create(name) {
+      try {
+        folder ??= await freshFolder(target)
+        const handle = await folder.getFileHandle(name, { create: true })
+        made.push(handle)
+        await out.open(handle)
+      } catch (err) {
+        throw told(err)
+      }
+    },
+    write: out.write,
+    close: out.close,
+    finish: () => Promise.all(made.map(async h => ({ name: `${target.name}/${h.name}`, blob: await h.getFile() }))),
+    async discard() {
+      await out.abort()
+      if (folder) await clear(target)
+    },
+  }
+}
+
+/** Refuses a folder that is there and not empty: it is somebody's. */
+async function freshFolder({ handle, name }: Extract<Target, { kind: 'folder' }>) {
+  const folder = await handle.getDirectoryHandle(name, { create: true })
+  for await (const _ of (folder as unknown as { keys(): AsyncIterable<string> }).keys()) throw new Error(text.errors.exists(name))
+  return folder
+}
+
+/** Writes to one file after the other. */
+function writer() {
+  let stream: FileSystemWritableFileStream | undefined
+  return {
+    async open(handle: FileSystemFileHandle) {
+      try {
+        stream = await handle.createWritable()
+      } catch (err) {
+        throw told(err)
+      }
+    },
+    async write(b: Uint8Array) {
+      try {
+        await stream!.write(b.slice()) // a copy: b will be something else
+      } catch (err) {
+        throw told(err)
+      }
+    },
+    async close() {
+      try {
+        await stream!.close()
+        stream = undefined
+      } catch (err) {
+        throw told(err)
+      }
+    },
+    async abort() { await stream?.abort().catch(() => undefined) },
+  }
+}
+
+function memory(): Sink {
+  let parts: Blob[] = []
+  let called = ''
+  return {
+    create(name, bytes) {
+      called = name
+      if (bytes > memoryLimit) throw new Error(text.errors.memory(format.bytes(bytes), format.bytes(memoryLimit)))
+      return undefined
+    },
+    write(b) {
+      parts.push(new Blob([b.slice()])) // a copy: b will be something else
+      return undefined
+    },
+    close: () => undefined,
+    async finish() { return [{ name: called, blob: new Blob(parts) }] },
+    async discard() { parts = [] },
+  }
+}
