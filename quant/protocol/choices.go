@@ -7,6 +7,7 @@ import (
 	"nibble/quant/fault"
 	"nibble/quant/layer"
 	"nibble/quant/model"
+	"nibble/quant/recipe"
 	"nibble/quant/recipe/coremltools"
 	"nibble/quant/scheme"
 )
@@ -56,6 +57,7 @@ type Class struct {
 // Defaults are what is chosen where nothing is said.
 type Defaults struct {
 	Global     coremltools.Global `json:"global"`
+	Options    recipe.Options     `json:"options"`
 	Container  ContainerName      `json:"container"`
 	HighNibble HighNibble         `json:"high_nibble"`
 }
@@ -64,7 +66,7 @@ type Defaults struct {
 func ChoicesFor(m *model.Model) Choices {
 	c := Choices{
 		DTypes: scheme.DTypes, Schemes: []scheme.Mode{scheme.Symmetric, scheme.Affine}, GroupSizes: []int{16, 32, 64, 128},
-		Defaults: Defaults{Global: coremltools.Global{}.Filled(), Container: container.Default},
+		Defaults: Defaults{Global: coremltools.Global{}.Filled(), Options: recipe.Options{}.Asked(), Container: container.Default},
 		Edit:     coremltools.Global{DType: string(scheme.Int8), Granularity: string(scheme.PerChannel), GroupSize: "32", Scheme: string(scheme.Symmetric)},
 	}
 	for _, n := range container.HighNibbles {

@@ -92,7 +92,7 @@ function More({ chosen, busy, session }: { chosen: Chosen, busy: boolean, sessio
     <details class="config">
       <summary>{text.options}</summary>
       {(Object.keys(switches) as (keyof typeof switches)[]).map(name => (
-        <Check key={name} id={switches[name]} label={text.switches[name]} on={chosen.options[name]} off={busy} set={on => session.switchOn(name, on)} />
+        <Check key={name} id={switches[name]} label={text.switches[name]} on={chosen.options[name] ?? false} off={busy} set={on => session.switchOn(name, on)} />
       ))}
       <label class="check">
         <select data-testid="workers" value={String(chosen.workers)} disabled={busy} onChange={e => session.choose({ workers: Number(e.currentTarget.value) })}>

@@ -14,7 +14,8 @@ export interface Chosen {
   edits: ReadonlyMap<string, Global | null>
   /** Classes by module, where the user knows better than the core. */
   types: ReadonlyMap<string, ClassName>
-  options: Options
+  /** What is switched on, or off again. */
+  options: Partial<Options>
   hash: boolean
   /** How many workers a large model is given. */
   workers: number
@@ -29,8 +30,7 @@ export const nothing: Global = { dtype: '', granularity: '', group_size: '', sch
 
 export const untouched: Chosen = {
   global: nothing, container: '', highNibble: '', config: '', edits: new Map(), types: new Map(),
-  options: { module_types: [], include_embeddings: false, coremltools_skips: false, keep_unfit: false, allow_none: false, parts: [] },
-  hash: false, workers: machineWorkers(),
+  options: {}, hash: false, workers: machineWorkers(),
 }
 
 /** The words in force: those chosen, else the core's own. */
@@ -61,7 +61,7 @@ export function requestOf(c: Chosen, choices: Choices): PlanRequest {
     config: c.config, global: sized(c.global),
     edits: Array.from(c.edits, ([module, entry]) => ({ module, entry: entry && sized(entry) })),
     types: Array.from(c.types, ([module, name]) => ({ module, class: name })),
-    options: c.options, container: container.name,
+    options: { ...choices.defaults.options, ...c.options }, container: container.name,
     high_nibble: container.high_nibbles ? c.highNibble || choices.defaults.high_nibble : null,
   }
 }

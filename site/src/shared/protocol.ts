@@ -272,6 +272,7 @@ export interface Class {
 
 export interface Defaults {
   global: Global
+  options: Options
   container: ContainerName
   high_nibble: HighNibble
 }
