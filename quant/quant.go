@@ -61,7 +61,8 @@ func Plan(c *model.Model, r plan.Policy, po recipe.Options, co container.Options
 		return nil, err
 	}
 	if want := r.Asked().Parts; len(want) > 0 && !slices.Equal(want, c.Wanted) {
-		return nil, fault.Not(c.Name, "the config is for a part of the file: %s", strings.Join(want, ", ")).Code(fault.OtherPart, strings.Join(want, ", ")).
+		parts := strings.Join(want, ", ")
+		return nil, fault.Not(c.Name, "the config is for a part of the file: %s", parts).Code(fault.OtherPart, parts).
 			Hint("choose that part, or take it out of the config")
 	}
 	po.Parts = c.Wanted

@@ -72,7 +72,8 @@ func Find(o Options) (*Row, error) {
 	for i := range Table {
 		if row := &Table[i]; row.Name == o.To {
 			if o.HighNibble != "" && !row.HighNibbles {
-				return nil, fault.Not("", "high nibble goes with the %s container, not with %s", int8.Name, o.To).Hint("leave it out, or choose %s", int8.Name)
+				return nil, fault.Not("", "high nibble goes with the %s container, not with %s", int8.Name, o.To).
+					Hint("leave it out, or choose %s", int8.Name)
 			}
 			return row, nil
 		}

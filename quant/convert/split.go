@@ -84,7 +84,8 @@ func (s *sequence) group(like *Task, part Split, own, all []tile.Tile) *unit {
 		all = own
 	}
 	if s.step == Check {
-		tasks = []*Task{{Step: Check, Tensor: t.Tensor, Scheme: t.Scheme, Grid: t.Grid, Split: &part}} // it waits for the ranges and looks at nothing else
+		// It waits for the ranges and looks at nothing else.
+		tasks = []*Task{{Step: Check, Tensor: t.Tensor, Scheme: t.Scheme, Grid: t.Grid, Split: &part}}
 	}
 	return unitOf(tasks, &splitGroup{like: t, tiles: all, ready: make(chan struct{})})
 }

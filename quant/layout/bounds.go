@@ -79,7 +79,8 @@ func RoomForNames(p *plan.Plan, instead string, copies, most int) error {
 		}
 	}
 	if n > most {
-		return WayOut(fault.Not("", "the output could not be opened again: the names of its tensors would take %d bytes, more than %d", n, most), p, instead)
+		err := fault.Not("", "the output could not be opened again: the names of its tensors would take %d bytes, more than %d", n, most)
+		return WayOut(err, p, instead)
 	}
 	return nil
 }

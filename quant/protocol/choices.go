@@ -67,7 +67,9 @@ func ChoicesFor(m *model.Model) Choices {
 	c := Choices{
 		DTypes: scheme.DTypes, Schemes: []scheme.Mode{scheme.Symmetric, scheme.Affine}, GroupSizes: []int{16, 32, 64, 128},
 		Defaults: Defaults{Global: coremltools.Global{}.Filled(), Options: recipe.Options{}.Asked(), Container: container.Default},
-		Edit:     coremltools.Global{DType: string(scheme.Int8), Granularity: string(scheme.PerChannel), GroupSize: "32", Scheme: string(scheme.Symmetric)},
+		Edit: coremltools.Global{
+			DType: string(scheme.Int8), Granularity: string(scheme.PerChannel), GroupSize: "32", Scheme: string(scheme.Symmetric),
+		},
 	}
 	for _, n := range container.HighNibbles {
 		c.HighNibbles = append(c.HighNibbles, HighNibble(n))

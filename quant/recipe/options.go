@@ -19,7 +19,7 @@ type Options struct {
 	Types            []TypeRule        `json:"module_types" config:"module_type"` // classes of modules, where the user knows better
 	Embeddings       bool              `json:"include_embeddings"`                // quantize embeddings too, which coremltools cannot
 	CoremltoolsSkips bool              `json:"coremltools_skips"`                 // keep each layer that coremltools would skip
-	KeepUnfit        bool              `json:"keep_unfit"`                        // keep what holds NaN, infinity or too much, instead of stopping at it
+	KeepUnfit        bool              `json:"keep_unfit"`                        // keep what holds NaN, infinity or too much
 	AllowNone        bool              `json:"allow_none"`                        // convert, too, where nothing is quantized
 	Parts            []string          `json:"parts" config:"part"`               // of a file that holds several models, those that are meant
 	Keep             map[string]string `json:"-"`                                 // tensors that cannot be quantized -> the code of why

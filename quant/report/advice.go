@@ -125,7 +125,8 @@ func tied(p *plan.Plan) []Advice {
 	if slices.ContainsFunc(p.Ties, func(t plan.Tie) bool { return t.Code != plan.IsEmbed }) {
 		return []Advice{advise(tiedOther, true, text+" To quantize them, set the types of both.", args...)}
 	}
-	return []Advice{advise(tiedCode, true, text+" With embeddings quantized, too, both are quantized, which is what coremltools does to them.", args...)}
+	text += " With embeddings quantized, too, both are quantized, which is what coremltools does to them."
+	return []Advice{advise(tiedCode, true, text, args...)}
 }
 
 // advice depends on which schemes a plan uses.
@@ -147,9 +148,12 @@ func advice(p *plan.Plan) []Advice {
 			out = append(out, advise(code, false, text))
 		}
 	}
-	add(four || blocks, needsIOS18, "4-bit linear weights, and blocks of any width, need iOS 18 or macOS 15: convert with minimum_deployment_target=ct.target.iOS18. With the default target the converter leaves the weights dense and says nothing.")
+	add(four || blocks, needsIOS18, "4-bit linear weights, and blocks of any width, need iOS 18 or macOS 15: convert with "+
+		"minimum_deployment_target=ct.target.iOS18. With the default target the converter leaves the weights dense and says nothing.")
 	add(eight && !four && !blocks, runsOnIOS16, "8-bit weights with one scale per channel or tensor run from iOS 16 and macOS 13 on.")
-	add(blocks, blocksWantGPU, "Blocks are for the GPU of a Mac. The Neural Engine wants one scale per channel, or a look-up table (coremltools' palettization); there, layers with blocks run on the CPU or GPU instead, or fail.")
-	add(coarse, coarseFourBits, "4 bits with one scale per channel or tensor often cost too much accuracy: try blocks of 64, 32 or 16, or 8 bits where the Neural Engine must run it.")
+	add(blocks, blocksWantGPU, "Blocks are for the GPU of a Mac. The Neural Engine wants one scale per channel, or a look-up table "+
+		"(coremltools' palettization); there, layers with blocks run on the CPU or GPU instead, or fail.")
+	add(coarse, coarseFourBits, "4 bits with one scale per channel or tensor often cost too much accuracy: try blocks of 64, 32 or 16, "+
+		"or 8 bits where the Neural Engine must run it.")
 	return out
 }

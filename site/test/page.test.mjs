@@ -354,7 +354,8 @@ if (kind !== 'firefox') test('a core that dies is said, and the page starts agai
   await choose(page, fixture('ptq-in.pt'))
   const [worker] = page.workers()
   // A task of no tensor panics in Go; the panic is an error message. So is a call without its request.
-  const said = await worker.evaluate(() => self.nibble.work({ data: '[{"Tiles":[{"Row":0,"Rows":1}]}]', out: {} }).then(() => '', err => `${err.kind}: ${err.message}`))
+  const said = await worker.evaluate(() => self.nibble.work({ data: '[{"Tiles":[{"Row":0,"Rows":1}]}]', out: {} })
+    .then(() => '', err => `${err.kind}: ${err.message}`))
   assert.match(said, /^internal: .*nil pointer/)
   assert.match(await worker.evaluate(() => self.nibble.plan().then(() => '', err => `${err.kind}: ${err.message}`)), /^internal: the request/)
   await worker.evaluate(() => { self.nibble.stop() })

@@ -59,8 +59,9 @@ var Own = plan.Sentences{
 		Many: "experts stacked in one tensor", Remedy: "set the type of these tensors to Conv1d, with a block_size of 1",
 	},
 	plan.NoLayer: {
-		Text: "not the weight of a layer that coremltools quantizes",
-		Many: "tensors that are not the weights of layers that coremltools quantizes", Remedy: "set the types of their modules, where they are layers",
+		Text:   "not the weight of a layer that coremltools quantizes",
+		Many:   "tensors that are not the weights of layers that coremltools quantizes",
+		Remedy: "set the types of their modules, where they are layers",
 	},
 	NoBlocks: {
 		Text: "%s", Many: "layers that cannot be cut into such blocks",

@@ -29,29 +29,42 @@ export function EditBar({ rows, hidden, state, session, draft, choose, done }: P
   return (
     <section class="edit" role="toolbar" aria-label={text.edit.title} data-testid="edit-bar">
       <strong>{text.edit.picked(rows.length)}{hidden > 0 && <small> {text.edit.hidden(hidden)}</small>}</strong>
-      <select aria-label={text.weightDtype} data-testid="edit-dtype" value={dtype} disabled={busy} onChange={e => choose({ ...draft, dtype: e.currentTarget.value })}>
-        {choices.dtypes.map(v => <option value={v}>{v}</option>)}
-      </select>
-      <select aria-label={text.granularity} data-testid="edit-granularity" value={granularity} disabled={busy} onChange={e => choose({ ...draft, granularity: e.currentTarget.value })}>
-        {choices.grains.map(g => <option value={g.name}>{text.edit.grain[g.name]}</option>)}
-      </select>
+      <Choice label={text.weightDtype} id="edit-dtype" value={dtype} off={busy} pick={dtype => choose({ ...draft, dtype })}
+        from={choices.dtypes.map(v => [v, v])} />
+      <Choice label={text.granularity} id="edit-granularity" value={granularity} off={busy} pick={granularity => choose({ ...draft, granularity })}
+        from={choices.grains.map(g => [g.name, text.edit.grain[g.name]])} />
       {blocks && (
-        <input aria-label={text.blockSize} data-testid="edit-block-size" inputMode="numeric" list="block-sizes" value={size.trim()} disabled={busy} onInput={e => choose({ ...draft, group_size: typed(e.currentTarget.value) })} />
+        <input aria-label={text.blockSize} data-testid="edit-block-size" inputMode="numeric" list="block-sizes" value={size.trim()} disabled={busy}
+          onInput={e => choose({ ...draft, group_size: typed(e.currentTarget.value) })} />
       )}
       <button type="button" class="primary" data-testid="edit-apply" disabled={busy || !sound} onClick={apply}>{text.edit.apply}</button>
       <button type="button" data-testid="edit-keep" disabled={busy} onClick={() => session.edit(modules, null)}>{text.edit.keep}</button>
-      <button type="button" data-testid="edit-reset" disabled={busy || !modules.some(m => chosen.edits.has(m))} onClick={() => session.edit(modules, undefined)}>{text.edit.reset}</button>
-      <select aria-label={text.edit.type} title={text.edit.type} data-testid="edit-type" disabled={busy} value={present.length === 1 ? present[0] : ''}
-        onChange={e => session.setType(owners, (e.currentTarget.value || undefined) as ClassName | undefined)}>
-        <option value="">{text.edit.inferred}</option>
-        {classes.map(c => <option value={c.name}>{c.other ? text.edit.other : c.name}</option>)}
-      </select>
+      <button type="button" data-testid="edit-reset" disabled={busy || !modules.some(m => chosen.edits.has(m))}
+        onClick={() => session.edit(modules, undefined)}>{text.edit.reset}</button>
+      <Choice label={text.edit.type} id="edit-type" value={present.length === 1 ? present[0]! : ''} off={busy}
+        pick={name => session.setType(owners, (name || undefined) as ClassName | undefined)}
+        from={[['', text.edit.inferred], ...classes.map((c): [string, string] => [c.name, c.other ? text.edit.other : c.name])]} />
       <button type="button" class="quiet" data-testid="edit-done" onClick={done}>{text.edit.done}</button>
       {!sound && <p class="fine">{text.edit.block}</p>}
       {embeddings && (
-        <p class="fine">{text.edit.embeddings} <button type="button" class="quiet" data-testid="edit-embeddings" onClick={() => session.switchOn('include_embeddings')}>{text.switches.include_embeddings}</button></p>
+        <p class="fine">
+          {text.edit.embeddings}{' '}
+          <button type="button" class="quiet" data-testid="edit-embeddings" onClick={() => session.switchOn('include_embeddings')}>
+            {text.switches.include_embeddings}
+          </button>
+        </p>
       )}
       {state.refused && state.error && chosen.edits.size + chosen.types.size > 0 && <p class="error">{text.problem(state.error)}</p>}
     </section>
+  )
+}
+
+interface ChoiceProps { label: string, id: string, value: string, off: boolean, from: [value: string, word: string][], pick(value: string): void }
+
+function Choice({ label, id, value, off, from, pick }: ChoiceProps) {
+  return (
+    <select aria-label={label} title={label} data-testid={id} value={value} disabled={off} onChange={e => pick(e.currentTarget.value)}>
+      {from.map(([v, word]) => <option value={v}>{word}</option>)}
+    </select>
   )
 }

@@ -21,12 +21,14 @@ export function Recipe({ state, session }: { state: State, session: Session }) {
           word={v => text.containers[v].label} not={v => choices.containers.some(c => c.name === v && c.why_not)}
           pick={v => session.choose({ container: v as ContainerName })} />
         {container.high_nibbles && (
-          <Select label={text.highNibble} id="high-nibble" value={chosen.highNibble || choices.defaults.high_nibble} from={choices.high_nibbles} off={busy}
-            word={v => text.highNibbles[v]} pick={v => session.choose({ highNibble: v as HighNibble })} />
+          <Select label={text.highNibble} id="high-nibble" off={busy} from={choices.high_nibbles}
+            value={chosen.highNibble || choices.defaults.high_nibble} word={v => text.highNibbles[v]} pick={v => session.choose({ highNibble: v as HighNibble })} />
         )}
       </div>
       <p class="fine">{text.containers[container.name].note}</p>
-      {choices.containers.map(c => c.why_not && <p class="fine" key={c.name}>{text.containers[c.name].label}: {text.whyNot(text.problem(c.why_not))}</p>)}
+      {choices.containers.map(c => c.why_not && (
+        <p class="fine" key={c.name}>{text.containers[c.name].label}: {text.whyNot(text.problem(c.why_not))}</p>
+      ))}
       <Config state={state} session={session} />
       <More chosen={chosen} busy={busy} session={session} />
       <Check id="hash" label={text.hash} on={chosen.hash} off={busy} set={hash => session.choose({ hash })} />
@@ -40,7 +42,8 @@ function Numbers({ chosen, choices, off, session }: { chosen: Chosen, choices: C
   const choose = (change: Partial<Global>) => session.choose({ global: { ...chosen.global, ...change } })
   return (
     <>
-      <Select label={text.weightDtype} id="weight-dtype" value={now.dtype} from={choices.dtypes} off={off} word={v => text.dtypes[v]} pick={dtype => choose({ dtype })} />
+      <Select label={text.weightDtype} id="weight-dtype" value={now.dtype} from={choices.dtypes} off={off}
+        word={v => text.dtypes[v]} pick={dtype => choose({ dtype })} />
       <Select label={text.granularity} id="granularity" value={now.granularity} from={choices.grains.map(g => g.name)} off={off}
         word={v => text.grains[v]} pick={granularity => choose({ granularity })} />
       <label class="field narrow">
@@ -49,7 +52,8 @@ function Numbers({ chosen, choices, off, session }: { chosen: Chosen, choices: C
           disabled={off || !hasBlocks(now.granularity, choices)} onInput={e => choose({ group_size: typed(e.currentTarget.value) })} />
         <datalist id="block-sizes">{choices.group_sizes.map(n => <option value={n} />)}</datalist>
       </label>
-      <Select label={text.scheme} id="quantization-scheme" value={now.scheme} from={choices.schemes} off={off} word={v => text.schemes[v]} pick={scheme => choose({ scheme })} />
+      <Select label={text.scheme} id="quantization-scheme" value={now.scheme} from={choices.schemes} off={off}
+        word={v => text.schemes[v]} pick={scheme => choose({ scheme })} />
     </>
   )
 }
@@ -66,7 +70,11 @@ function Config({ state, session }: { state: State, session: Session }) {
     <details class="config" open={open} onToggle={e => setOpen(e.currentTarget.open)}>
       <summary>{text.config}</summary>
       <p class="fine">{custom ? state.refused ? text.configRefused : text.configActive : text.configHint}
-        {chosen.edits.size > 0 && <> {text.editsOnTop(chosen.edits.size)} <button type="button" class="quiet" data-testid="clear-edits" disabled={busy} onClick={() => session.edit([...chosen.edits.keys()], undefined)}>{text.clearEdits}</button></>}
+        {chosen.edits.size > 0 && <>
+          {' '}{text.editsOnTop(chosen.edits.size)}{' '}
+          <button type="button" class="quiet" data-testid="clear-edits" disabled={busy}
+            onClick={() => session.edit([...chosen.edits.keys()], undefined)}>{text.clearEdits}</button>
+        </>}
       </p>
       <textarea data-testid="config-input" spellcheck={false} rows={6} disabled={busy} value={chosen.config} aria-label={text.config}
         placeholder={'global_config:\n  weight_dtype: int4\nmodule_name_configs:\n  lm_head: null'}
@@ -92,10 +100,12 @@ function More({ chosen, busy, session }: { chosen: Chosen, busy: boolean, sessio
     <details class="config">
       <summary>{text.options}</summary>
       {(Object.keys(switches) as (keyof typeof switches)[]).map(name => (
-        <Check key={name} id={switches[name]} label={text.switches[name]} on={chosen.options[name] ?? false} off={busy} set={on => session.switchOn(name, on)} />
+        <Check key={name} id={switches[name]} label={text.switches[name]} on={chosen.options[name] ?? false} off={busy}
+          set={on => session.switchOn(name, on)} />
       ))}
       <label class="check">
-        <select data-testid="workers" value={String(chosen.workers)} disabled={busy} onChange={e => session.choose({ workers: Number(e.currentTarget.value) })}>
+        <select data-testid="workers" value={String(chosen.workers)} disabled={busy}
+          onChange={e => session.choose({ workers: Number(e.currentTarget.value) })}>
           {Array.from({ length: untouched.workers }, (_, i) => <option value={String(i + 1)} selected={i + 1 === chosen.workers}>{i + 1}</option>)}
         </select>
         {text.workers}

@@ -94,7 +94,8 @@ export class Session {
   /** What was opened is no model: the one before it is open again, edits and all, and the error is said. */
   private goBack(old: { state: State, inputs: Input[] }, err: CoreError, walk: Walk) {
     this.inputs = old.inputs
-    this.set({ ...old.state, phase: 'ready', stale: true, refused: false, progress: null, result: null, exported: null, verification: null, error: problemOf(err) })
+    const nothing = { progress: null, result: null, exported: null, verification: null }
+    this.set({ ...old.state, ...nothing, phase: 'ready', stale: true, refused: false, error: problemOf(err) })
     return walk.steps(async () => {
       await walk.wait(this.inspect())
       if (!old.state.report) return
@@ -257,13 +258,15 @@ export class Session {
       const { name } = plan.output
       const { hash } = this.state.chosen
       const file = target.kind === 'private' && model.shards > 0 ? `${name}.zip` : name
-      const { report, output } = await walk.wait(this.core.call('convert', { name: file, hash, target, workers: this.workers(model) }, this.watch(walk, progress => ({ progress }))))
+      const asked = { name: file, hash, target, workers: this.workers(model) }
+      const { report, output } = await walk.wait(this.core.call('convert', asked, this.watch(walk, progress => ({ progress }))))
       const python = await walk.wait(this.core.call('python', { name }))
       this.target = undefined
       this.set({ figures: withFigures(this.state, report.tensors) })
       const [first] = output
       const url = target.kind === 'private' && first ? URL.createObjectURL(first.blob) : null
-      this.set({ phase: 'done', report, progress: null, result: { name: target.kind === 'folder' ? name : first?.name ?? name, files: output, url, python } })
+      const result = { name: target.kind === 'folder' ? name : first?.name ?? name, files: output, url, python }
+      this.set({ phase: 'done', report, progress: null, result })
     }, err => this.fail(err, 'ready', { progress: null }))
   }
 

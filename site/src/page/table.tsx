@@ -130,5 +130,6 @@ const decibels = (f: Figures) => f.sqnr_db === null ? '∞' : f.sqnr_db.toFixed(
 
 function grain({ scheme }: TensorRow): string {
   if (!scheme) return ''
-  return [text.grainOf(scheme.granularity, (scheme.block_size ?? []).join(' × ')), text.rangeOf(scheme.quantization_scheme)].filter(Boolean).join(', ')
+  const size = (scheme.block_size ?? []).join(' × ')
+  return [text.grainOf(scheme.granularity, size), text.rangeOf(scheme.quantization_scheme)].filter(Boolean).join(', ')
 }

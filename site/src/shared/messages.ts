@@ -2,7 +2,8 @@
 // protocol.ts, which is made of the Go types.
 
 import type {
-  ConvertRequest, Exported, Failure, Figures, Inspection, InspectRequest, MeasureRequest, PlanRequest, PythonRequest, Report, ReportRequest, Verification,
+  ConvertRequest, Exported, Failure, Figures, Inspection, InspectRequest, MeasureRequest, PlanRequest, PythonRequest, Report,
+  ReportRequest, Verification,
 } from './protocol'
 import type { Target } from './target'
 
