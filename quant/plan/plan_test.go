@@ -11,17 +11,8 @@ import (
 	"nibble/quant/tensor"
 )
 
-// state makes tensors without bytes: a plan needs none.
-func state(list ...tensor.Tensor) *tensor.StateDict {
-	for i := range list {
-		list[i].Strides = tensor.DenseStrides(list[i].Shape)
-	}
-	return &tensor.StateDict{Tensors: list}
-}
-
-func f32(name string, shape ...int64) tensor.Tensor {
-	return tensor.Tensor{Name: name, DType: tensor.F32, Shape: shape}
-}
+// state makes a state dict, f32 a tensor of it.
+var state, f32 = plan.StateOf, plan.F32
 
 func TestVerdicts(t *testing.T) {
 	r, err := coremltools.Parse("c", []byte(`{

@@ -102,7 +102,7 @@ export const en = {
       note: 'About as large as the source: the 4-bit form appears when ct.convert runs, with minimum_deployment_target iOS18.',
     },
   } as Record<ContainerName, { label: string, note: string, next: string }>,
-  whyNot: (why: string) => `Not for this model: ${why}`,
+  whyNot: (why: string) => `not for this model: ${why}`,
   config: 'coremltools config: use one, or export this recipe',
   configHint: 'Paste or drop a PostTrainingQuantizerConfig, JSON or YAML. It takes the place of the choices above.',
   configActive: 'The config below is in force. The table says which of its rules won for each tensor.',
