@@ -239,7 +239,8 @@ func TestExport(t *testing.T) {
 			t.Fatal(err)
 		}
 		exported, notes := j.Plan.Export()
-		if len(notes) != 3 || !strings.Contains(notes[0], "as a tuple only") || !strings.Contains(notes[1], "the type of grouped_up was set to ConvTranspose2d") {
+		if len(notes) != 4 || !strings.Contains(notes[0], "as a tuple only") || !strings.Contains(notes[1], "the type of grouped_up was set to ConvTranspose2d") ||
+			!strings.Contains(notes[3], "its key nibble is Nibble's own") {
 			t.Errorf("notes %q", notes)
 		}
 		want, _, err := convertWith(t, in, config, asked, container.Options{}, 1)
@@ -282,7 +283,7 @@ func TestExportSaysWhatItCannot(t *testing.T) {
 	}
 	r, notes := j.Plan.Export()
 	for i, want := range []string{"coremltools would keep attn.q_proj_weight: a block of 32 is not smaller", "coremltools would keep attn.v_proj_weight: a block of 32", "tensors that cannot be quantized are kept"} {
-		if len(notes) != 3 || !strings.Contains(notes[i], want) {
+		if len(notes) != 4 || !strings.Contains(notes[i], want) {
 			t.Errorf("notes %q, want %q", notes, want)
 		}
 	}

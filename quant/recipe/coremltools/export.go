@@ -72,6 +72,9 @@ func (r *Recipe) cannotSay(p *plan.Plan) (notes []string) {
 	if p.Options.KeepUnfit {
 		notes = append(notes, "tensors that cannot be quantized are kept; coremltools writes NaN for them")
 	}
+	if !p.Options.Nothing() {
+		notes = append(notes, "its key nibble is Nibble's own, and coremltools refuses it: take it out for coremltools")
+	}
 	return notes
 }
 
