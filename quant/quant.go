@@ -3,7 +3,7 @@
 //
 // Four functions, each a walk along the same arrow (README.md in this folder):
 //
-//	checkpoint -> StateDict -> plan -> tiles -> kernel -> container
+//	model -> plan (asks a policy) -> layout of a container -> tasks (methods and pack codes) -> bytes
 //
 // Inspect reads headers only. Plan decides everything and lays out the output, still
 // without weights. Convert streams. Verify re-opens what was written. (Measure is a
@@ -100,7 +100,7 @@ type Options struct {
 // Convert writes the output to w, forward only, and reports what it cost. A sharded output
 // becomes one zip, its files stored. After an error, what was written is not a file.
 func Convert(ctx context.Context, j *Job, w io.Writer, o Options) (*report.Report, error) {
-	if !j.Model.Sharded {
+	if !j.Output.Folder {
 		return ConvertTo(ctx, j, func(string, int64) (io.WriteCloser, error) { return open{w}, nil }, o)
 	}
 	z := zip.NewWriter(w)

@@ -1,4 +1,4 @@
-// Package checkpoint is the front door in: it recognises what a file is by its
+// Package model is the front door in: it recognises what a file is by its
 // content, never by its name, and opens it to a StateDict. It is the only room that
 // reads headers and pickles, and it reads no weights.
 //

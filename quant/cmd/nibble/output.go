@@ -22,7 +22,7 @@ type output struct {
 
 // output makes the place for what a job writes.
 func (c *call) output(j *quant.Job) (*output, error) {
-	if j.Model.Sharded {
+	if j.Output.Folder {
 		return c.outputFolder(j)
 	}
 	if err := c.writable(c.out); err != nil {

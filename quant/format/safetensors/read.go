@@ -11,7 +11,7 @@
 // tensors and in __metadata__, which the specification forbids and the reference lets pass.
 // Keys of no meaning are skipped, doubled or not. It refuses as unsupported the types of
 // less than a byte, which Nibble cannot carry.
-// checkpoint and verify call Read; container calls Header.
+// Package model calls Read; container/safetensors calls Header.
 package safetensors
 
 import (
