@@ -191,7 +191,7 @@ def check_export(run, folder, name, config):
     if "[" not in (folder / "exported.yaml").read_text():  # lists, which coremltools cannot read from YAML
         own = yaml.safe_load((folder / "exported.yaml").read_text())
         own.pop("nibble", None)
-        (folder / "own.yaml").write_text(yaml.safe_dump(own))
+        (folder / "own.yaml").write_text(yaml.safe_dump(own, sort_keys=False))
         config = ptq.PostTrainingQuantizerConfig.from_yaml(str(folder / "own.yaml"))
         again = ptq.Recorder(models.build(name, torch.float32), config).compress().state_dict()
         check_coremltools(folder / "out.pt", again, ordered=True)
