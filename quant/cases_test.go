@@ -250,8 +250,8 @@ func TestOwnClasses(t *testing.T) {
 		"short.weight": "Linear file weight", "frozen.weight": "Linear file beyond",
 	}
 	for _, row := range r.Tensors {
-		if w := want[row.Name]; w != "" && w != row.ModuleType+" "+row.TypeSource+" "+string(row.Code) {
-			t.Errorf("%s is %s %s %s", row.Name, row.ModuleType, row.TypeSource, row.Code)
+		if w := want[row.Name]; w != "" && w != row.ModuleType+" "+string(row.TypeSource)+" "+string(row.Code) {
+			t.Errorf("%s is %s %s %s", row.Name, row.ModuleType, string(row.TypeSource), row.Code)
 		}
 		delete(want, row.Name)
 	}

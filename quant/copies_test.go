@@ -19,7 +19,7 @@ var literal = regexp.MustCompile(`'([^'\n]*)'|"([^"\n]*)"` + "|`([^`\n]*)`")
 // high nibbles and classes.
 func choices() (words []string) {
 	for _, row := range container.Table {
-		words = append(words, row.Name)
+		words = append(words, row.Name, row.Extension)
 	}
 	for _, d := range scheme.DTypes {
 		words = append(words, string(d))

@@ -60,7 +60,7 @@ func Plan(c *model.Model, r plan.Policy, po recipe.Options, co container.Options
 	if err := c.Convertible(); err != nil {
 		return nil, err
 	}
-	if want := r.Asked().Parts; len(want) > 0 && !slices.Equal(want, c.Wanted) {
+	if want := r.Asked().Parts; len(want) > 0 && !sameParts(want, c.Wanted) {
 		parts := strings.Join(want, ", ")
 		return nil, fault.Not(c.Name, "the config is for a part of the file: %s", parts).Code(fault.OtherPart, parts).
 			Hint("choose that part, or take it out of the config")
@@ -76,6 +76,11 @@ func Plan(c *model.Model, r plan.Policy, po recipe.Options, co container.Options
 	return j, err
 }
 
+// sameParts reports whether two lists name the same parts, in any order.
+func sameParts(a, b []string) bool {
+	return slices.Equal(slices.Sorted(slices.Values(a)), slices.Sorted(slices.Values(b)))
+}
+
 // Report shows a job before it runs: all of report.json but the errors.
 func (j *Job) Report() *report.Report {
 	r := report.Build(j.Plan, j.Output)
@@ -83,6 +88,7 @@ func (j *Job) Report() *report.Report {
 	for _, f := range j.Model.Files {
 		r.Inputs = append(r.Inputs, report.File{Name: f.Name, Bytes: f.Size, Format: j.Model.Format})
 	}
+	r.Folder = j.Output.Folder
 	r.WarnOfShards(j.Model.Missing)
 	return r
 }
@@ -160,7 +166,10 @@ func ConvertTo(ctx context.Context, j *Job, create Create, o Options) (*report.R
 		r.Fill(i, c.Errors, c.Histogram)
 	}
 	r.Sum()
-	return r, j.digests(ctx, r, o.Hash, steps)
+	if err := j.digests(ctx, r, o.Hash, steps); err != nil {
+		return nil, err
+	}
+	return r, nil
 }
 
 // digests hashes the inputs, where that was asked for.

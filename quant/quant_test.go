@@ -123,9 +123,9 @@ func TestTypesThatTheFileTells(t *testing.T) {
 		}
 		seen := 0
 		for _, row := range r.Tensors {
-			got := row.ModuleType + " " + row.TypeSource + " " + row.Reason
+			got := row.ModuleType + " " + string(row.TypeSource) + " " + row.Reason
 			if row.Scheme != nil {
-				got = fmt.Sprintf("%s %s %s %v", row.ModuleType, row.TypeSource, row.Scheme.WeightDType, row.Scheme.ScaleShape)
+				got = fmt.Sprintf("%s %s %s %v", row.ModuleType, string(row.TypeSource), row.Scheme.WeightDType, row.Scheme.ScaleShape)
 			}
 			if w, ok := want[row.Name]; ok {
 				seen++

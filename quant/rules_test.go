@@ -6,12 +6,13 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
 
 	"nibble/quant/container"
-	"nibble/quant/scheme"
 )
 
 // stages is the arrow of README.md: a package may import only packages of lower rank.
@@ -109,22 +110,38 @@ func TestImportsFollowTheArrow(t *testing.T) {
 	})
 }
 
-// What is true of one container alone is said in its folder: nothing else knows its name.
+// quoted is a literal of Go in double quotes.
+var quoted = regexp.MustCompile(`"([^"\\\n]|\\.)*"`)
+
+// namesContainers are folders where a container's name means something else, or is said to people.
+var namesContainers = []string{
+	"quant/testkit", "quant/cmd", // the command's help
+	"quant/model",                                  // what quantized a model before
+	"quant/scheme", "quant/format", "quant/recipe", // dtypes
+}
+
+// What is true of one container alone is said in its folder: no literal elsewhere is its name, and packed, whose name
+// is no tool's and no dtype's, stands in no sentence either.
 func TestContainersAreNamedAtHome(t *testing.T) {
+	word := regexp.MustCompile(`(^|[^\w])packed([^\w]|$)`)
 	for _, row := range container.Table {
-		if row.Name == string(scheme.Int8) { // a dtype has this name, too
-			continue
-		}
 		sources(t, func(dir, path string) {
-			if strings.HasPrefix(dir, "quant/testkit") || strings.HasPrefix(dir, "quant/container/"+row.Name) || dir == "quant/model" {
-				return // a checkpoint names what quantized it
+			if within(dir, "quant/container/"+row.Name) || slices.ContainsFunc(namesContainers, func(home string) bool { return within(dir, home) }) {
+				return
 			}
 			text, err := os.ReadFile(path)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if strings.Contains(string(text), strconv.Quote(row.Name)) {
-				t.Errorf("%s names the container %s", path, row.Name)
+			for i, line := range strings.Split(string(text), "\n") {
+				if strings.HasPrefix(strings.TrimSpace(line), "//") || strings.Contains(line, `"nibble/quant`) {
+					continue
+				}
+				for _, found := range quoted.FindAllString(line, -1) {
+					if found == strconv.Quote(row.Name) || row.Name == "packed" && word.MatchString(found) {
+						t.Errorf("%s:%d names the container %s: %s", path, i+1, row.Name, found)
+					}
+				}
 			}
 		})
 	}

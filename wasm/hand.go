@@ -90,7 +90,10 @@ func (e *remote) Error() string { return e.message }
 func (h *hand) Do(_ context.Context, tasks []*convert.Task) ([]*convert.Result, error) {
 	sent := make([]sentTask, len(tasks))
 	for i, t := range tasks {
-		sent[i] = h.send(t)
+		var err error
+		if sent[i], err = h.send(t); err != nil {
+			return nil, err
+		}
 	}
 	text, err := json.Marshal(sent)
 	if err != nil {
@@ -118,15 +121,18 @@ func (h *hand) Do(_ context.Context, tasks []*convert.Task) ([]*convert.Result, 
 	return h.take(received)
 }
 
-func (h *hand) send(t *convert.Task) sentTask {
+func (h *hand) send(t *convert.Task) (sentTask, error) {
 	if t.Tensor == nil {
-		return sentTask{Task: t}
+		return sentTask{Task: t}, nil
 	}
 	task, x := *t, *t.Tensor
-	file := h.index[x.Storage.File]
+	file, known := h.index[x.Storage.File]
+	if !known {
+		return sentTask{}, errFiles
+	}
 	x.Storage.File = nil
 	task.Tensor = &x
-	return sentTask{&task, file}
+	return sentTask{&task, file}, nil
 }
 
 // take fetches the bytes of the parts.

@@ -65,7 +65,7 @@ func (s *session) inspect(q request) (any, error) {
 // describe sums a model up.
 func describe(c *model.Model) protocol.Inspection {
 	out := protocol.Inspection{
-		Name: c.Name, Bytes: c.Bytes(), Shards: shardsOf(c), Beside: len(c.Beside), Format: c.Format,
+		Name: c.Name, Bytes: c.Bytes(), Shards: len(c.Files), Folder: c.Sharded, Beside: len(c.Beside), Format: c.Format,
 		Tensors: len(c.State.Tensors), Notes: append([]string{}, c.State.Notes...), DTypes: []string{},
 		Parts: append([]tensor.Part{}, c.State.Parts...), Missing: append([]string{}, c.Missing...), Choices: protocol.ChoicesFor(c),
 	}
@@ -80,14 +80,6 @@ func describe(c *model.Model) protocol.Inspection {
 	}
 	sort.SliceStable(out.DTypes, func(i, j int) bool { return bytes[out.DTypes[i]] > bytes[out.DTypes[j]] })
 	return out
-}
-
-// shardsOf is how many files a sharded model has; 0 when it is no such model.
-func shardsOf(c *model.Model) int {
-	if c.Sharded {
-		return len(c.Files)
-	}
-	return 0
 }
 
 // interrupt ends a measure that is under way: whatever comes next is more urgent.
@@ -115,7 +107,7 @@ func (s *session) plan(q request) (any, error) {
 		return nil, err
 	}
 	r := s.job.Report()
-	r.Output.Name, err = protocol.OutputName(s.model, &asked)
+	r.Output.Name, err = protocol.OutputName(s.model, &asked, r.Folder)
 	return r, err
 }
 

@@ -38,6 +38,9 @@ func (f *sunk) Close() error {
 	return f.sink.call("close")
 }
 
+// Abandon leaves a file that will not be whole to the page, which discards it: to close it would put it in its place.
+func (f *sunk) Abandon() {}
+
 // Write tells where the bytes lie. The page has copied or written them when it returns.
 func (s *sink) Write(b []byte) (int, error) {
 	if len(b) == 0 {

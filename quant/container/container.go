@@ -32,12 +32,14 @@ type Row struct {
 	HighNibbles bool      // it takes Options.HighNibble
 	Bytes       bool      // it holds one code a byte, whatever the bits
 	Holds       plane.Has // which planes beside codes and scales it has a place for
+	Instead     string    // what could be chosen where an output of it could not be opened again, to end a sentence; or ""
 	Lay         func(c *model.Model, p *plan.Plan, o Options) (*layout.Output, error)
 	Takes       func(c *model.Model) *fault.Error // why it cannot hold a model; nil where it can
 	Wrote       func(out *model.Model) bool       // an opened file can be one of its
 	Quantized   func(out *model.Model) bool       // and holds something quantized; nil where Wrote says so
 	Open        func(out *model.Model) (layout.Opener, error)
-	Python      func(folder bool) string // makes of an output what coremltools knows, as lines of Python; nil where nothing does
+	Parts       func(out *model.Model) []string // of the source, as an output says of itself; nil where it says none
+	Python      func(folder bool) string        // makes of an output what coremltools knows, as lines of Python; nil where nothing does
 }
 
 // HighNibbles are what Options.HighNibble can be, the default first.
@@ -49,15 +51,17 @@ const Default = packed.Name
 // Table is the containers in the order they are offered. Files are asked in it who wrote them.
 var Table = []Row{
 	{
-		Name: packed.Name, Extension: safetensors.Extension, Holds: plane.Has{ZeroPoint: true},
-		Lay: packed.Lay, Takes: safetensors.Takes, Wrote: packed.Wrote, Open: packed.Open, Python: packed.Python,
+		Instead: ", or choose " + int8.Name + ", which has fewer tensors for each weight",
+		Name:    packed.Name, Extension: safetensors.Extension, Holds: plane.Has{ZeroPoint: true},
+		Lay: packed.Lay, Takes: safetensors.Takes, Wrote: packed.Wrote, Open: packed.Open, Parts: safetensors.Parts, Python: packed.Python,
 	},
 	{
 		Name: int8.Name, Extension: safetensors.Extension, HighNibbles: true, Bytes: true, Holds: plane.Has{ZeroPoint: true},
-		Lay: int8.Lay, Takes: safetensors.Takes, Wrote: int8.Wrote, Open: int8.Open, Python: int8.Python,
+		Lay: int8.Lay, Takes: safetensors.Takes, Wrote: int8.Wrote, Open: int8.Open, Parts: safetensors.Parts, Python: int8.Python,
 	},
 	{
-		Name: coremltools.Name, Extension: coremltools.Extension, Holds: plane.Has{ZeroPoint: true},
+		Instead: ", or choose " + packed.Name + " or " + int8.Name,
+		Name:    coremltools.Name, Extension: coremltools.Extension, Holds: plane.Has{ZeroPoint: true},
 		Lay: coremltools.Lay, Takes: coremltools.Takes, Wrote: coremltools.Wrote, Quantized: coremltools.Quantized,
 		Open: coremltools.Open, Python: coremltools.Python,
 	},
@@ -103,6 +107,7 @@ func Lay(c *model.Model, p *plan.Plan, o Options) (*layout.Output, error) {
 			}
 		}
 	}
+	o.Instead, o.Tied = row.Instead, ", or choose the "+coremltools.Name+" container, which keeps tied weights together"
 	return row.Lay(c, p, o)
 }
 
@@ -130,4 +135,10 @@ func Of(out *model.Model) (*Row, error) {
 }
 
 // Parts are the parts of its source that an output says it was made of.
-func Parts(out *model.Model) []string { return safetensors.Parts(out) }
+func Parts(out *model.Model) []string {
+	row, err := Of(out)
+	if err != nil || row.Parts == nil {
+		return nil
+	}
+	return row.Parts(out)
+}

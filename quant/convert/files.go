@@ -76,9 +76,15 @@ func (x *files) end() error {
 	return nil
 }
 
-// abandon closes a file that is not whole.
+// Abandoner is what a file may be that would be taken for whole when it is closed: one that will not be whole is
+// abandoned in its place.
+type Abandoner interface{ Abandon() }
+
+// abandon gives up a file that is not whole.
 func (x *files) abandon() {
-	if x.below != nil {
+	if a, ok := x.below.(Abandoner); ok {
+		a.Abandon()
+	} else if x.below != nil {
 		x.below.Close()
 	}
 }

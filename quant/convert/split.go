@@ -135,9 +135,9 @@ type ranges interface {
 
 func newRanges(t *Task) (ranges, error) {
 	if t.Tensor.DType == tensor.F64 {
-		return newRangesOf[float64](t)
+		return rangesIn[float64](t)
 	}
-	return newRangesOf[float32](t)
+	return rangesIn[float32](t)
 }
 
 // rangesOf are ranges in the type of the arithmetic.
@@ -146,7 +146,7 @@ type rangesOf[T kernel.Float] struct {
 	stats  plane.Stats[T]
 }
 
-func newRangesOf[T kernel.Float](t *Task) (*rangesOf[T], error) {
+func rangesIn[T kernel.Float](t *Task) (ranges, error) {
 	m, err := method.Of[T](t.Scheme, t.Tensor.DType)
 	if err != nil {
 		return nil, err

@@ -12,10 +12,12 @@ const (
 	Distributed      Code = "distributed"       // a part of torch.distributed.checkpoint
 	ZeRO3            Code = "zero3"             // one rank's part of DeepSpeed's ZeRO-3
 	AlreadyQuantized Code = "already_quantized" // by what
-	NoneQuantized    Code = "none_quantized"    // reason that keeps most
+	NoneQuantized    Code = "none_quantized"    // code of the reason that keeps most
 	Tied             Code = "tied"              // two names of one weight
+	NoPlace          Code = "no_place"          // type that a container has no place for
+	Reserved         Code = "reserved"          // a name that a container keeps for itself
 	Unfit            Code = "unfit"             // reason why a weight cannot be quantized
 )
 
 // Codes are all of them, for those who have a sentence for each.
-var Codes = []Code{ChoosePart, NoPart, OtherPart, Distributed, ZeRO3, AlreadyQuantized, NoneQuantized, Tied, Unfit}
+var Codes = []Code{ChoosePart, NoPart, OtherPart, Distributed, ZeRO3, AlreadyQuantized, NoneQuantized, Tied, NoPlace, Reserved, Unfit}

@@ -6,7 +6,7 @@ package layer
 // Class is one class of layers.
 type Class struct {
 	Name    string
-	Rank    int  // axes of the weight; 0 where they differ
+	Rank    int  // axes of the weight; none where weights of the class differ, and are kept
 	Out, In int  // which axis has the outputs and which the inputs, of a weight of 2 axes or more
 	Named   bool // only names of parameters show it, so that it is not offered to set
 }
@@ -33,6 +33,7 @@ var Table = []Class{
 	{"ConvTranspose2d", 4, 1, 0, false},
 	{"Conv3d", 5, 0, 1, false},
 	{"ConvTranspose3d", 5, 1, 0, false},
+	{Recurrent, 0, 0, 1, true},
 	{Other, 0, 0, 1, false},
 }
 

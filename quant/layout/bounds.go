@@ -15,16 +15,16 @@ const (
 // TooLarge refuses an output of so many bytes that it is not to be explained by an input of so many: it can only be
 // meant to fill a disk. Where a container writes a weight of many names once, it is not. The files of a folder
 // count together.
-func TooLarge(file string, out, in int64) error {
+func TooLarge(file string, out, in int64, instead string) error {
 	if out <= mostBytes || out <= mostTimes*in {
 		return nil
 	}
 	return fault.Not(file, "the output would have %d bytes, and the input has %d: its tensors are the same values under many names", out, in).
-		Hint("save each weight once, or choose the coremltools container, which keeps tied weights together")
+		Hint("save each weight once%s", instead)
 }
 
 // Repeats holds the size of a file against the files that its tensors lie in.
-func Repeats(p *plan.Plan, out int64) error {
+func Repeats(p *plan.Plan, out int64, instead string) error {
 	files, in := map[*tensor.File]bool{}, int64(0)
 	for i := range p.Entries {
 		if f := p.Entries[i].Tensor.Storage.File; f != nil && !files[f] {
@@ -35,7 +35,7 @@ func Repeats(p *plan.Plan, out int64) error {
 	if in == 0 {
 		return nil
 	}
-	return TooLarge(InputName(p), out, in)
+	return TooLarge(InputName(p), out, in, instead)
 }
 
 // Unique refuses sections in which two pieces have one name: the second would silently shadow the first when the file

@@ -44,7 +44,7 @@ func parted(c *Model, want []string) error {
 
 // parts are the live weights and their average, and how the names of those begin; nil where there is no such pair.
 func parts(c *Model) ([]tensor.Part, string) {
-	if safetensors.Meta(c.Bodies, "nibble.container") != "" {
+	if safetensors.Meta(c.Bodies, safetensors.NibbleContainer) != "" {
 		return nil, ""
 	}
 	for _, prefix := range tensor.Averages {

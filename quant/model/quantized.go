@@ -68,9 +68,9 @@ var (
 
 // quantized finds out whether a model is quantized already; nil when it is not.
 func quantized(c *Model) *Quantized {
-	if by := safetensors.Meta(c.Bodies, "nibble"); by != "" && safetensors.Meta(c.Bodies, "nibble.container") != "" {
+	if by := safetensors.Meta(c.Bodies, safetensors.NibbleVersion); by != "" && safetensors.Meta(c.Bodies, safetensors.NibbleContainer) != "" {
 		var schemes map[string]any
-		if json.Unmarshal([]byte(safetensors.Meta(c.Bodies, "nibble.schemes")), &schemes) != nil || len(schemes) == 0 {
+		if json.Unmarshal([]byte(safetensors.Meta(c.Bodies, safetensors.NibbleSchemes)), &schemes) != nil || len(schemes) == 0 {
 			return nil
 		}
 		return &Quantized{By: "Nibble " + by, Weights: len(schemes), do: "convert the checkpoint it was made from"}

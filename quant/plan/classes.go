@@ -20,7 +20,7 @@ func newClasses(state *tensor.StateDict, rules []recipe.TypeRule) *classes {
 }
 
 // of is the class set by the user or told by the file, "" when neither says.
-func (c *classes) of(module string) (class, source string, err error) {
+func (c *classes) of(module string) (class string, source Source, err error) {
 	rule, known := c.seen[module]
 	for i := 0; !known && rule == nil && i < len(c.rules); i++ {
 		ok, err := c.rules[i].Matches(module)

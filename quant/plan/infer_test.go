@@ -14,7 +14,7 @@ import (
 
 // what is a tensor's class, where it is known from, and the code of its verdict.
 func what(e *plan.Entry) string {
-	return strings.TrimSpace(e.Class.Name + " " + e.ClassFrom + " " + string(e.Reason.Code))
+	return strings.TrimSpace(e.Class.Name + " " + string(e.ClassFrom) + " " + string(e.Reason.Code))
 }
 
 // holds plans a model of which each weight stands with the verdict that it must have.

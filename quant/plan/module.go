@@ -7,20 +7,25 @@ import (
 	"nibble/quant/tensor"
 )
 
-// Where a module's type is known from.
+// Source is where a module's class is known from; "" without a class.
+type Source string
+
 const (
-	FromFile = "file"     // the file tells: a fact
-	FromUser = "user"     // set by the user: obeyed
-	Inferred = "inferred" // from names and shapes: shown, easy to change
-	Guessed  = "doubtful" // from names and shapes that say too little: kept, easy to change
+	FromFile Source = "file"     // the file tells: a fact
+	FromUser Source = "user"     // set by the user: obeyed
+	Inferred Source = "inferred" // from names and shapes: shown, easy to change
+	Guessed  Source = "doubtful" // from names and shapes that say too little: kept, easy to change
 )
+
+// Sources are all of them, for those who have a word for each.
+var Sources = []Source{FromFile, FromUser, Inferred, Guessed}
 
 // param says which module a tensor belongs to and what it is there.
 type param struct {
 	module string // whose config decides; "" is the root
 	name   string // weight, bias, in_proj_weight, ...
 	guess
-	source string // where class is known from
+	source Source // where class is known from
 	set    string // module whose class the user set, when source is FromUser
 }
 
@@ -92,7 +97,7 @@ func place(t *tensor.Tensor, facts *facts, known *classes) (param, error) {
 
 // told is a tensor of a module whose class is known: the class is its own when it is a
 // weight, or when all of the module is kept.
-func told(module, name, class, source string) param {
+func told(module, name, class string, source Source) param {
 	p := param{module: module, name: name, set: module}
 	attention := attentionParam.MatchString(name)
 	switch {

@@ -53,7 +53,7 @@ func (p *Plan) nothing() error {
 	if len(p.Entries) > 0 {
 		file = p.Entries[0].Tensor.Storage.FileName()
 	}
-	err := fault.Not(file, "nothing would be quantized; most of the model is kept: %s", most.Text).Code(fault.NoneQuantized, Because(most.Code))
+	err := fault.Not(file, "nothing would be quantized; most of the model is kept: %s", most.Text).Code(fault.NoneQuantized, string(most.Code))
 	if do := p.Remedy(most.Code); do != "" {
 		err.Hint("%s", do)
 	}

@@ -23,7 +23,7 @@ type Weight struct {
 	Module    string      // dotted name; "" is the root
 	Param     string      // what it is there: weight, bias, in_proj_weight, ...
 	Class     layer.Class // of the module, with the axes of its outputs and inputs; no name when none was recognised
-	ClassFrom string      // FromFile, FromUser, Inferred, Guessed; "" without a class
+	ClassFrom Source      // FromFile, FromUser, Inferred, Guessed; "" without a class
 	KeptAs    Reason      // why it is kept whatever a recipe says, by what it is; mostly none
 }
 
@@ -105,7 +105,7 @@ func (p *Plan) Export() (Config, []string) {
 
 // Build decides. An error is a pattern or a module type that cannot be right.
 func Build(state *tensor.StateDict, policy Policy, o recipe.Options) (*Plan, error) {
-	o = policy.Asked().And(o)
+	o = o.And(policy.Asked()) // of types the first rule wins: the user's before the config's
 	p := &Plan{State: state, Policy: policy, Options: o, Entries: make([]Entry, len(state.Tensors))}
 	facts, known := newFacts(state), newClasses(state, o.Types)
 	params, err := modules(state, facts, known)

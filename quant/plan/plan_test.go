@@ -66,9 +66,9 @@ func TestVerdicts(t *testing.T) {
 func words(p *plan.Plan) map[string]string {
 	out := map[string]string{}
 	for _, e := range p.Entries {
-		out[e.Tensor.Name] = e.Class.Name + " " + e.ClassFrom + ": " + e.Reason.Text
+		out[e.Tensor.Name] = e.Class.Name + " " + string(e.ClassFrom) + ": " + e.Reason.Text
 		if e.Quantize {
-			out[e.Tensor.Name] = e.Class.Name + " " + e.ClassFrom + ": " + e.Scheme.String()
+			out[e.Tensor.Name] = e.Class.Name + " " + string(e.ClassFrom) + ": " + e.Scheme.String()
 		}
 	}
 	return out

@@ -13,20 +13,22 @@ type Code string
 
 // Codes that the plan itself gives or acts on. A policy has its own beside them.
 const (
-	OfLayer  Code = "weight"    // quantized: the weight of a layer
-	NotFloat Code = "not_float" // integers, bools and the like
-	SetKept  Code = "set_kept"  // the user said Module
-	IsEmbed  Code = "embedding" // kept unless asked for
-	IsNorm   Code = "norm"      // of two axes or more
-	IsRouter Code = "router"    // of a mixture of experts
-	IsExpert Code = "experts"   // stacked in one tensor
-	IsSplit  Code = "split"     // weight_norm, spectral_norm, parametrizations
-	Doubtful Code = "doubtful"  // names and shapes leave it open; its argument says why
-	NoLayer  Code = "no_layer"  // not the weight of a layer
-	NoRule   Code = "no_rule"   // the recipe says nothing of it
-	ByRecipe Code = "recipe"    // the recipe keeps it
-	IsUnfit  Code = "unfit"     // NaN, infinity, or too much, as its argument says
-	IsTied   Code = "tied"      // with one that is kept: its name, and why it is
+	OfLayer     Code = "weight"    // quantized: the weight of a layer
+	AClass      Code = "a_class"   // argument of it: of a class
+	AnAttention Code = "attention" // the same
+	NotFloat    Code = "not_float" // integers, bools and the like
+	SetKept     Code = "set_kept"  // the user said Module
+	IsEmbed     Code = "embedding" // kept unless asked for
+	IsNorm      Code = "norm"      // of two axes or more
+	IsRouter    Code = "router"    // of a mixture of experts
+	IsExpert    Code = "experts"   // stacked in one tensor
+	IsSplit     Code = "split"     // weight_norm, spectral_norm, parametrizations
+	Doubtful    Code = "doubtful"  // names and shapes leave it open; its argument says why
+	NoLayer     Code = "no_layer"  // not the weight of a layer
+	NoRule      Code = "no_rule"   // the recipe says nothing of it
+	ByRecipe    Code = "recipe"    // the recipe keeps it
+	IsUnfit     Code = "unfit"     // NaN, infinity, or too much, as its argument says
+	IsTied      Code = "tied"      // with one that is kept: its name, and why it is
 )
 
 // Reason is why a tensor has its verdict: a code and arguments, which are texts or reasons in their turn, so that it can
@@ -97,7 +99,7 @@ var Own = func() Sentences {
 }()
 
 var own = Sentences{
-	OfLayer: {Text: "weight of %s"}, "a_class": {Text: "a %s"}, "attention": {Text: "an attention (%s)"},
+	OfLayer: {Text: "weight of %s"}, AClass: {Text: "a %s"}, AnAttention: {Text: "an attention (%s)"},
 	NotFloat: {
 		Text: "%s values, not float weights", Many: "values that are no floats",
 		Remedy: "take the checkpoint from before it was quantized or cast",

@@ -3,7 +3,7 @@
 // a group share: a scale, a zero point, an offset.
 //
 // Planes are held as T, the type of the arithmetic, and as raw bytes where they are integers: two's complement when
-// the scheme is signed. The package knows neither arithmetic nor bytes.
+// the scheme is signed. The package does no arithmetic and lays no bytes.
 package plane
 
 import "nibble/quant/kernel"

@@ -9,12 +9,12 @@ import (
 	"nibble/quant/scheme"
 )
 
-// Named are the endings that a source's name loses.
+// named are the endings that a source's name loses.
 var named = []string{".pt", ".pth", ".bin", ".ckpt", ".safetensors"}
 
 // OutputName is what the result of a request is called: the source's own name, what it became, and the container's
 // ending; that of a folder has none.
-func OutputName(m *model.Model, q *PlanRequest) (string, error) {
+func OutputName(m *model.Model, q *PlanRequest, folder bool) (string, error) {
 	row, err := container.Find(q.Where())
 	if err != nil {
 		return "", err
@@ -34,7 +34,7 @@ func OutputName(m *model.Model, q *PlanRequest) (string, error) {
 	case row.Bytes && (scheme.Scheme{WeightDType: scheme.WeightDType(dtype)}).Bits() == 4:
 		what += "-bytes" // one code a byte
 	}
-	if m.Sharded {
+	if folder {
 		return base + what, nil
 	}
 	return base + what + row.Extension, nil

@@ -54,7 +54,8 @@ type Inspection struct {
 	Name    string        `json:"name"`
 	Bytes   int64         `json:"bytes"`
 	Format  string        `json:"format"`
-	Shards  int           `json:"shards"` // 0 when the model is one file
+	Shards  int           `json:"shards"` // files that hold weights
+	Folder  bool          `json:"folder"` // they are shards of one model
 	Beside  int           `json:"beside"` // small files to be copied with the shards
 	Tensors int           `json:"tensors"`
 	Params  int64         `json:"parameters"`

@@ -29,7 +29,7 @@ func (a *Advice) Words() string { return strings.TrimSpace(strings.TrimSuffix(a.
 type AdviceCode string
 
 const (
-	mostly           AdviceCode = "mostly"     // percent, reason that keeps most
+	mostly           AdviceCode = "mostly"     // percent, code of the reason that keeps most
 	tiedCode         AdviceCode = "tied"       // weights, name, other name
 	tiedOther        AdviceCode = "tied_other" // the same
 	foldWeightNorm   AdviceCode = "fold_weight_norm"
@@ -87,7 +87,7 @@ func fitting(p *plan.Plan) []Advice {
 		if do := p.Remedy(most.Code); do != "" {
 			text += " To try: " + do + "."
 		}
-		a := advise(mostly, true, text, strconv.FormatInt(most.Bytes*100/most.Of, 10), plan.Because(most.Code))
+		a := advise(mostly, true, text, strconv.FormatInt(most.Bytes*100/most.Of, 10), string(most.Code))
 		a.About = Mostly + string(most.Code)
 		out = append(out, a)
 	}

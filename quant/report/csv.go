@@ -27,7 +27,7 @@ func (r *Report) CSV(w io.Writer) error {
 			block = joinSizes(t.Scheme.BlockSize, " x ")
 		}
 		out.Write(append(append([]string{cell(t.Name), float(t.RMSE), whole(t.Parameters), dtype}, t.Figures.rest()...),
-			t.Verdict, t.DType, joinSizes(t.Shape, " x "), t.ModuleType, t.TypeSource, cell(t.Rule), cell(t.Reason),
+			string(t.Verdict), t.DType, joinSizes(t.Shape, " x "), t.ModuleType, string(t.TypeSource), cell(t.Rule), cell(t.Reason),
 			granularity, mode, block, whole(t.BytesIn), whole(t.BytesOut)))
 	}
 	t := &r.Totals

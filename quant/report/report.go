@@ -25,7 +25,8 @@ type Report struct {
 	Nibble      string          `json:"nibble"` // version
 	Inputs      []File          `json:"inputs"`
 	Output      File            `json:"output"`
-	Files       []File          `json:"files"` // of a sharded output, which is a folder; else empty
+	Folder      bool            `json:"folder"` // the output is one
+	Files       []File          `json:"files"`  // of an output that is a folder; else empty
 	Recipe      json.RawMessage `json:"recipe"`
 	Tensors     []Tensor        `json:"tensors"`
 	Totals      Totals          `json:"totals"`
@@ -69,23 +70,31 @@ type File struct {
 	Format string  `json:"format"`
 }
 
+// Verdict is what becomes of a tensor.
+type Verdict string
+
+const (
+	Quantized Verdict = "quantize"
+	Kept      Verdict = "keep"
+)
+
 // Tensor is one row. The errors are null for what is kept and before converting;
 // sqnr_db is null where there is no error at all.
 type Tensor struct {
-	Name       string    `json:"name"`
-	Shape      []int64   `json:"shape"`
-	DType      string    `json:"dtype"`
-	Module     string    `json:"module"`
-	ModuleType string    `json:"module_type"`
-	TypeSource string    `json:"module_type_source"`
-	Verdict    string    `json:"verdict"` // "quantize" or "keep"
-	Rule       string    `json:"rule"`
-	Reason     string    `json:"reason"`
-	Code       plan.Code `json:"reason_code"`
-	Args       []any     `json:"reason_args"` // texts, or lists of the code and the arguments of a further reason
-	Scheme     *Scheme   `json:"scheme"`      // null when kept
-	BytesIn    int64     `json:"bytes_in"`
-	BytesOut   int64     `json:"bytes_out"`
+	Name       string      `json:"name"`
+	Shape      []int64     `json:"shape"`
+	DType      string      `json:"dtype"`
+	Module     string      `json:"module"`
+	ModuleType string      `json:"module_type"`
+	TypeSource plan.Source `json:"module_type_source"`
+	Verdict    Verdict     `json:"verdict"`
+	Rule       string      `json:"rule"`
+	Reason     string      `json:"reason"`
+	Code       plan.Code   `json:"reason_code"`
+	Args       []any       `json:"reason_args"` // texts, or lists of the code and the arguments of a further reason
+	Scheme     *Scheme     `json:"scheme"`      // null when kept
+	BytesIn    int64       `json:"bytes_in"`
+	BytesOut   int64       `json:"bytes_out"`
 	Figures
 	Parameters int64             `json:"parameters"`         // #params of coremltools' report
 	Settable   bool              `json:"settable"`           // a recipe, or a type that is set, could reach it
@@ -146,12 +155,12 @@ func Build(p *plan.Plan, l *layout.Output) *Report {
 		t := Tensor{
 			Name: e.Tensor.Name, Shape: e.Tensor.Shape, DType: e.Tensor.DType.String(),
 			Module: e.Module, ModuleType: e.Class.Name, TypeSource: e.ClassFrom,
-			Verdict: "keep", Rule: e.Rule, Reason: e.Reason.Text, Code: e.Reason.Code, Args: append([]any{}, e.Reason.Args...),
+			Verdict: Kept, Rule: e.Rule, Reason: e.Reason.Text, Code: e.Reason.Code, Args: append([]any{}, e.Reason.Args...),
 			BytesIn: e.Tensor.Bytes(), BytesOut: l.EntryOut[i],
 			Parameters: e.Tensor.Elements(), Settable: e.Settable(), Beyond: e.Beyond.Text,
 		}
 		if e.Quantize {
-			t.Verdict = "quantize"
+			t.Verdict = Quantized
 			if e.Beyond.Code != "" {
 				t.BeyondWhy = &e.Beyond
 			}

@@ -248,13 +248,14 @@ func (d *derivation[T]) perBlock(block, col int64, count int, use func(from, to,
 	}
 }
 
-// at is where the bytes lie that a piece has of a row of the weight: which row of the piece, and whether it is
-// the last.
-func (d *derivation[T]) at(p *piece[T], row int64) (at int64, last bool) {
+// itemRow is which row of a piece's items a row of the weight has, and whether it is the last: each its own, or those of
+// blocks once.
+func (d *derivation[T]) itemRow(p *piece[T], row int64) (own int64, last bool) {
+	rows := d.Grid.Rows
 	if !p.Code.Weights() && !p.Code.PerRow {
-		row /= d.Grid.BlockRows
+		row, rows = row/d.Grid.BlockRows, d.Grid.Down()
 	}
-	return row / p.Code.Rows(), row == d.Grid.Rows-1
+	return row, row == rows-1
 }
 
 // names of what groups share, for people.
@@ -262,19 +263,19 @@ var names = map[plane.Kind]string{plane.Scale: "scale", plane.ZeroPoint: "zero p
 
 // shared compares what the blocks of a panel share, as a piece has it for a row of the weight.
 func (d *derivation[T]) shared(p *piece[T], row, block, count int64) (string, error) {
-	at, last := d.at(p, row)
-	got, err := p.rows.part(at, p.Code.Bytes(block), p.Code.Bytes(count))
+	own, last := d.itemRow(p, row)
+	got, err := p.rows.part(own/p.Code.Rows(), p.Code.Bytes(block), p.Code.Bytes(count))
 	if err != nil {
 		return "", err
 	}
 	other, same := 0, true
 	if p.Code.Rows() == 1 {
-		if d.made = p.code.Append(d.made[:0], &plane.Tile[T]{Rows: 1, First: row, Params: d.params}); !bytes.Equal(got, d.made) {
+		if d.made = p.code.Append(d.made[:0], &plane.Tile[T]{Rows: 1, First: own, Params: d.params}); !bytes.Equal(got, d.made) {
 			other, same = firstDifference(got, d.made)/int(p.Code.Bytes(1)), false
 		}
 	} else { // the row's own are taken out of what several rows share
 		d.points = resize(d.points, int(count))
-		clean := p.code.Read(got, &plane.Tile[T]{Rows: 1, First: row, Last: last, Params: plane.Params[T]{ZeroPoint: d.points}})
+		clean := p.code.Read(got, &plane.Tile[T]{Rows: 1, First: own, Last: last, Params: plane.Params[T]{ZeroPoint: d.points}})
 		if !bytes.Equal(d.points, d.params.ZeroPoint) {
 			other, same = firstDifference(d.points, d.params.ZeroPoint), false
 		} else if !clean {

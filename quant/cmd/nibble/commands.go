@@ -41,7 +41,7 @@ type tensorLine struct {
 	Bytes int64   `json:"bytes"`
 }
 
-// checkpoint opens what the paths name.
+// model opens what the paths name.
 func (c *call) model() (*model.Model, error) {
 	files, err := c.files(c.paths)
 	if err != nil {

@@ -166,7 +166,7 @@ func (c *call) printPlan(r *report.Report) {
 	c.printParts(r.Parts)
 	c.table(func(w *tabwriter.Writer) {
 		for _, t := range r.Tensors {
-			verdict, why := t.Verdict, t.Reason
+			verdict, why := string(t.Verdict), t.Reason
 			if t.Scheme != nil {
 				verdict = schemeText(t.Scheme)
 				why = fmt.Sprintf("%s (%s), %s", t.ModuleType, t.TypeSource, t.Rule)

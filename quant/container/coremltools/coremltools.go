@@ -42,16 +42,14 @@ const (
 	fieldZeroPoint = "zero_point"
 	fieldType      = "compression_type"
 	typeQuantized  = 3
-
-	instead = ", or choose packed or int8"
 )
 
 // Lay lays out a model. Shards are .bin files, as Transformers names them.
-func Lay(c *model.Model, p *plan.Plan, _ layout.Options) (*layout.Output, error) {
+func Lay(c *model.Model, p *plan.Plan, o layout.Options) (*layout.Output, error) {
 	versions := torch.Versions(c.Bodies)
 	out, err := folder.Lay(c, p, folder.Container{
-		Name: Name, Stem: "pytorch_model", Extension: ".bin", Instead: instead,
-		File: func(part *plan.Plan) (layout.File, error) { return file(part, versions) },
+		Name: Name, Stem: "pytorch_model", Extension: ".bin", Options: o,
+		File: func(part *plan.Plan) (layout.File, error) { return file(part, versions, o) },
 	})
 	if err != nil {
 		return nil, err
@@ -61,8 +59,8 @@ func Lay(c *model.Model, p *plan.Plan, _ layout.Options) (*layout.Output, error)
 }
 
 // file is one file of torch.save.
-func file(p *plan.Plan, versions []torch.ModuleVersion) (f layout.File, err error) {
-	if err := layout.RoomForNames(p, instead, 4, pickle.MaxBytes); err != nil {
+func file(p *plan.Plan, versions []torch.ModuleVersion, o layout.Options) (f layout.File, err error) {
+	if err := layout.RoomForNames(p, o.Instead, 4, pickle.MaxBytes); err != nil {
 		return f, err
 	}
 	last := map[string]int{} // module -> index of its last own tensor
@@ -109,11 +107,11 @@ func file(p *plan.Plan, versions []torch.ModuleVersion) (f layout.File, err erro
 	for i := range items {
 		f.Names = append(f.Names, items[i].Name)
 	}
-	return f, archive(p, &f, items, versions)
+	return f, archive(p, &f, items, versions, o)
 }
 
 // archive gives the file the zip that its pieces lie in.
-func archive(p *plan.Plan, f *layout.File, items []torch.Item, versions []torch.ModuleVersion) error {
+func archive(p *plan.Plan, f *layout.File, items []torch.Item, versions []torch.ModuleVersion, o layout.Options) error {
 	text, err := torch.Pickle(items, versions)
 	if err != nil {
 		return err
@@ -126,7 +124,7 @@ func archive(p *plan.Plan, f *layout.File, items []torch.Item, versions []torch.
 	}
 	a := torch.LayArchive(text, sizes)
 	if err := a.Unreadable(text, items); err != nil {
-		return layout.WayOut(err, p, instead)
+		return layout.WayOut(err, p, o.Instead)
 	}
 	f.Bytes = a.Bytes
 	f.Frame = func(w io.Writer) (layout.Writer, error) {
@@ -245,7 +243,7 @@ func Python(folder bool) string {
 func Takes(c *model.Model) *fault.Error {
 	for i := range c.State.Tensors {
 		if t := &c.State.Tensors[i]; !torch.Carries(t.DType) {
-			return torch.NoPlace(t.DType).In(t.Name).Hint("choose another container")
+			return torch.NoPlace(t.DType).In(t.Name).Code(fault.NoPlace, t.DType.String()).Hint("choose another container")
 		}
 	}
 	return nil

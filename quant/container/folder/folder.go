@@ -22,7 +22,7 @@ type Container struct {
 	Name      string
 	Stem      string // what shards are called
 	Extension string // of shards, with the dot
-	Instead   string // what could be chosen in its place, to end a sentence; or ""
+	Options   layout.Options
 	// File lays out the entries of a plan in one file; the plan may be a part of another.
 	File func(p *plan.Plan) (layout.File, error)
 }
@@ -37,7 +37,7 @@ func Lay(c *model.Model, p *plan.Plan, k Container) (*layout.Output, error) {
 		}
 		f.Format = k.Name
 		out.Add(f, nil)
-		return out, layout.Repeats(p, f.Bytes)
+		return out, layout.Repeats(p, f.Bytes, k.Options.Tied)
 	}
 	x := newIndex(c, k)
 	for i := range c.Files {
@@ -50,7 +50,7 @@ func Lay(c *model.Model, p *plan.Plan, k Container) (*layout.Output, error) {
 		part := p.Part(entries)
 		f, err := k.File(part)
 		if err == nil {
-			err = layout.Repeats(part, f.Bytes)
+			err = layout.Repeats(part, f.Bytes, k.Options.Tied)
 		}
 		if err != nil {
 			return nil, err
@@ -61,7 +61,7 @@ func Lay(c *model.Model, p *plan.Plan, k Container) (*layout.Output, error) {
 		}
 		out.Add(f, entries)
 	}
-	if err := layout.TooLarge(c.Name, out.Weights, c.Bytes()); err != nil {
+	if err := layout.TooLarge(c.Name, out.Weights, c.Bytes(), k.Options.Tied); err != nil {
 		return nil, err
 	}
 	f, err := x.file()
@@ -110,7 +110,7 @@ func (x *index) add(i int, f *layout.File, part *plan.Plan) error {
 		x.bytes += len(quoted) + len(f.Name) + len(`    : "",`+"\n")
 		if x.tally.Add(name) != "" || x.bytes > model.MaxIndex {
 			err := fault.Not(source, "the output could not be opened again: its shards would hold more tensors than any model has")
-			return layout.WayOut(err, part, x.container.Instead)
+			return layout.WayOut(err, part, x.container.Options.Instead)
 		}
 	}
 	for _, s := range f.Sections {

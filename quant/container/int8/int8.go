@@ -28,7 +28,9 @@ const (
 )
 
 func container(o layout.Options) safetensors.Container {
-	k := safetensors.Container{Name: Name, Version: o.Version, Copies: 3, Pieces: piecesOf} // code, scale, scheme
+	k := safetensors.Container{ // a name with code, scale and scheme
+		Name: Name, Options: o, Copies: 3, Pieces: piecesOf, Sound: func(n safetensors.Note) bool { return n.HighNibble == Zero },
+	}
 	if o.HighNibble == Zero {
 		k.Note = func(s scheme.Scheme, n *safetensors.Note) {
 			if s.Bits() == 4 {

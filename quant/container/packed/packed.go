@@ -24,8 +24,7 @@ const Name = "packed"
 
 func container(o layout.Options) safetensors.Container {
 	return safetensors.Container{
-		Name: Name, Version: o.Version, Copies: 4, Pieces: piecesOf, // code, scale, shape, scheme
-		Instead: ", or choose int8, which has fewer tensors for each weight",
+		Name: Name, Options: o, Copies: 4, Pieces: piecesOf, // a name with code, scale, shape and scheme
 	}
 }
 

@@ -13,13 +13,13 @@ import (
 	"nibble/quant/tensor"
 )
 
-// Keys of __metadata__ that Nibble writes beside "format".
+// The keys of __metadata__ stand in package format/safetensors: who opens models knows them, too.
 const (
-	metaVersion   = "nibble"
-	metaContainer = "nibble.container"
-	metaRecipe    = "nibble.recipe"
-	metaSchemes   = "nibble.schemes" // JSON: source name -> Note
-	metaOptions   = "nibble.options" // JSON: recipe.Options, where something was asked for beyond the recipe
+	metaVersion   = safetensors.NibbleVersion
+	metaContainer = safetensors.NibbleContainer
+	metaRecipe    = safetensors.NibbleRecipe
+	metaSchemes   = safetensors.NibbleSchemes // JSON: source name -> Note
+	metaOptions   = safetensors.NibbleOptions // JSON: recipe.Options, where something was asked for beyond the recipe
 )
 
 // Note is how __metadata__ tells what a quantized tensor went through.
@@ -63,7 +63,7 @@ func (k *Container) metadata(p *plan.Plan) (map[string]string, error) {
 	config, _ := p.Export() // one that coremltools follows to the same result
 	meta := map[string]string{
 		"format":      "pt",
-		metaVersion:   k.Version,
+		metaVersion:   k.Options.Version,
 		metaContainer: k.Name,
 		metaRecipe:    string(config.Compact()),
 		metaSchemes:   string(text),
@@ -109,7 +109,7 @@ func (k Container) Open(out *model.Model) (layout.Opener, error) {
 		q := layout.Claim(src, note.ScaleShape, note.Scheme())
 		switch {
 		case q.Problem != "":
-		case note.HighNibble != "" && note.HighNibble != "zero":
+		case note.HighNibble != "" && (k.Sound == nil || !k.Sound(note)):
 			return layout.Wrong("its high nibbles are %q", note.HighNibble), nil
 		default:
 			q.Pieces = k.Pieces(src, q.Schemes[0], q.Grid, note)

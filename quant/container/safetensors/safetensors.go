@@ -27,11 +27,12 @@ const Extension = ".safetensors"
 // Container is what one of these containers says of itself.
 type Container struct {
 	Name    string
-	Version string // of Nibble
-	Copies  int    // how often a quantized weight's name is written at least
-	Instead string // what could be chosen in its place, to end a sentence; or ""
+	Options layout.Options
+	Copies  int // how often a quantized weight's name is written at least
 	// Pieces are those of a quantized weight; the first carries its codes.
 	Pieces func(t *tensor.Tensor, s scheme.Scheme, g scheme.Grid, n Note) []layout.Piece
+	// Sound reports whether what a note says beyond its scheme can be; nil where nothing can be said.
+	Sound func(n Note) bool
 	// Note completes what is said of a weight; nil where there is nothing to add.
 	Note func(s scheme.Scheme, n *Note)
 }
@@ -39,13 +40,13 @@ type Container struct {
 // Lay lays out a model.
 func Lay(c *model.Model, p *plan.Plan, k Container) (*layout.Output, error) {
 	return folder.Lay(c, p, folder.Container{
-		Name: k.Name, Stem: "model", Extension: Extension, Instead: k.Instead, File: func(p *plan.Plan) (layout.File, error) { return k.file(p) },
+		Name: k.Name, Stem: "model", Extension: Extension, Options: k.Options, File: func(p *plan.Plan) (layout.File, error) { return k.file(p) },
 	})
 }
 
 // file is one file.
 func (k *Container) file(p *plan.Plan) (f layout.File, err error) {
-	if err := layout.RoomForNames(p, k.Instead, k.Copies, safetensors.MaxHeader); err != nil {
+	if err := layout.RoomForNames(p, k.Options.Instead, k.Copies, safetensors.MaxHeader); err != nil {
 		return f, err
 	}
 	pieces := make([][]layout.Piece, len(p.Entries))
@@ -75,7 +76,7 @@ func (k *Container) file(p *plan.Plan) (f layout.File, err error) {
 	}
 	header := safetensors.Header(items, meta)
 	if err := safetensors.Unreadable(header, items, meta); err != nil {
-		return f, layout.WayOut(err, p, k.Instead)
+		return f, layout.WayOut(err, p, k.Options.Instead)
 	}
 	f.Bytes += int64(len(header))
 	f.Sections = append([]layout.Section{{Literal: header}}, f.Sections...)
@@ -151,7 +152,7 @@ func Takes(c *model.Model) *fault.Error {
 	for i := range c.State.Tensors {
 		if t := &c.State.Tensors[i]; t.Name == reserved {
 			return fault.Not(t.Storage.FileName(), "safetensors keeps this name for itself").In(t.Name).
-				Hint("rename it in the source, or choose the coremltools container")
+				Code(fault.Reserved).Hint("rename it in the source, or choose another container")
 		}
 	}
 	return nil

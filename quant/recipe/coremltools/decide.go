@@ -39,9 +39,9 @@ func (r *Recipe) Decide(w *plan.Weight, o *recipe.Options) (plan.Verdict, error)
 
 func article(class string) plan.Reason {
 	if class == layer.Attention {
-		return plan.Because("attention", class)
+		return plan.Because(plan.AnAttention, class)
 	}
-	return plan.Because("a_class", class)
+	return plan.Because(plan.AClass, class)
 }
 
 // untouchable says why no config can quantize a tensor; the code is "" where one can.

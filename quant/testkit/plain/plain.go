@@ -36,6 +36,9 @@ func Read(t *tensor.Tensor) ([]byte, error) {
 			return nil, err
 		}
 	}
+	if elements, _ := t.DType.Block(); elements > 1 { // values that are no bytes of their own lie densely
+		return storage[t.Offset:][:t.Bytes()], nil
+	}
 	size := t.DType.Size()
 	out := make([]byte, 0, t.Bytes())
 	index := make([]int64, len(t.Shape))

@@ -41,7 +41,7 @@ var named = map[reflect.Type]string{
 	reflect.TypeFor[verify.Report](): "Verification", reflect.TypeFor[verify.Row](): "VerifiedRow",
 	reflect.TypeFor[plan.Code](): "ReasonCode", reflect.TypeFor[fault.Code](): "FaultCode", reflect.TypeFor[fault.Kind](): "FailureKind",
 	reflect.TypeFor[scheme.Mode](): "SchemeMode", reflect.TypeFor[plan.Reason](): "Reason",
-	reflect.TypeFor[report.Warning](): "Warning",
+	reflect.TypeFor[report.Warning](): "Warning", reflect.TypeFor[plan.Source](): "ClassSource",
 }
 
 // values are those of types of text.
@@ -53,6 +53,8 @@ func values() map[string][]string {
 		"SchemeMode":  {string(scheme.Symmetric), string(scheme.Affine)},
 		"Granularity": {string(scheme.PerTensor), string(scheme.PerChannel), string(scheme.PerBlock)},
 		"HighNibble":  container.HighNibbles,
+		"Verdict":     {string(report.Quantized), string(report.Kept)},
+		"ClassSource": {""},
 		"FaultCode":   {""},
 		"ReasonCode":  {}, "KeptCode": {}, "RemedyCode": {}, "WeightDType": {}, "ContainerName": {}, "ClassName": {},
 	}
@@ -77,6 +79,9 @@ func values() map[string][]string {
 	}
 	for _, c := range layer.Table {
 		add("ClassName", c.Name)
+	}
+	for _, s := range plan.Sources {
+		add("ClassSource", string(s))
 	}
 	for _, c := range report.AdviceCodes {
 		add("AdviceCode", string(c))

@@ -2,9 +2,9 @@ import type { ClassName, Global, TensorRow } from '../shared/protocol'
 import { text } from '../shared/text'
 import { hasBlocks, owner, typed } from './recipe'
 import type { Session } from './session'
-import type { State } from './state'
+import { isOn, type State } from './state'
 
-/** What is chosen in the bar outlives the selection; at first it is the last of each list, which differs from the recipe. */
+/** What is chosen in the bar outlives the selection; at first it is what the core offers for edits. */
 interface Props { rows: TensorRow[], hidden: number, state: State, session: Session, draft: Global, choose(d: Global): void, done(): void }
 
 /** What can be done with the rows that are picked. */
@@ -24,7 +24,7 @@ export function EditBar({ rows, hidden, state, session, draft, choose, done }: P
   const ranks = [...new Set(rows.map(t => t.shape.length))]
   const classes = choices.classes.filter(c => c.other || ranks.length === 1 && c.rank === ranks[0])
   const sound = !blocks || /^[1-9]\d*$/.test(size.trim())
-  const embeddings = !chosen.options.include_embeddings && rows.some(t => t.reason_code === 'embedding')
+  const embeddings = !isOn(state, 'include_embeddings') && rows.some(t => t.reason_code === 'embedding')
   const present = [...new Set(owners.map(o => chosen.types.get(o) ?? ''))]
   return (
     <section class="edit" role="toolbar" aria-label={text.edit.title} data-testid="edit-bar">

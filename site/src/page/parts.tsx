@@ -1,7 +1,7 @@
 import * as format from '../shared/format'
-import type { Advice, KeptCode, RemedyCode, Report } from '../shared/protocol'
+import type { Advice, KeptCode, RemedyCode } from '../shared/protocol'
 import type { Session } from './session'
-import type { State } from './state'
+import { isOn, type State } from './state'
 import { text } from '../shared/text'
 
 /** The models that a file holds, to choose from: one of a live one and its average, else any number. */
@@ -46,15 +46,15 @@ export function AskShards({ state, session }: { state: State, session: Session }
 
 /** What would quantize more of the model, and what lost much. */
 export function Hints({ state, session }: { state: State, session: Session }) {
-  const { report, chosen } = state
+  const { report } = state
   if (!report || state.stale) return null
   const fits = report.advice.filter(a => a.fits)
   if (fits.length + report.warnings.length === 0) return null
-  const embeddings = !chosen.options.include_embeddings && fits.some(a => a.code === 'tied' || a.about === 'mostly_embedding')
+  const embeddings = !isOn(state, 'include_embeddings') && fits.some(a => a.code === 'tied' || a.code === 'mostly' && a.args[1] === 'embedding')
   return (
     <ul class="hints" data-testid="hints">
       {report.warnings.map(w => <li class="warning">{text.warnings[w.about](w.names)}</li>)}
-      {fits.map(a => <li>{hint(state, a)}</li>)}
+      {fits.map(a => <li>{hint(a)}</li>)}
       {embeddings && (
         <li>
           <button type="button" class="quiet" data-testid="hint-embeddings" onClick={() => session.switchOn('include_embeddings')}>
@@ -67,34 +67,25 @@ export function Hints({ state, session }: { state: State, session: Session }) {
 }
 
 /** The page's own sentence of what keeps most, or the core's advice, with its lines of code below. */
-function hint({ report }: State, a: Advice) {
-  const [kept] = [...mostKept(report)]
-  if (a.code === 'mostly' && kept) return text.mostly(Math.floor(kept.percent), text.kinds[kept.code], remedy(kept.code))
-  return <>{text.advice(a)}{a.python && <pre>{a.python}</pre>}</>
-}
-
-/** Codes for which tensors are kept, those with the most bytes first. */
-function mostKept(report: Report | null): { code: KeptCode, percent: number }[] {
-  const bytes = new Map<KeptCode, number>()
-  let all = 0
-  for (const t of report?.tensors ?? []) {
-    all += t.bytes_in
-    if (t.verdict === 'keep') bytes.set(t.reason_code as KeptCode, (bytes.get(t.reason_code as KeptCode) ?? 0) + t.bytes_in)
+function hint(a: Advice) {
+  if (a.code === 'mostly') {
+    const [percent, code] = a.args as [string, KeptCode]
+    return text.mostly(Number(percent), text.kinds[code], remedy(code))
   }
-  return [...bytes].sort((a, b) => b[1] - a[1]).map(([code, n]) => ({ code, percent: 100 * n / Math.max(all, 1) }))
+  return <>{text.advice(a)}{a.python && <pre>{a.python}</pre>}</>
 }
 
 const remedy = (code: KeptCode) => code in text.remedies ? text.remedies[code as RemedyCode] : ''
 
 /** Why nothing would be quantized, and what to try. */
 export function Nothing({ state, session }: { state: State, session: Session }) {
-  const { report, chosen } = state
+  const { report } = state
   if (!report) return null
-  const code = mostKept(report)[0]?.code
+  const [code] = report.problem_args as [KeptCode?]
   return (
     <div class="notice" data-testid="nothing">
       <p>{text.nothing(code ? text.kinds[code] : '')} {code && remedy(code) && text.toTry(remedy(code))}</p>
-      {(code === 'embedding' || report.advice.some(a => a.code === 'tied')) && !chosen.options.include_embeddings && (
+      {(code === 'embedding' || report.advice.some(a => a.code === 'tied')) && !isOn(state, 'include_embeddings') && (
         <button type="button" data-testid="remedy" onClick={() => session.switchOn('include_embeddings')}>
           {text.switches.include_embeddings}
         </button>

@@ -1,9 +1,9 @@
 import { useEffect, useState } from 'preact/hooks'
 import type { Choices, ContainerName, Global, HighNibble } from '../shared/protocol'
 import { text } from '../shared/text'
-import { containerOf, hasBlocks, inForce, typed, untouched, type Chosen } from './recipe'
+import { containerOf, hasBlocks, inForce, typed, untouched, type Chosen, type Switch } from './recipe'
 import type { Session } from './session'
-import type { State } from './state'
+import { isOn, isOnByConfig, type State } from './state'
 
 /** The recipe and the container. */
 export function Recipe({ state, session }: { state: State, session: Session }) {
@@ -30,7 +30,7 @@ export function Recipe({ state, session }: { state: State, session: Session }) {
         <p class="fine" key={c.name}>{text.containers[c.name].label}: {text.whyNot(text.problem(c.why_not))}</p>
       ))}
       <Config state={state} session={session} />
-      <More chosen={chosen} busy={busy} session={session} />
+      <More state={state} busy={busy} session={session} />
       <Check id="hash" label={text.hash} on={chosen.hash} off={busy} set={hash => session.choose({ hash })} />
     </section>
   )
@@ -92,15 +92,16 @@ function Config({ state, session }: { state: State, session: Session }) {
 }
 
 /** The switches, and the names by which tests know them. */
-const switches = { include_embeddings: 'embeddings', coremltools_skips: 'coremltools-skips', keep_unfit: 'keep-unfit' } as const
+const switches: Record<Switch, string> = { include_embeddings: 'embeddings', coremltools_skips: 'coremltools-skips', keep_unfit: 'keep-unfit' }
 
 /** What is seldom asked for. */
-function More({ chosen, busy, session }: { chosen: Chosen, busy: boolean, session: Session }) {
+function More({ state, busy, session }: { state: State, busy: boolean, session: Session }) {
+  const { chosen } = state
   return (
     <details class="config">
       <summary>{text.options}</summary>
-      {(Object.keys(switches) as (keyof typeof switches)[]).map(name => (
-        <Check key={name} id={switches[name]} label={text.switches[name]} on={chosen.options[name] ?? false} off={busy}
+      {(Object.keys(switches) as Switch[]).map(name => (
+        <Check key={name} id={switches[name]} label={text.switches[name]} on={isOn(state, name)} off={busy || isOnByConfig(state, name)}
           set={on => session.switchOn(name, on)} />
       ))}
       <label class="check">

@@ -2,6 +2,7 @@
 // nothing was chosen.
 
 import type { Choices, ClassName, Container, ContainerName, Global, HighNibble, Options, PlanRequest, TensorRow } from '../shared/protocol'
+import type { Text } from '../shared/text/en'
 
 /** What a user chose; what is '' has the core's default. */
 export interface Chosen {
@@ -24,7 +25,7 @@ export interface Chosen {
 /** As many as the machine has cores, up to what reading a file can feed. */
 function machineWorkers() { return Math.min(Math.max(navigator.hardwareConcurrency || 2, 1), mostWorkers) }
 
-export const mostWorkers = 8
+const mostWorkers = 8
 
 export const nothing: Global = { dtype: '', granularity: '', group_size: '', scheme: '' }
 
@@ -43,6 +44,9 @@ export function inForce(g: Global, { defaults }: Choices): Global {
 
 /** A text as it was typed. One that was emptied is no default: it stays, as a space, and the core says what is wrong with it. */
 export const typed = (value: string) => value || ' '
+
+/** The switches of the options. */
+export type Switch = keyof Text['switches']
 
 /** Whether a granularity takes a group size. */
 export const hasBlocks = (granularity: string, { grains }: Choices) => grains.some(g => g.name === granularity && g.blocks)

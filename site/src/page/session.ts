@@ -8,7 +8,7 @@ import { clear, type Target } from '../shared/target'
 import { text } from '../shared/text'
 import { Core } from './core'
 import { saveText } from './download'
-import { requestOf, schemeKey, type Chosen } from './recipe'
+import { requestOf, schemeKey, type Chosen, type Switch } from './recipe'
 import { conflictOf, empty, isProgress, problemOf, reportName, withBefore, withFigures, type Edited, type Progress, type State } from './state'
 import { chooseTarget } from './target'
 import { Walks, type Walk } from './walks'
@@ -127,7 +127,7 @@ export class Session {
   }
 
   /** Turns a switch of the options on, or off. */
-  switchOn(name: 'include_embeddings' | 'coremltools_skips' | 'keep_unfit', on = true) {
+  switchOn(name: Switch, on = true) {
     this.choose({ options: { ...this.state.chosen.options, [name]: on } })
   }
 
@@ -201,7 +201,7 @@ export class Session {
       const unedited = edits.size === 0 ? report.output.bytes : this.state.unedited
       // That nothing would be quantized is said beside the button, in the page's own words.
       const error = report.problem_code === 'none_quantized' ? null : conflictOf(report)
-      this.set({ phase: 'ready', report, called: report.output.name, unedited, stale: false, refused: report.problem !== '', error })
+      this.set({ phase: 'ready', report, unedited, stale: false, refused: report.problem !== '', error })
       await this.measure(report.tensors.filter(t => edits.has(t.module) || types.has(t.module)), walk)
     }, err => this.fail(err, 'ready', { stale: true, refused: true }))
   }
@@ -228,36 +228,40 @@ export class Session {
     if (!result) return
     await walk.steps(async () => {
       const body = await walk.wait(this.core.call('report', { form }))
-      saveText(`${reportName(result.name)}.${form}`, body, `text/${form}`)
+      saveText(`${reportName(this.state)}.${form}`, body, `text/${form}`)
     }, err => this.fail(err, 'done'))
   }
 
   async convert() {
     const { report, model, refused } = this.state
     if (!report || !model || refused || this.state.phase === 'converting') return
-    if (isProgress(this.state.verification)) this.restart()
-    const asked = this.walks.current()
-    await asked.steps(async () => {
-      const target = await asked.wait(chooseTarget(model, this.state.called, report.output.bytes))
-      if (target) await this.convertTo(target, model, report)
-    }, err => this.fail(err, this.state.phase))
-  }
-
-  private async convertTo(target: Target, model: Inspection, { totals }: Report) {
-    const walk = this.walks.begin()
+    if (isProgress(this.state.verification)) {
+      this.restart()
+      this.set({ verification: null })
+    }
     clearTimeout(this.timer)
-    this.dropResult()
-    this.target = target
-    this.set({ phase: 'converting', error: null, progress: { done: 0, total: totals.bytes_in, seconds: 0 } })
+    const walk = this.walks.begin()
     await walk.steps(async () => {
-      // Planned once more: the controls may just have changed, and a new worker has no plan.
+      // Planned once more: the controls may just have changed, and a new worker has no plan. A result of the plan before
+      // stays until the user has said where the new one is to go.
       const plan = await walk.wait(this.decide())
-      this.set({ report: plan, called: plan.output.name, stale: false })
       const conflict = conflictOf(plan)
       if (conflict) throw new CoreError('unsupported', conflict.message, { ...conflict, kind: 'unsupported' })
+      const target = await walk.wait(chooseTarget(plan))
+      if (target) await this.convertTo(target, model, plan, walk)
+      else if (this.state.stale) this.set({ report: plan, stale: false })
+    }, err => this.fail(err, this.state.phase === 'done' ? 'done' : 'ready', this.state.stale ? { refused: true } : {}))
+  }
+
+  private async convertTo(target: Target, model: Inspection, plan: Report, walk: Walk) {
+    this.dropResult()
+    this.target = target
+    const progress = { done: 0, total: plan.totals.bytes_in, seconds: 0 }
+    this.set({ phase: 'converting', error: null, report: plan, stale: false, progress })
+    await walk.steps(async () => {
       const { name } = plan.output
       const { hash } = this.state.chosen
-      const file = target.kind === 'private' && model.shards > 0 ? `${name}.zip` : name
+      const file = target.kind === 'private' && plan.folder ? `${name}.zip` : name
       const asked = { name: file, hash, target, workers: this.workers(model) }
       const { report, output } = await walk.wait(this.core.call('convert', asked, this.watch(walk, progress => ({ progress }))))
       const python = await walk.wait(this.core.call('python', { name }))

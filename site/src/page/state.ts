@@ -3,7 +3,7 @@
 import { CoreError } from '../shared/error'
 import type { Fault, Input } from '../shared/messages'
 import type { Exported, Figures, Inspection, Report, TensorRow, Verification } from '../shared/protocol'
-import { schemeKey, untouched, type Chosen } from './recipe'
+import { schemeKey, untouched, type Chosen, type Switch } from './recipe'
 
 export interface State {
   phase: 'empty' | 'opening' | 'ready' | 'converting' | 'done'
@@ -19,8 +19,6 @@ export interface State {
   /** The core does not take what the controls say, or its plan cannot be converted. */
   refused: boolean
   chosen: Chosen
-  /** What the result is to be called. */
-  called: string
   /** What was edited before, for undo; the last one last. */
   past: readonly Edited[]
   /** Errors measured so far, by schemeKey: those of past conversions and of edited rows. */
@@ -45,7 +43,7 @@ export type Edited = Pick<Chosen, 'edits' | 'types'>
 export interface Progress { done: number, total: number, seconds: number }
 
 export const empty: State = {
-  phase: 'empty', model: null, parts: [], asking: false, report: null, stale: false, refused: false, chosen: untouched, called: '',
+  phase: 'empty', model: null, parts: [], asking: false, report: null, stale: false, refused: false, chosen: untouched,
   past: [], figures: new Map(), before: new Map(), unedited: null,
   progress: null, result: null, exported: null, verification: null, error: null,
 }
@@ -59,8 +57,18 @@ export const problemOf = (err: unknown): Problem => err instanceof CoreError
 export const conflictOf = (r: Report): Problem | null => r.problem
   ? { kind: 'unsupported', code: r.problem_code, args: r.problem_args, message: r.problem } : null
 
-/** The result's name without its extension, as reports are called. */
-export const reportName = (result: string) => result.replace(/\.(zip|pt|safetensors)$/, '') + '-report'
+/** The result's name without its ending, as reports are called. */
+export function reportName({ result, model }: State): string {
+  const name = result?.name ?? ''
+  const ending = ['.zip', ...(model?.choices.containers ?? []).map(c => c.extension)].find(e => name.endsWith(e)) ?? ''
+  return `${name.slice(0, name.length - ending.length)}-report`
+}
+
+/** Whether a switch is on: as it was set, or as a config has it. */
+export const isOn = (s: State, name: Switch) => s.chosen.options[name] ?? s.report?.options[name] ?? false
+
+/** Whether it is on because a config says so: then it cannot be switched off beside it. */
+export const isOnByConfig = (s: State, name: Switch) => s.chosen.options[name] === undefined && (s.report?.options[name] ?? false)
 
 export function isProgress(v: State['verification']): v is Progress { return v !== null && 'total' in v }
 

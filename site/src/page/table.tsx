@@ -99,7 +99,7 @@ function Row({ t, columns, selection, edited, now, before }: RowProps) {
       <td class="pick">{free && <input type="checkbox" aria-label={`${text.select} ${t.name}`} checked={picked} onClick={e => { e.stopPropagation(); selection.pick(t.name, e.shiftKey) }} />}</td>
       <td class="name">{t.name.split('.').flatMap((part, i) => i ? ['.', <wbr />, part] : [part])}</td>
       <td class="shape"><span>{format.shape(t.shape)}</span> <small>{t.dtype}</small></td>
-      <td class="layer" title={text.sources[t.module_type_source] ?? ''}>
+      <td class="layer" title={t.module_type_source && text.sources[t.module_type_source]}>
         {t.module_type}{t.module_type_source === 'inferred' && <sup>?</sup>}{t.module_type_source === 'doubtful' && <sup>??</sup>}
       </td>
       <td class="verdict" title={t.rule ? `${text.rule}: ${t.rule}` : ''}>

@@ -1,7 +1,7 @@
 // Asking the user where a result is to go.
 
 import { CoreError } from '../shared/error'
-import type { Inspection } from '../shared/protocol'
+import type { Report } from '../shared/protocol'
 import type { Target } from '../shared/target'
 import { text } from '../shared/text'
 
@@ -18,16 +18,16 @@ interface Pickers {
 }
 
 /** Asks where the result is to go; undefined when the user closed the picker. Must be called within a click. */
-export async function chooseTarget(model: Inspection, name: string, bytes: number): Promise<Target | undefined> {
+export async function chooseTarget({ folder, output: { name, bytes } }: Report): Promise<Target | undefined> {
   const pickers = window as unknown as Pickers
   const began = performance.now()
   try {
-    if (model.shards > 0 && pickers.showDirectoryPicker) {
+    if (folder && pickers.showDirectoryPicker) {
       const handle = await pickers.showDirectoryPicker({ mode: 'readwrite', id: 'nibble' })
       if (await isTaken(handle, name)) throw new CoreError('machine', text.errors.exists(name))
       return { kind: 'folder', handle, name }
     }
-    if (model.shards === 0 && bytes >= large && pickers.showSaveFilePicker) {
+    if (!folder && bytes >= large && pickers.showSaveFilePicker) {
       return { kind: 'file', handle: await pickers.showSaveFilePicker({ suggestedName: name, id: 'nibble' }) }
     }
   } catch (err) {

@@ -96,7 +96,7 @@ function Result({ state, session, report }: { state: State, session: Session, re
         <div class="buttons">
           <button type="button" class="quiet" data-testid="convert" onClick={() => void session.convert()}>{text.again}</button>
           <button type="button" data-testid="verify" disabled={isProgress(verification)} onClick={() => void session.verify()}>{text.verify}</button>
-          <Reports name={result.name} session={session} report={report} />
+          <Reports name={reportName(state)} session={session} report={report} />
           {result.url && <a class="button primary main" data-testid="download" download={result.name} href={result.url} title={result.name}>{text.download}</a>}
         </div>
       </div>
@@ -120,7 +120,7 @@ function Reports({ name, session, report }: { name: string, session: Session, re
       <span>{text.report}</span>
       <button type="button" data-testid="report-html" onClick={() => void session.saveReport('html')}>HTML</button>
       <button type="button" data-testid="report-csv" onClick={() => void session.saveReport('csv')}>CSV</button>
-      <a class="button" data-testid="report-download" download={`${reportName(name)}.json`} href="#report" onPointerDown={href} onFocus={href} onClick={href}>JSON</a>
+      <a class="button" data-testid="report-download" download={`${name}.json`} href="#report" onPointerDown={href} onFocus={href} onClick={href}>JSON</a>
     </span>
   )
 }

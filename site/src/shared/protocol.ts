@@ -7,14 +7,16 @@ export type AdviceCode =
   | 'ios16' | 'gpu' | 'coarse'
 export type ClassName =
   | 'Linear' | 'Conv1D' | 'Embedding' | 'MultiheadAttention' | 'Conv1d' | 'ConvTranspose1d' | 'Conv2d' | 'ConvTranspose2d'
-  | 'Conv3d' | 'ConvTranspose3d' | 'Module'
+  | 'Conv3d' | 'ConvTranspose3d' | 'RNN' | 'Module'
+export type ClassSource =
+  | '' | 'file' | 'user' | 'inferred' | 'doubtful'
 export type ContainerName =
   | 'packed' | 'int8' | 'coremltools'
 export type FailureKind =
   | 'format' | 'unsupported' | 'machine' | 'internal'
 export type FaultCode =
   | '' | 'choose_part' | 'no_part' | 'other_part' | 'distributed' | 'zero3' | 'already_quantized' | 'none_quantized'
-  | 'tied' | 'unfit'
+  | 'tied' | 'no_place' | 'reserved' | 'unfit'
 export type Granularity =
   | 'per_tensor' | 'per_channel' | 'per_block'
 export type HighNibble =
@@ -36,6 +38,8 @@ export type RemedyCode =
   | 'not_float' | 'router' | 'split'
 export type SchemeMode =
   | 'symmetric' | 'affine'
+export type Verdict =
+  | 'quantize' | 'keep'
 export type WarningCode =
   | 'noise' | 'grows' | 'shards'
 export type WeightDType =
@@ -54,6 +58,7 @@ export interface Inspection {
   bytes: number
   format: string
   shards: number
+  folder: boolean
   beside: number
   tensors: number
   parameters: number
@@ -78,6 +83,7 @@ export interface Report {
   nibble: string
   inputs: FileRow[]
   output: FileRow
+  folder: boolean
   files: FileRow[]
   recipe: unknown
   tensors: TensorRow[]
@@ -204,8 +210,8 @@ export interface TensorRow extends Figures {
   dtype: string
   module: string
   module_type: string
-  module_type_source: string
-  verdict: string
+  module_type_source: ClassSource
+  verdict: Verdict
   rule: string
   reason: string
   reason_code: ReasonCode

@@ -3,7 +3,7 @@
 import type { FaultCode, Reason, ReasonArg, ReasonCode } from './protocol'
 
 /** A sentence, or half of one, of arguments. */
-export type Sentence = (...args: string[]) => string
+type Sentence = (...args: string[]) => string
 
 export type Reasons = Record<ReasonCode, Sentence>
 

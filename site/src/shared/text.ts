@@ -3,7 +3,7 @@
 import { en, type Text } from './text/en'
 import { zh } from './text/zh'
 
-export type Language = 'en' | 'zh'
+type Language = 'en' | 'zh'
 
 const languages: Record<string, Text> = { en, zh }
 

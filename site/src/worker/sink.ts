@@ -26,7 +26,7 @@ interface SyncAccess { write(b: Uint8Array, o: { at: number }): number, close():
 interface SyncFile { createSyncAccessHandle(): Promise<SyncAccess> }
 
 /** What memory alone may hold when the browser gives no private files. */
-export const memoryLimit = 1e9
+const memoryLimit = 1e9
 
 export async function openSink(tab: string, target: Target): Promise<Sink> {
   if (target.kind === 'file') return chosenFile(target)

@@ -24,10 +24,10 @@ const Name = "blocks"
 var Row = container.Row{
 	Name: Name, Extension: safetensors.Extension, Takes: safetensors.Takes, Holds: plane.Has{Offset: true},
 	Lay: func(c *model.Model, p *plan.Plan, o layout.Options) (*layout.Output, error) {
-		return safetensors.Lay(c, p, own(o.Version))
+		return safetensors.Lay(c, p, own(o))
 	},
 	Wrote: func(out *model.Model) bool { return safetensors.Wrote(out, Name) },
-	Open:  func(out *model.Model) (layout.Opener, error) { return own("").Open(out) },
+	Open:  func(out *model.Model) (layout.Opener, error) { return own(layout.Options{}).Open(out) },
 }
 
 // Form is its form's in the table of package pack.
@@ -41,8 +41,8 @@ var Form = pack.Row{
 // size is the bytes of a block.
 func size(s pack.Spec) int64 { return 2*s.DType.Size() + int64(s.Group*s.Bits+7)/8 }
 
-func own(version string) safetensors.Container {
-	return safetensors.Container{Name: Name, Version: version, Copies: 2, Pieces: pieces}
+func own(o layout.Options) safetensors.Container {
+	return safetensors.Container{Name: Name, Options: o, Copies: 2, Pieces: pieces}
 }
 
 func pieces(t *tensor.Tensor, s scheme.Scheme, g scheme.Grid, _ safetensors.Note) []layout.Piece {

@@ -1,7 +1,7 @@
 // Every word the page shows, in English. zh.ts is the same in Chinese.
 
 import type {
-  Advice, ContainerName, Failure, Granularity, HighNibble, KeptCode, RemedyCode, SchemeMode, TensorRow, WarningCode, WeightDType,
+  Advice, ClassSource, ContainerName, Failure, Granularity, HighNibble, KeptCode, RemedyCode, SchemeMode, TensorRow, WarningCode, WeightDType,
 } from '../protocol'
 
 /** The first of many names. */
@@ -67,7 +67,7 @@ export const en = {
   andMore: (n: number) => `and ${n.toLocaleString('en')} more`,
   warnings: {
     noise: names => `${layers(names)} below 12 dB, less than two bits: ${some(names)}. Give them smaller blocks, or 8 bits, or keep them.`,
-    grows: names => `${layers(names)} larger than before in this container: ${some(names)}. Keep what grows, or save as int8, which holds each scale once.`,
+    grows: names => `${layers(names)} larger than before in this container: ${some(names)}. Keep what grows, or save in a form that holds each scale once.`,
     shards: names => `This is one file of a model of ${(names.length + 1).toLocaleString('en')}.`,
   } as Record<WarningCode, (names: string[]) => string>,
   doubtful: (n: number) => `Pick ${n.toLocaleString('en')} doubtful`,
@@ -146,7 +146,7 @@ export const en = {
   },
   /** The core's advice, less its lines of Python. */
   advice: (a: Advice) => a.text.slice(0, a.text.length - a.python.length).trim(),
-  sources: { inferred: 'inferred from its name and shape', doubtful: 'its name and shape leave this open: set it to quantize it', user: 'set by you', file: 'told by the file' } as Record<string, string>,
+  sources: { inferred: 'inferred from its name and shape', doubtful: 'its name and shape leave this open: set it to quantize it', user: 'set by you', file: 'told by the file' } as Record<Exclude<ClassSource, ''>, string>,
   beyond: (t: TensorRow) => `coremltools would keep this layer: ${t.beyond_coremltools}`,
   rangeOf: (m: SchemeMode) => ({ symmetric: '', affine: 'affine' })[m],
   /** Why a tensor is kept; the core's own words. */

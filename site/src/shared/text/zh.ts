@@ -28,30 +28,31 @@ const reasons: Reasons = {
   doubt_bias_axes: (n, name) => `偏置有 ${n} 个轴，而 ${name} 的偏置只有一个`, doubt_bias_values: (n, rows) => `偏置有 ${n} 个值，而 Linear 的应有 ${rows} 个`,
   doubt_modulated: () => '四轴卷积核之前还有一个长度为 1 的轴，像是经过调制的权重', doubt_long: n => `最后一个轴长 ${n}，不像卷积核，名称也不含 conv`,
   doubt_embedding: () => '名称像是嵌入层', doubt_neither: (n, a, b) => `偏置有 ${n} 个值，既不合 ${a} 也不合 ${b}`,
-  doubt_name: (a, b) => `从名称看可能是 ${a}，也可能是 ${b}`, doubt_kernel: (a, b) => `卷积核为偶数，可能是 ${a}，也可能是 ${b}`,
+  doubt_name: (a, b) => `从名称看可能是 ${a}，也可能是 ${b}`, doubt_kernel: (a, b) => `卷积核边长为偶数，可能是 ${a}，也可能是 ${b}`,
   blocks: why => why, beyond: why => why, too_small: (theirs, ours) => `coremltools 会保留（${theirs}），Nibble 也保留：${ours}`,
   cuts_nothing: size => `block_size ${size} 不划分任何轴`, not_smaller: (block, n) => `大小为 ${block} 的块不小于 ${n} 个输入通道`,
   outputs: (n, block) => `${n} 个输出通道不能按 ${block} 划分`, inputs: (n, block) => `${n} 个输入通道不能按 ${block} 划分`,
   many_axes: (n, axes) => `block_size 有 ${n} 项，而权重只有 ${axes} 个轴`,
-  kernel_axis: (i, size, n) => `block_size 的第 ${i} 项是 ${size}：卷积核的轴不划分，应为 0 或 ${n}`,
+  kernel_axis: (i, size, n) => `block_size 的第 ${Number(i) + 1} 项是 ${size}：卷积核的轴不划分，应为 0 或 ${n}`,
   no_fit: (r, c, rows, cols) => `${r} × ${c} 的块与 ${rows} × ${cols} 个通道不合`,
   frozen: () => '它是冻结的，可能不是权重', few_inputs: n => `输入少于 ${n} 个`, few_weights: n => `权重少于 ${n} 个`, no_gain: () => '码和缩放因子并不比权重小',
 }
 
 /** 出错的说法，按代码；没有代码的错误保持英文原文。 */
 const faults: Faults = {
-  choose_part: () => '文件中有多个模型：请选择一个或几个', no_part: name => `文件中没有名为 ${name} 的部分`,
+  choose_part: () => '文件中有多个模型：请选择一个或几个', no_part: name => `文件中没有名为 ${name} 的部分，或不止一个`,
   other_part: parts => `配置针对文件的另一部分（${parts}）：请选择该部分，或从配置中删去`,
   distributed: () => '这是分布式检查点的一部分：请用 python -m torch.distributed.checkpoint.format_utils dcp_to_torch 文件夹 model.pt 合成一个文件',
   zero3: () => '这是 DeepSpeed ZeRO-3 检查点中一个进程的部分，张量里没有数值：请在检查点的文件夹中运行 python zero_to_fp32.py . merged，使用它的结果',
-  already_quantized: by => `这个模型已经量化过（${by}）：请使用量化之前的文件`, none_quantized: why => `没有任何张量会被量化，大部分保留：${why}`,
+  already_quantized: by => `这个模型已经量化过（${by}）：请使用量化之前的文件`, none_quantized: code => `没有任何张量会被量化，大部分保留：${kinds[code as KeptCode]}`,
   tied: (a, b) => `${b} 与 ${a} 是同一个权重（绑定），方案对两者的要求不同：请写一条同时匹配两个名称的规则`,
+  no_place: dtype => `这种文件不能存放 ${dtype} 类型的张量：请选择其他格式`, reserved: () => '这个名称由 safetensors 自己使用：请在源文件中改名，或选择其他格式',
   unfit: why => `${why}：请修复模型文件，或选择保留无法量化的张量`,
 }
 
 /** 建议的说法，按代码；Python 代码另附。 */
 const advice: Record<AdviceCode, (...args: string[]) => string> = {
-  mostly: (percent, why) => `模型的 ${percent} % 保留不变：${why}。`,
+  mostly: (percent, code) => `模型的 ${percent} % 保留不变：${kinds[code as KeptCode]}。`,
   tied: () => '有的权重与嵌入层是同一个（绑定），两者都保留。“嵌入层也量化”后两者都会量化，coremltools 就是这样做的。',
   tied_other: () => '有的权重与保留的权重是同一个（绑定），都保留。要量化，请把两者的类型都设好。',
   fold_pruning: () => '有的权重运行时才剪枝（掩码），保留不变。要量化，请在 Python 中合并、保存，再转换：',
@@ -116,7 +117,7 @@ export const zh: Text = {
   andMore: n => `另有 ${n.toLocaleString('zh')} 个`,
   warnings: {
     noise: names => `${names.length.toLocaleString('zh')} 层低于 12 dB（不足两位）：${some(names)}。请用更小的块、8 位，或保留它们。`,
-    grows: names => `${names.length.toLocaleString('zh')} 层在这种格式里比原来更大：${some(names)}。请保留它们，或保存为 int8：每个缩放因子只存一次。`,
+    grows: names => `${names.length.toLocaleString('zh')} 层在这种格式里比原来更大：${some(names)}。请保留它们，或保存为每个缩放因子只存一次的格式。`,
     shards: names => `这是由 ${(names.length + 1).toLocaleString('zh')} 个文件组成的模型中的一个。`,
   },
   doubtful: n => `选中 ${n.toLocaleString('zh')} 个存疑的`,
