@@ -44,7 +44,7 @@ func (o *Options) hands() []Hand {
 	return hands
 }
 
-// Cost is what quantizing one entry of the plan cost; its Count is 0 when it was kept.
+// Cost is what quantizing one entry of the plan cost. An entry that was kept cost nothing: no value was counted.
 type Cost struct {
 	kernel.Errors
 	Histogram *kernel.Histogram // nil when it was kept

@@ -118,12 +118,12 @@ func (q *quantized[T]) measure(ctx context.Context) error {
 			return err
 		}
 		if blocks == 1 {
-			for from, to := range chunks(x.Elements(t.Tensor), 1, w.chunk()) {
+			for from, to := range chunks(x.Elements(), 1, w.chunk()) {
 				q.spread.Range(valuesOf(w, b, t, from, to), to-from, b.stats)
 			}
 			continue
 		}
-		for s := range segments(t.Grid, x, valuesOf(w, b, t, 0, x.Elements(t.Tensor))) {
+		for s := range segments(x, valuesOf(w, b, t, 0, x.Elements())) {
 			s.blocks(t.Grid, func(part []T, block, count, length int) {
 				q.spread.Range(part, length, b.stats.Slice(block-first, block-first+count))
 			})
@@ -144,7 +144,7 @@ func (t *Task) measurable() error {
 
 // run measures, quantizes and dequantizes the tile, as far as the pieces ask for it.
 func (q *quantized[T]) run() (unfit kernel.Unfit) {
-	t, w, b, n := q.task, q.worker, q.buffer, q.tile.Elements(q.task.Tensor)
+	t, w, b, n := q.task, q.worker, q.buffer, q.tile.Elements()
 	weights := len(t.Codes) > 0 && t.Codes[0].Weights()
 	if weights {
 		w.codes = grow(w.codes, n)
@@ -184,7 +184,7 @@ func (q *quantized[T]) run() (unfit kernel.Unfit) {
 // stream is for blocks of one row: a chunk at a time is measured and quantized.
 func (q *quantized[T]) stream(weights bool) kernel.Unfit {
 	t, run := q.task, int(q.task.Grid.Run())
-	for from, to := range chunks(q.tile.Elements(t.Tensor), run, q.worker.chunk()) {
+	for from, to := range chunks(q.tile.Elements(), run, q.worker.chunk()) {
 		src := valuesOf(q.worker, q.buffer, t, from, to)
 		params := q.params.Slice(from/run, to/run)
 		if unfit := q.method.Fit(src, run, q.buffer.stats.Slice(from/run, to/run), params); unfit != "" {
@@ -212,7 +212,7 @@ func (q *quantized[T]) tall(src []T) kernel.Unfit {
 // grid quantizes row by row.
 func (q *quantized[T]) grid(src []T) {
 	g := q.task.Grid
-	for s := range segments(g, q.tile, src) {
+	for s := range segments(q.tile, src) {
 		params := q.blocks(s.row)
 		at, first := s.at, q.firstBlock()
 		s.blocks(g, func(values []T, block, count, length int) {

@@ -17,11 +17,8 @@ type segment[T kernel.Float] struct {
 }
 
 // segments are the rows of a tile.
-func segments[T kernel.Float](g scheme.Grid, t tile.Tile, values []T) iter.Seq[segment[T]] {
-	width := int(g.Row())
-	if t.Cols > 0 {
-		width = int(t.Cols)
-	}
+func segments[T kernel.Float](t tile.Tile, values []T) iter.Seq[segment[T]] {
+	width := int(t.Cols)
 	return func(yield func(segment[T]) bool) {
 		for r := range int(t.Rows) {
 			if !yield(segment[T]{values[r*width : (r+1)*width], r * width, r, t.Col}) {

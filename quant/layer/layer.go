@@ -6,7 +6,8 @@ package layer
 // Class is one class of layers.
 type Class struct {
 	Name    string
-	Rank    int  // axes of the weight; none where weights of the class differ, and are kept
+	Rank    int  // axes of the weight
+	Varied  bool // weights of the class differ in their axes, and the class has no rank
 	Out, In int  // which axis has the outputs and which the inputs, of a weight of 2 axes or more
 	Named   bool // only names of parameters show it, so that it is not offered to set
 }
@@ -23,18 +24,18 @@ const (
 
 // Table is the classes in the order they are offered.
 var Table = []Class{
-	{Linear, 2, 0, 1, false},
-	{Conv1D, 2, 1, 0, false},
-	{Embedding, 2, 0, 1, false},
-	{Attention, 2, 0, 1, true},
-	{"Conv1d", 3, 0, 1, false},
-	{"ConvTranspose1d", 3, 1, 0, false},
-	{"Conv2d", 4, 0, 1, false},
-	{"ConvTranspose2d", 4, 1, 0, false},
-	{"Conv3d", 5, 0, 1, false},
-	{"ConvTranspose3d", 5, 1, 0, false},
-	{Recurrent, 0, 0, 1, true},
-	{Other, 0, 0, 1, false},
+	{Name: Linear, Rank: 2, Out: 0, In: 1},
+	{Name: Conv1D, Rank: 2, Out: 1, In: 0},
+	{Name: Embedding, Rank: 2, Out: 0, In: 1},
+	{Name: Attention, Rank: 2, Out: 0, In: 1, Named: true},
+	{Name: "Conv1d", Rank: 3, Out: 0, In: 1},
+	{Name: "ConvTranspose1d", Rank: 3, Out: 1, In: 0},
+	{Name: "Conv2d", Rank: 4, Out: 0, In: 1},
+	{Name: "ConvTranspose2d", Rank: 4, Out: 1, In: 0},
+	{Name: "Conv3d", Rank: 5, Out: 0, In: 1},
+	{Name: "ConvTranspose3d", Rank: 5, Out: 1, In: 0},
+	{Name: Recurrent, Varied: true, Out: 0, In: 1, Named: true},
+	{Name: Other, Varied: true, Out: 0, In: 1},
 }
 
 // Of is the class of a name. One that is not in the table has its outputs first, as almost all have.
@@ -44,11 +45,11 @@ func Of(name string) Class {
 			return c
 		}
 	}
-	return Class{Name: name, Out: 0, In: 1}
+	return Class{Name: name, Varied: true, Out: 0, In: 1}
 }
 
-// Known reports whether the table has a name.
-func Known(name string) bool { return Of(name).Rank > 0 || name == Other }
+// Settable reports whether a user may say that a module is of a class: one whose weights have a rank, or Other.
+func Settable(name string) bool { return !Of(name).Varied || name == Other }
 
 // Transposed reports whether the inputs lie on the first axis.
 func (c Class) Transposed() bool { return c.In == 0 && c.Out == 1 }

@@ -43,8 +43,8 @@ func (c *classes) of(module string) (class string, source Source, err error) {
 // fits checks a class that the user set against the weight it landed on.
 func (c *classes) fits(t *tensor.Tensor, p param) error {
 	c.used[c.seen[p.set].String()] = true
-	if want := layer.Of(p.class).Rank; want != 0 && len(t.Shape) != want {
-		return fault.Not(t.Storage.FileName(), "its type was set to %s, whose weight has %d axes; this one has %d", p.class, want, len(t.Shape)).
+	if want := layer.Of(p.class); !want.Varied && len(t.Shape) != want.Rank {
+		return fault.Not(t.Storage.FileName(), "its type was set to %s, whose weight has %d axes; this one has %d", p.class, want.Rank, len(t.Shape)).
 			In(t.Name).Hint("set another type")
 	}
 	return nil

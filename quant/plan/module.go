@@ -104,7 +104,7 @@ func told(module, name, class string, source Source) param {
 	case class == layer.Attention && attention,
 		class != layer.Attention && name == "weight",
 		class == layer.Other && (attention || recurrentParam.MatchString(name)),
-		source == FromFile && layer.Of(class).Rank == 0:
+		source == FromFile && layer.Of(class).Varied:
 		p.class, p.source = class, source
 	}
 	return p

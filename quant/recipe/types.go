@@ -27,10 +27,10 @@ func ParseType(text string) (TypeRule, error) {
 
 // NewType makes a rule.
 func NewType(text, class string) (TypeRule, error) {
-	if !layer.Known(class) {
+	if !layer.Settable(class) {
 		var all []string
 		for _, c := range layer.Table {
-			if c.Rank > 0 {
+			if !c.Varied {
 				all = append(all, c.Name)
 			}
 		}

@@ -203,7 +203,7 @@ func (r *Report) Source() File {
 	return sum
 }
 
-// Fill adds what quantizing entry i of the plan cost; Count 0 means that it was kept.
+// Fill adds what quantizing entry i of the plan cost: no figures where no value was counted, as of one that was kept.
 func (r *Report) Fill(i int, e kernel.Errors, h *kernel.Histogram) {
 	if e.Count > 0 {
 		r.Tensors[i].Figures, r.Tensors[i].Histogram = FiguresOf(e), h

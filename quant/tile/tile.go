@@ -19,10 +19,15 @@ import (
 // word that packed codes lie in, so that each tile begins at one.
 const Word = 8
 
-// Tile is the rows [Row, Row+Rows) of axis 0; where a single row is larger than a tile, it
-// is the columns [Col, Col+Cols) of one row, the other axes seen as one. Cols is 0 for
-// whole rows.
+// Tile is the rows [Row, Row+Rows) of axis 0 in their columns [Col, Col+Cols), the other axes seen as one. These are
+// all columns, but where a single row is larger than a tile, which then has a part of it.
 type Tile struct{ Row, Rows, Col, Cols int64 }
+
+// Whole is the tile of whole rows of a tensor, from one on.
+func Whole(t *tensor.Tensor, row, rows int64) Tile {
+	_, cols := rowsOf(t)
+	return Tile{Row: row, Rows: rows, Cols: cols}
+}
 
 // rowsOf is how many rows a tensor has, and how many values one holds. A scalar is one row.
 func rowsOf(t *tensor.Tensor) (rows, row int64) {
@@ -60,7 +65,7 @@ func Rows(t *tensor.Tensor, from, to, blockRows, limit int64) []Tile {
 	}
 	per := max(limit/(row*size)/blockRows, 1) * blockRows
 	for r := from; r < to; r += per {
-		tiles = append(tiles, Tile{Row: r, Rows: min(per, to-r)})
+		tiles = append(tiles, Tile{Row: r, Rows: min(per, to-r), Cols: row})
 	}
 	return tiles
 }
@@ -77,15 +82,11 @@ func Columns(t *tensor.Tensor, row, from, to, step, limit int64) (tiles []Tile) 
 
 // Size is how many bytes a tile takes, densely.
 func (x Tile) Size(t *tensor.Tensor) int64 {
-	if x.Cols > 0 {
-		return x.Rows * x.Cols * t.DType.Size()
-	}
-	_, row := rowsOf(t)
-	return x.Rows * row * t.DType.Size()
+	return x.Rows * x.Cols * t.DType.Size()
 }
 
 // Elements is how many values a tile holds.
-func (x Tile) Elements(t *tensor.Tensor) int { return int(x.Size(t) / t.DType.Size()) }
+func (x Tile) Elements() int { return int(x.Rows * x.Cols) }
 
 // Span is the bytes of the file between which a tile's values lie.
 func (x Tile) Span(t *tensor.Tensor) (from, to int64) {
@@ -106,11 +107,11 @@ func (x Tile) Span(t *tensor.Tensor) (from, to int64) {
 func (x Tile) Read(t *tensor.Tensor, dst []byte, l Limits) error {
 	l = l.Filled()
 	base := t.Storage.Start + t.Offset
+	_, row := rowsOf(t)
 	if t.Contiguous() {
-		_, row := rowsOf(t)
 		return readAt(t, dst, base+(x.Row*row+x.Col)*t.DType.Size())
 	}
-	if x.Cols > 0 {
+	if x.Cols < row {
 		return x.pick(t, dst, base, l.Page)
 	}
 	return x.gather(t, dst, base, l.Window)

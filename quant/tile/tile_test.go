@@ -71,7 +71,7 @@ func TestReadEqualsNaive(t *testing.T) {
 			rows = x.Shape[0]
 		}
 		for r := int64(0); r < rows; { // tiles of any height
-			part := Tile{Row: r, Rows: min(1+random.Int64N(3), rows-r)}
+			part := Whole(&x, r, min(1+random.Int64N(3), rows-r))
 			b := make([]byte, part.Size(&x))
 			if x.Elements() > 0 {
 				if err := part.Read(&x, b, Limits{Window: window, Page: window}); err != nil {
@@ -102,12 +102,13 @@ func TestCutCovers(t *testing.T) {
 	} {
 		x := tensor.Tensor{DType: tensor.F32, Shape: c.shape, Strides: tensor.DenseStrides(c.shape)}
 		tiles := Cut(&x, c.block, 2<<20)
+		_, row := rowsOf(&x)
 		at, col := int64(0), int64(0)
 		for _, part := range tiles {
 			if part.Row != at || part.Rows <= 0 || part.Row%c.block != 0 || part.Col != col {
 				t.Errorf("%v: tile %+v after row %d, column %d", c.shape, part, at, col)
 			}
-			if col += part.Cols; part.Cols == 0 || col == c.shape[1] {
+			if col += part.Cols; col == row {
 				at, col = at+part.Rows, 0
 			}
 		}
@@ -166,7 +167,7 @@ func TestReadPastTheEnd(t *testing.T) {
 	file := &tensor.File{Name: "short", Size: 100, R: bytes.NewReader(make([]byte, 10))}
 	for _, strides := range [][]int64{{5, 1}, {1, 5}} {
 		x := tensor.Tensor{Name: "w", DType: tensor.F32, Shape: []int64{5, 5}, Strides: strides, Storage: tensor.Storage{File: file, End: 100}}
-		if err := (Tile{Rows: 5}).Read(&x, make([]byte, 100), Limits{}); err == nil {
+		if err := Whole(&x, 0, 5).Read(&x, make([]byte, 100), Limits{}); err == nil {
 			t.Error("it was read without an error")
 		}
 	}

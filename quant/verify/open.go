@@ -50,6 +50,6 @@ func (v *verifier) small(t *tensor.Tensor) ([]byte, error) {
 	if len(t.Strides) == 1 {
 		row.Strides[1] = t.Strides[0]
 	}
-	err := tile.Tile{Rows: 1}.Read(&row, raw, v.limits)
+	err := tile.Whole(&row, 0, 1).Read(&row, raw, v.limits)
 	return raw, err
 }

@@ -29,7 +29,7 @@ func (r *rows) part(row, from, n int64) ([]byte, error) {
 	}
 	if row < r.held.Row || row >= r.held.Row+r.held.Rows {
 		many := max(r.limits.Tile/max(r.row, 1), 1)
-		if err := r.hold(tile.Tile{Row: row, Rows: min(many, r.tensor.Shape[0]-row)}); err != nil {
+		if err := r.hold(tile.Whole(r.tensor, row, min(many, r.tensor.Shape[0]-row))); err != nil {
 			return nil, err
 		}
 	}

@@ -322,8 +322,16 @@ test('closing the tab asks first while a conversion is under way', { timeout: 60
   await choose(page, hugeFile())
   const asks = () => page.evaluate(() => !dispatchEvent(new Event('beforeunload', { cancelable: true })))
   assert.equal(await asks(), false)
+  // From the very change of the page on that shows the work, which is before it is painted.
+  await page.evaluate(shown => {
+    window.askedAtOnce = new Promise(done => new MutationObserver((_, seen) => {
+      if (!document.querySelector(shown)) return
+      seen.disconnect()
+      done(!dispatchEvent(new Event('beforeunload', { cancelable: true })))
+    }).observe(document.body, { childList: true, subtree: true }))
+  }, id('progress'))
   await page.click(id('convert'))
-  await page.waitForSelector(id('progress'))
+  assert.equal(await page.evaluate(() => window.askedAtOnce), true)
   assert.equal(await asks(), true)
   await page.click(id('cancel'))
   await waitForText(page, 'error', 'Cancelled')

@@ -189,8 +189,8 @@ func Open(*model.Model) (layout.Opener, error) {
 		case bits == nil || scale == nil || bits.DType != tensor.I64 || bits.Elements() != 1:
 			return layout.Wrong("its %s buffers are incomplete", prefix), nil
 		}
-		raw := tensor.Buffer(nil, 8)
-		if err := (tile.Tile{Rows: 1}).Read(bits.Flat(), raw, tile.Limits{}); err != nil {
+		one, raw := bits.Flat(), tensor.Buffer(nil, 8)
+		if err := tile.Whole(one, 0, 1).Read(one, raw, tile.Limits{}); err != nil {
 			return nil, err
 		}
 		n := tensor.View[int64](raw)[0]

@@ -1,6 +1,7 @@
-// The one screen: drop zone, then the model as a picture, the recipe, the work, the table.
+// The one screen: drop zone, then the model as a picture, the recipe, the work, the table. What listens to the window does
+// so in layout effects, before anything is painted: an effect comes later, and a drop or a closed tab could come between.
 
-import { useEffect, useMemo, useState } from 'preact/hooks'
+import { useEffect, useLayoutEffect, useMemo, useState } from 'preact/hooks'
 import { DropZone } from './dropzone'
 import { fromDrop, sample } from './files'
 import { percent } from '../shared/format'
@@ -23,7 +24,7 @@ export function App() {
     document.title = state.phase === 'converting' && state.progress
       ? `${percent(state.progress)} % · Nibble` : state.model ? `${state.model.name} · Nibble` : 'Nibble'
   })
-  useEffect(() => {
+  useLayoutEffect(() => {
     if (state.phase !== 'converting') return
     const ask = (e: BeforeUnloadEvent) => e.preventDefault()
     addEventListener('beforeunload', ask)
@@ -65,7 +66,7 @@ export function App() {
 /** The whole page takes drops, at any time. A dropped .json or .yaml is a config when a model is open. */
 function useDropAnywhere(session: Session): boolean {
   const [over, setOver] = useState(false)
-  useEffect(() => {
+  useLayoutEffect(() => {
     let depth = 0 // enter and leave come for every element that is crossed
     const files = (e: DragEvent) => e.dataTransfer?.types.includes('Files')
     const enter = (e: DragEvent) => { if (files(e)) { e.preventDefault(); depth++; setOver(true); session.expect() } }
@@ -97,7 +98,7 @@ function useDropAnywhere(session: Session): boolean {
 
 /** Ctrl-Z outside of text fields takes the last edit back. */
 function useUndoKey(session: Session) {
-  useEffect(() => {
+  useLayoutEffect(() => {
     const key = (e: KeyboardEvent) => {
       const typing = e.target instanceof Element && e.target.matches('input:not([type=checkbox]), textarea')
       if (e.key !== 'z' || !(e.ctrlKey || e.metaKey) || e.shiftKey || typing || session.state.past.length === 0) return
