@@ -85,7 +85,7 @@ func wrapperSubclass(args []any) (any, error) {
 
 // find is the allow-list: what a pickle may call. gopickle itself resolves the harmless
 // object constructors. Anything else becomes a name that is kept and never called: what
-// calling it would give is a record that says so (module.go).
+// calling it would give is a record that says so (record.go).
 func (r *reader) find(module, name string) (any, error) {
 	full := module + "." + name
 	switch full {

@@ -1,8 +1,6 @@
 package torch
 
 import (
-	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/nlpodyssey/gopickle/types"
@@ -15,124 +13,45 @@ import (
 // the state dict is read off the tree as nn.Module.state_dict would (torch/nn/modules/
 // module.py of PyTorch 2.8). The classes are what the file tells of the layers' types.
 
-// class is a Python class that Nibble knows only by name.
-type class struct {
-	reader       *reader
-	module, name string
-}
+// moduleKind is whether a record is an nn.Module, by the attributes that all of them have.
+type moduleKind uint8
 
-// Call runs nothing: what a call would give is a record of it.
-func (c *class) Call(args ...any) (any, error) {
-	if err := handsOver(args); err != nil {
-		return nil, err
-	}
-	if takesAttribute(c, args) {
-		return nil, c.refuse(fmt.Sprintf(" for %q", short(args[1])))
-	}
-	if changes(c, args) {
-		return nil, fmt.Errorf("it calls %s on a tensor or a dict, which could change it", short(c.module+"."+c.name))
-	}
-	given := len(args) > 0 && !(c.name == "defaultdict" && len(args) == 1)
-	return &record{class: c, called: true, given: given}, nil
-}
+const (
+	unasked     moduleKind = iota // the record was not looked at yet
+	noModule                      // it has none of the attributes
+	wholeModule                   // it has all of them
+	halfModule                    // it has some: torch could not tell its weights, and neither can Nibble
+)
 
-// changes reports whether a call of a function of Python's, or of a method, could change a tensor or a dict. A class
-// inside a class has a dotted name, too, and a capital.
-func changes(c *class, args []any) bool {
-	switch c.module {
-	case "builtins", "__builtin__", "operator", "_operator", "torch", "torch._C", "torch.ops":
-	default:
-		last := c.name[strings.LastIndexByte(c.name, '.')+1:]
-		if last == c.name || last != strings.ToLower(last) {
-			return false
-		}
-	}
-	return slices.ContainsFunc(args[:min(len(args), 64)], func(a any) bool {
-		_, isStorage := a.(*storage)
-		return isStorage || isTensor(a) || isDict(a)
-	})
-}
+// moduleParts are the attributes of which nn.Module.state_dict reads the weights.
+var moduleParts = []string{"_parameters", "_buffers", "_modules"}
 
-// PyNew makes an empty record, as cls.__new__(cls) would.
-func (c *class) PyNew(args ...any) (any, error) {
-	return &record{class: c}, handsOver(args)
-}
+// isModule reports whether a value is an nn.Module.
+func isModule(v any) bool { return moduleKindOf(v) == wholeModule }
 
-// record is an object: its attributes are the state it was pickled with. Objects of
-// classes that derive from dict have items, too.
-type record struct {
-	class  *class
-	called bool // it is what calling the class, or a function, gave
-	given  bool // with arguments, so that what is set in it afterwards is not all that it holds
-	state  any
-	size   int // of the state when it was set: Python copies it
-	items  []pair
-	module int8 // whether it is one: 0 is not known, 1 no, 2 yes
-}
-
-// Call is a call of what a call gave (getattr's, functools.partial's), which runs nothing.
-func (o *record) Call(args ...any) (any, error) {
-	return &record{class: o.class, called: true}, handsOver(args)
-}
-
-// Set, Append and Add are what a pickle does to a dict, a list and a set.
-func (o *record) Set(key, value any) { o.items = append(o.items, pair{key, value}) }
-func (o *record) Append(any)         {}
-func (o *record) Add(any)            {}
-
-// inert reports whether a value is a name or an object that Nibble knows nothing of.
-func inert(v any) bool {
-	switch v.(type) {
-	case *record, *class:
-		return true
-	}
-	return false
-}
-
-// PySetState keeps the attributes.
-func (o *record) PySetState(state any) error {
-	if err := handsOver([]any{state}); err != nil {
-		return err
-	}
-	if t, ok := state.(*types.Tuple); ok && t.Len() == 2 {
-		state = t.Get(0) // beside __slots__
-	}
-	if o.state != nil {
-		return fmt.Errorf("the state of an object is set twice")
-	}
-	o.state, o.module, o.size = state, 0, rawLen(state)
-	return nil
-}
-
-// PyDictSet and PySetAttr complete the interface; BUILD uses PySetState.
-func (o *record) PyDictSet(any, any) error    { return nil }
-func (o *record) PySetAttr(string, any) error { return nil }
-
-// isModule reports whether a value is an nn.Module, by the attributes all of them have.
-func isModule(v any) bool {
+// moduleKindOf looks at a record once.
+func moduleKindOf(v any) moduleKind {
 	o, ok := v.(*record)
 	if !ok {
-		return false
+		return noModule
 	}
-	if o.module == 0 {
-		o.module = 1
-		_, parameters := o.attribute("_parameters")
-		if _, modules := o.attribute("_modules"); parameters && modules {
-			o.module = 2
+	if o.module == unasked {
+		has := 0
+		for _, name := range moduleParts {
+			if _, ok := o.attribute(name); ok {
+				has++
+			}
+		}
+		switch has {
+		case 0:
+			o.module = noModule
+		case len(moduleParts):
+			o.module = wholeModule
+		default:
+			o.module = halfModule
 		}
 	}
-	return o.module == 2
-}
-
-// attribute finds a dict among the attributes.
-func (o *record) attribute(name string) ([]pair, bool) {
-	attributes, _ := entries(o.state)
-	for _, a := range attributes {
-		if a.key == name {
-			return entries(a.value)
-		}
-	}
-	return nil, false
+	return o.module
 }
 
 // Bounds on a tree of modules. One module can stand in it many times, so that a small
@@ -247,7 +166,7 @@ func (w *moduleWalk) layerOf(o *record, path string) (*layer, error) {
 			passing[text] = true
 		}
 	}
-	for _, kind := range []string{"_parameters", "_buffers", "_modules"} {
+	for _, kind := range moduleParts {
 		if !w.pay(0, rawLen(kinds[kind])) {
 			return nil, w.endless()
 		}

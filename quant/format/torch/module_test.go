@@ -24,7 +24,7 @@ func module(class string, memo byte, parameters string, children ...string) stri
 	if len(children) > 0 {
 		dict += "(" + strings.Join(children, "") + "u"
 	}
-	return "c" + class + "\n)\x81q" + string(memo) + "}(" + word("_parameters") + empty + parameters + word("_modules") + dict + "ub"
+	return "c" + class + "\n)\x81q" + string(memo) + "}(" + word("_parameters") + empty + parameters + word("_buffers") + empty + word("_modules") + dict + "ub"
 }
 
 func get(memo byte) string { return "h" + string(memo) }
@@ -59,13 +59,22 @@ func TestTreesOfModulesWithoutEnd(t *testing.T) {
 	}
 }
 
+// halfModule is an object that has some of the attributes that every module has; weights sets a parameter of a module.
+var (
+	halfModule = "ca\nM\n)\x81}" + word("_parameters") + empty + "sb"
+	weights    = word("weight") + "ctorch._utils\n_rebuild_tensor_v2\n((" + word("storage") + "ctorch\nFloatStorage\n" + word("0") + word("cpu") +
+		"K\x04tQK\x00K\x02K\x02\x86K\x02K\x01\x86\x89" + empty + "tRs"
+)
+
 // Classes are names: none can be called, and what looks like a module in part is none.
 func TestObjectsThatAreNoModels(t *testing.T) {
 	for name, c := range map[string]struct{ pickle, says string }{
 		"called":                 {"ctorch.nn.modules.linear\nLinear\nK\x02K\x03\x86R", "the file holds an object made by torch.nn.modules.linear.Linear, not a state dict"},
 		"called in a dict":       {"}" + word("a") + "cos\nsystem\n" + word("ls") + "\x85Rs", "Python would run os.system when it loads this file"},
 		"an object":              {"ca.b\nC\n)\x81}" + word("x") + "K\x01sb", "the file holds an object of class a.b.C, not a state dict"},
-		"half a module":          {"ca\nM\n)\x81}" + word("_parameters") + empty + "sb", "an object of class a.M"},
+		"half a module":          {halfModule, "an object of class a.M that lacks one of _parameters, _buffers, _modules"},
+		"a module in half a one": {"ca\nM\n)\x81}" + word("_modules") + "}" + word("x") + module("a\nM", 0, weights) + "ssb", "lacks one of _parameters, _buffers, _modules"},
+		"half a module inside":   {module("a\nM", 0, "", word("x"), halfModule), "the module x is an object of class a.M, whose weights cannot be told"},
 		"no tensors":             {module("a\nM", 0, ""), "the file holds no tensors by name"},
 		"a class":                {"cmine\nThing\n", "the file holds the class mine.Thing, not a state dict"},
 		"state of a class":       {"cmine\nThing\n}b", "the pickle is broken"},

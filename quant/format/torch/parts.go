@@ -106,8 +106,11 @@ func (l *search) look(m model, depth int) {
 		return
 	}
 	l.seen[m.root] = true
-	if isModule(m.root) {
+	switch moduleKindOf(m.root) {
+	case wholeModule:
 		l.found = append(l.found, m)
+		return
+	case halfModule: // a module inside is not the model
 		return
 	}
 	items, _ := within(m.root)

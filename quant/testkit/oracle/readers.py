@@ -1,9 +1,10 @@
 """Holds Nibble's readers against torch's and safetensors' on thousands of files with one thing changed.
 
-For each file, what torch (or safetensors) reads and what Nibble reads are equal, or Nibble refuses it. Of what the
-reference opens, Nibble opens with equal tensors no less, class by class, than readers.json says, which is what it
-opened before it knew what to refuse; the classes of REFUSED it refuses whole. What the reference refuses and Nibble
-opens is of a kind in BEYOND. No file takes longer than 5 s.
+For each file, what torch (or safetensors) reads and what Nibble reads are equal, or Nibble refuses it; where it asks
+which of several models is meant, each is one that the reference reads. Of what the reference opens, Nibble opens with
+equal tensors no less, class by class, than readers.json says, which is what it opened before it knew what to refuse;
+the classes of REFUSED it refuses whole. What the reference refuses and Nibble opens is of a kind in BEYOND. No file
+takes longer than 5 s.
 
 The command line: readers.py READERS [PART-OF-A-CLASS] [-v], with the program of testkit/readers; -v prints what
 Nibble refuses and the reference opens. `./build.sh oracle readers` runs it.
@@ -72,8 +73,9 @@ def compare(mine, theirs):
     if mine["error"]:
         return "theirs" if "dicts" in theirs else "neither", "" if mine["kind"] else f"the error is no fault: {mine['error']}"
     if "dicts" in theirs:
-        equal = canonical(mine["tensors"]) in map(canonical, theirs["dicts"])
-        return "equal" if equal else "other", "" if equal else f"it is read in two ways:\n  {mine['tensors']}\n  {theirs['dicts']}"
+        dicts = list(map(canonical, theirs["dicts"]))
+        equal = all(canonical(m) in dicts for m in mine["models"])
+        return "equal" if equal else "other", "" if equal else f"it is read in two ways:\n  {mine['models']}\n  {theirs['dicts']}"
     known = any(part in theirs["error"] for part in BEYOND)
     return "beyond", "" if known else f"Nibble opens what the reference does not: {theirs['error']}"
 

@@ -1,5 +1,6 @@
 // Command readers prints what Nibble reads of files: for each path on standard input one line of JSON with
-// the tensors' names, types, shapes and the sha256 of their values laid out densely, or with the error.
+// the tensors' names, types, shapes and the sha256 of their values laid out densely, or with the error. Of a file that
+// holds several models, of which Nibble asks which is meant, each is read.
 // `./build.sh oracle readers` holds it against torch and safetensors.
 package main
 
@@ -21,10 +22,10 @@ import (
 
 // result is one line.
 type result struct {
-	Tensors [][]any `json:"tensors"` // name, type, shape, sha256
-	Error   string  `json:"error"`
-	Kind    string  `json:"kind"` // "" where the error is no fault
-	Seconds float64 `json:"seconds"`
+	Models  [][][]any `json:"models"` // of each model its tensors: name, type, shape, sha256
+	Error   string    `json:"error"`
+	Kind    string    `json:"kind"` // "" where the error is no fault
+	Seconds float64   `json:"seconds"`
 }
 
 func main() {
@@ -50,29 +51,51 @@ func read(path string) result {
 	if err != nil {
 		return result{Error: err.Error()}
 	}
-	c, err := quant.Inspect([]*tensor.File{{Name: path, Size: info.Size(), R: f}})
+	files := []*tensor.File{{Name: path, Size: info.Size(), R: f}}
+	m, err := quant.Inspect(files)
 	if err != nil {
-		return result{Error: err.Error(), Kind: string(fault.KindOf(err))}
+		return failed(err)
 	}
-	return values(c)
+	meant := []*model.Model{m}
+	if len(m.State.Tensors) == 0 && len(m.State.Parts) > 0 {
+		meant = nil
+		for _, p := range m.State.Parts {
+			part, err := quant.Inspect(files, p.Name)
+			if err != nil {
+				return failed(err)
+			}
+			meant = append(meant, part)
+		}
+	}
+	var r result
+	for _, m := range meant {
+		tensors, err := values(m)
+		if err != nil {
+			return failed(err)
+		}
+		r.Models = append(r.Models, tensors)
+	}
+	return r
 }
+
+func failed(err error) result { return result{Error: err.Error(), Kind: string(fault.KindOf(err))} }
 
 // mostElements bounds the tensors that are laid out, for one of a file that says little.
 const mostElements = 1 << 24
 
-func values(c *model.Model) result {
-	r := result{Tensors: [][]any{}}
-	for i := range c.State.Tensors {
-		t := &c.State.Tensors[i]
+func values(m *model.Model) ([][]any, error) {
+	tensors := [][]any{}
+	for i := range m.State.Tensors {
+		t := &m.State.Tensors[i]
 		if t.Elements() > mostElements {
-			return result{Error: fmt.Sprintf("%s has %d elements", t.Name, t.Elements())}
+			return nil, fmt.Errorf("%s has %d elements", t.Name, t.Elements())
 		}
 		b, err := plain.Read(t)
 		if err != nil {
-			return result{Error: err.Error()}
+			return nil, err
 		}
 		sum := sha256.Sum256(b)
-		r.Tensors = append(r.Tensors, []any{t.Name, t.DType.String(), append([]int64{}, t.Shape...), hex.EncodeToString(sum[:])})
+		tensors = append(tensors, []any{t.Name, t.DType.String(), append([]int64{}, t.Shape...), hex.EncodeToString(sum[:])})
 	}
-	return r
+	return tensors, nil
 }
