@@ -18,13 +18,10 @@ type moduleKind uint8
 
 const (
 	unasked     moduleKind = iota // the record was not looked at yet
-	noModule                      // it has none of the attributes
-	wholeModule                   // it has all of them
-	halfModule                    // it has some: torch could not tell its weights, and neither can Nibble
+	noModule                      // it has neither of the attributes
+	wholeModule                   // it has both
+	halfModule                    // it has one: torch could not tell its weights, and neither can Nibble
 )
-
-// moduleParts are the attributes of which nn.Module.state_dict reads the weights.
-var moduleParts = []string{"_parameters", "_buffers", "_modules"}
 
 // isModule reports whether a value is an nn.Module.
 func isModule(v any) bool { return moduleKindOf(v) == wholeModule }
@@ -36,19 +33,15 @@ func moduleKindOf(v any) moduleKind {
 		return noModule
 	}
 	if o.module == unasked {
-		has := 0
-		for _, name := range moduleParts {
-			if _, ok := o.attribute(name); ok {
-				has++
-			}
-		}
-		switch has {
-		case 0:
-			o.module = noModule
-		case len(moduleParts):
+		_, parameters := o.attribute("_parameters")
+		_, modules := o.attribute("_modules")
+		switch {
+		case parameters && modules:
 			o.module = wholeModule
-		default:
+		case parameters || modules:
 			o.module = halfModule
+		default:
+			o.module = noModule
 		}
 	}
 	return o.module
@@ -166,7 +159,7 @@ func (w *moduleWalk) layerOf(o *record, path string) (*layer, error) {
 			passing[text] = true
 		}
 	}
-	for _, kind := range moduleParts {
+	for _, kind := range []string{"_parameters", "_buffers", "_modules"} {
 		if !w.pay(0, rawLen(kinds[kind])) {
 			return nil, w.endless()
 		}

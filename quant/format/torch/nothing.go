@@ -2,7 +2,6 @@ package torch
 
 import (
 	"slices"
-	"strings"
 
 	"nibble/quant/fault"
 	"nibble/quant/tensor"
@@ -25,8 +24,7 @@ func (r *reader) nothing(root any) error {
 	e := fault.Not(r.file.Name, "the file holds no tensors by name")
 	switch {
 	case moduleKindOf(root) == halfModule:
-		return fault.Bad(r.file.Name, "the file holds %s that lacks one of %s, which every module has", describe(root), strings.Join(moduleParts, ", ")).
-			Hint(savePlain)
+		return fault.Bad(r.file.Name, "the file holds %s that lacks _parameters or _modules, which every module has", describe(root)).Hint(savePlain)
 	case !ok:
 		e = fault.Not(r.file.Name, "the file holds %s, not a state dict", describe(root))
 	case isOptimizer(items):
