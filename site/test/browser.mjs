@@ -123,10 +123,14 @@ export function perChannel(folder) {
   return ['--config', config]
 }
 
-/** Converts and waits for the result. */
+/** Converts and waits for the result; that of a conversion before stays on the page until this one begins. */
 export async function convert(page) {
+  const before = await page.evaluate(q => document.querySelector(q)?.href, id('download'))
   await page.click(id('convert'))
-  await page.waitForSelector(id('download'))
+  await page.waitForFunction((q, old) => {
+    const link = document.querySelector(q)
+    return link && link.href !== old
+  }, {}, id('download'), before)
 }
 
 /** Clicks a download link, or a button that gives a file of a known name; resolves to the bytes that arrived on the disk. */
