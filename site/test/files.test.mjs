@@ -1,25 +1,16 @@
-// What goes in and what comes out: broken files, models in several files, and the places
-// that a result can go to.
+// What goes in and what comes out: broken files, models in several files, and browsers that
+// have no private files or no room in them.
 
 import assert from 'node:assert/strict'
-import { createHash } from 'node:crypto'
-import { existsSync, ftruncateSync, mkdirSync, openSync, readFileSync, readdirSync, writeFileSync, writeSync } from 'node:fs'
-import { createServer } from 'node:http'
+import { readFileSync, readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
-import { choose, choosePerChannel, convert, download, fixture, id, kind, nibble, openPage, perChannel, root, start, textOf, waitForText } from './browser.mjs'
+import { choosePerChannel, convert, download, fixture, id, kind, nibble, openPage, perChannel, root, start, textOf, waitForText } from './browser.mjs'
+import { chooseFolder, digest, hugeFile, keepAll, nativeFolder, shardedFolder, siteWith } from './inputs.mjs'
 
 let site
 before(async () => { site = await start() })
 after(async () => { await site?.stop() })
-
-const digest = bytes => createHash('sha256').update(bytes).digest('hex')
-
-/** Chooses a folder. Firefox's driver gives a folder as its files, without the folder's name. */
-async function chooseFolder(page, path) {
-  const input = await page.waitForSelector(id('folder-input'))
-  await input.uploadFile(...kind === 'firefox' ? readdirSync(path).map(n => join(path, n)) : [path])
-}
 
 test('every broken file is refused in the command’s words', { timeout: 300000 }, async () => {
   const folder = join(root, 'build/broken')
@@ -46,40 +37,6 @@ test('every broken file is refused in the command’s words', { timeout: 300000 
   await page.close()
 })
 
-/** A folder of Hugging Face: two shards, an index, and small files. */
-function shardedFolder(name) {
-  const folder = join(site.folder, name)
-  mkdirSync(folder, { recursive: true })
-  const map = {}
-  for (const n of [1, 2]) {
-    const file = `model-0000${n}-of-00002.safetensors`
-    const header = {}
-    const values = new Float32Array(64 * 64 * 3)
-    for (let i = 0; i < 3; i++) {
-      const tensor = `model.layers.${n}.${i}.proj.weight`
-      header[tensor] = { dtype: 'F32', shape: [64, 64], data_offsets: [i * 16384, (i + 1) * 16384] }
-      map[tensor] = file
-    }
-    values.forEach((_, i) => { values[i] = Math.sin(i * n) / 10 })
-    const text = Buffer.from(JSON.stringify(header))
-    const size = Buffer.alloc(8)
-    size.writeBigUInt64LE(BigInt(text.length))
-    writeFileSync(join(folder, file), Buffer.concat([size, text, Buffer.from(values.buffer)]))
-  }
-  writeFileSync(join(folder, 'model.safetensors.index.json'), JSON.stringify({ metadata: { total_size: 1 }, weight_map: map }))
-  writeFileSync(join(folder, 'config.json'), '{"model_type": "test"}')
-  writeFileSync(join(folder, 'tokenizer.json'), '{}')
-  return folder
-}
-
-/** What the command makes of a folder: file -> SHA-256. */
-async function nativeFolder(folder) {
-  const out = join(site.folder, `native-${Math.random()}`)
-  await nibble('convert', folder, '-o', out)
-  await nibble('verify', out, '--against', folder)
-  return Object.fromEntries(readdirSync(out).sort().map(n => [n, digest(readFileSync(join(out, n)))]))
-}
-
 /** The stored entries of a zip, by its directory. */
 function unzip(b) {
   const out = {}
@@ -95,7 +52,7 @@ function unzip(b) {
 }
 
 test('a sharded model comes back as a zip of shards, with its index and small files', { timeout: 60000 }, async () => {
-  const folder = shardedFolder('tiny-model')
+  const folder = shardedFolder(site, 'tiny-model')
   writeFileSync(join(folder, 'a:b.json'), '{}') // a name that not every system can unpack stays out of a zip
   const { page, problems } = await openPage(site)
   await chooseFolder(page, folder)
@@ -105,7 +62,7 @@ test('a sharded model comes back as a zip of shards, with its index and small fi
   const name = kind === 'firefox' ? 'model-int4.zip' : 'tiny-model-int4.zip'
   assert.equal(await page.$eval(id('download'), a => a.download), name)
   const zip = await download(site, page)
-  const { 'a:b.json': copied, ...portable } = await nativeFolder(folder)
+  const { 'a:b.json': copied, ...portable } = await nativeFolder(site, folder)
   assert.ok(copied)
   assert.deepEqual(Object.fromEntries(Object.entries(unzip(zip)).sort()), portable)
   await page.click(id('verify'))
@@ -116,7 +73,7 @@ test('a sharded model comes back as a zip of shards, with its index and small fi
 })
 
 test('all the files of a sharded model at once, and a shard that is missing', { timeout: 60000 }, async () => {
-  const folder = shardedFolder('at-once')
+  const folder = shardedFolder(site, 'at-once')
   const { page } = await openPage(site)
   const files = readdirSync(folder).map(n => join(folder, n))
   await (await page.waitForSelector(id('file-input'))).uploadFile(...files)
@@ -127,137 +84,8 @@ test('all the files of a sharded model at once, and a shard that is missing', { 
   await page.close()
 })
 
-/** Lets the pickers give places in the origin's private files, as if the user had chosen them. */
-async function picking(page) {
-  await page.evaluate(async () => {
-    await (await navigator.storage.getDirectory()).removeEntry('chosen', { recursive: true }).catch(() => undefined)
-    const place = async () => (await navigator.storage.getDirectory()).getDirectoryHandle('chosen', { create: true })
-    window.showDirectoryPicker = place
-    window.showSaveFilePicker = async ({ suggestedName }) => (await place()).getFileHandle(suggestedName, { create: true })
-  })
-}
-
-/** The chosen place: path -> SHA-256, or bytes where a file is large. */
-const chosen = page => page.evaluate(async () => {
-  const out = {}
-  const walk = async (dir, path) => {
-    for await (const [name, handle] of dir.entries()) {
-      if (handle.kind === 'directory') {
-        await walk(handle, `${path}${name}/`)
-        continue
-      }
-      const file = await handle.getFile()
-      if (file.size > 1e7) {
-        out[path + name] = file.size
-        continue
-      }
-      const sum = new Uint8Array(await crypto.subtle.digest('SHA-256', await file.arrayBuffer()))
-      out[path + name] = Array.from(sum, b => b.toString(16).padStart(2, '0')).join('')
-    }
-  }
-  await walk(await (await navigator.storage.getDirectory()).getDirectoryHandle('chosen'), '')
-  return Object.fromEntries(Object.entries(out).sort())
-})
-
-test('a sharded model goes straight into a chosen folder', { timeout: 60000 }, async () => {
-  const folder = shardedFolder('straight')
-  const { page, problems } = await openPage(site)
-  await picking(page)
-  await chooseFolder(page, folder)
-  await page.waitForSelector(`${id('convert')}:not(:disabled)`)
-  await page.click(id('convert'))
-  const name = kind === 'firefox' ? 'model-int4' : 'straight-int4'
-  await waitForText(page, 'saved', `Saved as ${name}`)
-  assert.match(await textOf(page, 'status'), /done$/)
-  assert.equal(await page.$(id('download')), null)
-  const want = Object.entries(await nativeFolder(folder)).map(([k, v]) => [`${name}/${k}`, v])
-  assert.deepEqual(await chosen(page), Object.fromEntries(want))
-  await page.click(id('verify'))
-  await waitForText(page, 'verification', '6')
-  // What is there is somebody's: it is left alone, and that is said.
-  await page.click(id('convert'))
-  await waitForText(page, 'error', `there is a folder ${name} already, and it is not empty`)
-  assert.deepEqual(await chosen(page), Object.fromEntries(want))
-  assert.deepEqual(problems, [])
-  await page.close()
-})
-
-/** A sparse file of one matrix of more than a gigabyte, and a config that keeps it. */
-function hugeFile() {
-  const path = join(site.folder, 'huge.safetensors')
-  if (existsSync(path)) return path
-  const bytes = 4096 * 260000
-  const text = Buffer.from(JSON.stringify({ 'a.weight': { dtype: 'F32', shape: [260000, 1024], data_offsets: [0, bytes] } }))
-  const f = openSync(path, 'w')
-  const size = Buffer.alloc(8)
-  size.writeBigUInt64LE(BigInt(text.length))
-  writeSync(f, Buffer.concat([size, text]))
-  ftruncateSync(f, 8 + text.length + bytes)
-  return path
-}
-
-const keepAll = page => page.$eval(id('config-input'), e => { e.value = '{"module_name_configs": {".*": null}}'; e.dispatchEvent(new Event('input', { bubbles: true })) })
-
-test('a large result goes straight to a chosen file, and nothing is left when it is stopped', { timeout: 200000 }, async () => {
-  const { page, problems } = await openPage(site)
-  await picking(page)
-  await choose(page, hugeFile())
-  await keepAll(page)
-  await page.waitForFunction(q => !document.querySelector(q).disabled && /1\.06 GB.*1\.06 GB/.test(document.querySelector('.strip').innerText.replace(/\s+/g, ' ')), {}, id('convert'))
-  await page.click(id('convert'))
-  await page.waitForFunction(q => document.querySelector(q)?.value > 2e8, { timeout: 60000 }, id('progress'))
-  await page.click(id('cancel'))
-  await waitForText(page, 'error', 'Cancelled')
-  await page.waitForFunction(async () => {
-    const dir = await (await navigator.storage.getDirectory()).getDirectoryHandle('chosen')
-    for await (const handle of dir.values()) if ((await handle.getFile()).size > 0 || 'remove' in handle) return false
-    return true
-  }, { timeout: 10000 })
-  await page.waitForSelector(`${id('convert')}:not(:disabled)`)
-  await page.click(id('convert'))
-  await page.waitForSelector(id('saved'), { timeout: 120000 })
-  const files = await chosen(page)
-  assert.equal(Object.keys(files).length, 1)
-  assert.ok(Object.values(files)[0] > 1.06e9)
-  assert.deepEqual(problems, [])
-  await page.evaluate(async () => (await navigator.storage.getDirectory()).removeEntry('chosen', { recursive: true }))
-  await page.close()
-})
-
-test('a closed picker converts nothing', async () => {
-  const { page } = await openPage(site)
-  await page.evaluate(() => {
-    window.showDirectoryPicker = () => new Promise((_, reject) => setTimeout(() => reject(new DOMException('no', 'AbortError')), 600))
-  })
-  await chooseFolder(page, shardedFolder('declined'))
-  await page.waitForSelector(`${id('convert')}:not(:disabled)`)
-  await page.click(id('convert'))
-  await new Promise(resolve => setTimeout(resolve, 1500))
-  assert.equal(await textOf(page, 'status'), 'plan ready')
-  assert.equal(await page.$(id('error')), null)
-  await page.close()
-})
-
-/** The site with a worker that meets another browser. */
-async function siteWith(worker) {
-  const types = { html: 'text/html', js: 'text/javascript', css: 'text/css', wasm: 'application/wasm', svg: 'image/svg+xml' }
-  const server = createServer((request, response) => {
-    const path = new URL(request.url, 'http://x').pathname.slice(1) || 'index.html'
-    const file = join(root, 'dist', path)
-    if (!existsSync(file)) {
-      response.writeHead(404).end()
-      return
-    }
-    const body = readFileSync(file)
-    response.writeHead(200, { 'Content-Type': types[path.split('.').pop()] ?? 'application/octet-stream' })
-    response.end(path === 'worker.js' ? worker + body : body)
-  })
-  await new Promise(resolve => server.listen(0, resolve))
-  return { ...site, address: `http://localhost:${server.address().port}/`, close() { server.closeAllConnections(); server.close() } }
-}
-
 test('without private files a result is kept in memory, up to a limit that is said', { timeout: 60000 }, async () => {
-  const other = await siteWith('navigator.storage.getDirectory = () => Promise.reject(new DOMException("no", "SecurityError"));\n')
+  const other = await siteWith(site, 'navigator.storage.getDirectory = () => Promise.reject(new DOMException("no", "SecurityError"));\n')
   const { page } = await openPage(other)
   await choosePerChannel(page, fixture('ptq-in.pt'))
   await convert(page)
@@ -265,7 +93,7 @@ test('without private files a result is kept in memory, up to a limit that is sa
   const out = join(site.folder, 'memory.safetensors')
   await nibble('convert', fixture('ptq-in.pt'), ...perChannel(site.folder), '-o', out)
   assert.equal(digest(bytes), digest(readFileSync(out)))
-  await (await page.waitForSelector(id('file-input'))).uploadFile(hugeFile())
+  await (await page.waitForSelector(id('file-input'))).uploadFile(hugeFile(site))
   await waitForText(page, 'status', 'plan ready')
   await keepAll(page)
   await page.waitForFunction(q => !document.querySelector(q).disabled && /1\.06 GB.*1\.06 GB/.test(document.querySelector('.strip').innerText.replace(/\s+/g, ' ')), {}, id('convert'))
@@ -281,7 +109,7 @@ test('a disk that is full, at once and on the way, leaves no result', { timeout:
     ['FileSystemSyncAccessHandle.prototype.write = () => { throw new DOMException("full", "QuotaExceededError") };\n', 'the result could not be saved: there is no more room on the disk'],
     ['FileSystemSyncAccessHandle.prototype.write = () => 0;\n', 'the result could not be saved: there is no more room on the disk'],
   ]) {
-    const other = await siteWith(worker)
+    const other = await siteWith(site, worker)
     const { page } = await openPage(other)
     await choosePerChannel(page, fixture('ptq-in.pt'))
     await page.click(id('convert'))
@@ -298,43 +126,3 @@ test('a disk that is full, at once and on the way, leaves no result', { timeout:
   }
 })
 
-test('a permission that is lost on the way leaves nothing in the chosen folder', { timeout: 60000 }, async () => {
-  const other = await siteWith(`let n = 0
-const before = FileSystemFileHandle.prototype.createWritable
-FileSystemFileHandle.prototype.createWritable = function (...args) {
-  return ++n > 1 ? Promise.reject(new DOMException('no', 'NotAllowedError')) : before.apply(this, args)
-}
-`)
-  const { page } = await openPage(other)
-  await picking(page)
-  await chooseFolder(page, shardedFolder('lost'))
-  await page.waitForSelector(`${id('convert')}:not(:disabled)`)
-  await page.click(id('convert'))
-  await waitForText(page, 'error', 'the result could not be saved: the browser no longer lets the page write there')
-  assert.deepEqual(await chosen(page), {})
-  assert.equal(await page.$(id('saved')), null)
-  await page.close()
-  other.close()
-})
-
-test('closing the tab asks first while a conversion is under way', { timeout: 60000 }, async () => {
-  const { page } = await openPage(site)
-  await choose(page, hugeFile())
-  const asks = () => page.evaluate(() => !dispatchEvent(new Event('beforeunload', { cancelable: true })))
-  assert.equal(await asks(), false)
-  // From the very change of the page on that shows the work, which is before it is painted.
-  await page.evaluate(shown => {
-    window.askedAtOnce = new Promise(done => new MutationObserver((_, seen) => {
-      if (!document.querySelector(shown)) return
-      seen.disconnect()
-      done(!dispatchEvent(new Event('beforeunload', { cancelable: true })))
-    }).observe(document.body, { childList: true, subtree: true }))
-  }, id('progress'))
-  await page.click(id('convert'))
-  assert.equal(await page.evaluate(() => window.askedAtOnce), true)
-  assert.equal(await asks(), true)
-  await page.click(id('cancel'))
-  await waitForText(page, 'error', 'Cancelled')
-  assert.equal(await asks(), false)
-  await page.close()
-})

@@ -32,6 +32,8 @@ export class Session {
   /** The worker's answer about inputs; whatever needs the file waits for it. */
   private opened: Promise<Inspection> = Promise.reject(new Error('no file is open'))
   private walks = new Walks()
+  /** The newest plan. The state's report may be that of a conversion, which calls its result by another name. */
+  private planned: Report | undefined
   /** Where a conversion that is under way writes to. */
   private target: Target | undefined
   private timer: ReturnType<typeof setTimeout> | undefined
@@ -208,7 +210,7 @@ export class Session {
 
   private async decide(): Promise<Report> {
     const { choices } = await this.opened
-    return this.core.call('plan', requestOf(this.state.chosen, choices))
+    return this.planned = await this.core.call('plan', requestOf(this.state.chosen, choices))
   }
 
   /** The recipe as a coremltools config. */
@@ -242,15 +244,21 @@ export class Session {
     clearTimeout(this.timer)
     const walk = this.walks.begin()
     await walk.steps(async () => {
-      // Planned once more: the controls may just have changed, and a new worker has no plan. A result of the plan before
-      // stays until the user has said where the new one is to go.
-      const plan = await walk.wait(this.decide())
-      const conflict = conflictOf(plan)
-      if (conflict) throw new CoreError('unsupported', conflict.message, { ...conflict, kind: 'unsupported' })
-      const target = await walk.wait(chooseTarget(plan))
-      if (target) await this.convertTo(target, model, plan, walk)
-      else if (this.state.stale) this.set({ report: plan, stale: false })
+      // A browser shows its picker in the click, or soon after: only choices that have just changed are planned before.
+      const shown = !this.state.stale && this.planned ? this.planned : await this.accepted(walk)
+      // A result of the plan before stays until the user has said where the new one is to go.
+      const target = await walk.wait(chooseTarget(shown))
+      if (target) await this.convertTo(target, model, await this.accepted(walk), walk) // a new worker has no plan
+      else if (this.state.stale) this.set({ report: shown, stale: false })
     }, err => this.fail(err, this.state.phase === 'done' ? 'done' : 'ready', this.state.stale ? { refused: true } : {}))
+  }
+
+  /** A plan that can be converted. */
+  private async accepted(walk: Walk): Promise<Report> {
+    const plan = await walk.wait(this.decide())
+    const conflict = conflictOf(plan)
+    if (conflict) throw new CoreError('unsupported', conflict.message, { ...conflict, kind: 'unsupported' })
+    return plan
   }
 
   private async convertTo(target: Target, model: Inspection, plan: Report, walk: Walk) {
