@@ -100,7 +100,10 @@ var searches = regexp.MustCompile(`(strings\.(Contains|HasPrefix|HasSuffix|Index
 const said = `(\.Error\(\)|\.(What|Do|Text|Reason|Problem|Notes|Remedy)[^.\w(])`
 
 // sentences of the page's side: messages, texts, reasons and notes that are searched.
-var searchesOnThePage = regexp.MustCompile(`\.(message|text|reason|problem|notes|beyond_coremltools|rule)\??\.(includes|startsWith|endsWith|match|search|replace|indexOf|split)\(|\.test\([^)]*\.(message|text|reason|problem)\b`)
+var searchesOnThePage = regexp.MustCompile(
+	`\.(message|text|reason|problem|notes|beyond_coremltools|rule)\??` +
+		`\.(includes|startsWith|endsWith|match|search|replace|indexOf|split)\(` +
+		`|\.test\([^)]*\.(message|text|reason|problem)\b`)
 
 // No code searches a sentence: who acts on what happened has a code.
 func TestNoCodeSearchesASentence(t *testing.T) {

@@ -239,7 +239,8 @@ func TestExport(t *testing.T) {
 			t.Fatal(err)
 		}
 		exported, notes := j.Plan.Export()
-		if len(notes) != 4 || !strings.Contains(notes[0], "as a tuple only") || !strings.Contains(notes[1], "the type of grouped_up was set to ConvTranspose2d") ||
+		if len(notes) != 4 || !strings.Contains(notes[0], "as a tuple only") ||
+			!strings.Contains(notes[1], "the type of grouped_up was set to ConvTranspose2d") ||
 			!strings.Contains(notes[3], "its key nibble is Nibble's own") {
 			t.Errorf("notes %q", notes)
 		}

@@ -67,10 +67,12 @@ func spelled(c *model.Model) string {
 // Several parts are one model, under their names; a nested one is found by the end of its own.
 func TestSeveralParts(t *testing.T) {
 	c, err := opened(t, "kokoro_parts.pth", "bert", "decoder")
-	if err != nil || len(c.State.Tensors) != 8 || c.State.Tensors[0].Name != "bert.module.fc.weight" || c.State.Tensors[4].Name != "decoder.module.fc.weight" {
+	if err != nil || len(c.State.Tensors) != 8 || c.State.Tensors[0].Name != "bert.module.fc.weight" ||
+		c.State.Tensors[4].Name != "decoder.module.fc.weight" {
 		t.Fatalf("%v, %+v", err, c)
 	}
-	if c, err = opened(t, "styletts2_net_parts.pth", "decoder"); err != nil || len(c.State.Tensors) != 4 || c.State.Tensors[0].Name != "module.fc.weight" {
+	c, err = opened(t, "styletts2_net_parts.pth", "decoder")
+	if err != nil || len(c.State.Tensors) != 4 || c.State.Tensors[0].Name != "module.fc.weight" {
 		t.Errorf("%v, %+v", err, c)
 	}
 	c, err = opened(t, "nested.pt", "models.1", "holder.shadow")
@@ -109,7 +111,8 @@ func mustOpen(t *testing.T, name string, parts ...string) *model.Model {
 // An average inside a state dict is left out unless it is asked for, in safetensors as in PyTorch's files.
 func TestAverageInsideAStateDict(t *testing.T) {
 	names := []string{"model.fc.weight", "model_ema.modelfcweight", "model_ema.decay"}
-	in := testkit.Safetensors(testkit.F32(names[0], []int64{64, 64}, 1, 2), testkit.F32(names[1], []int64{64, 64}, 3, 4), testkit.F32(names[2], []int64{1}, 1))
+	in := testkit.Safetensors(
+		testkit.F32(names[0], []int64{64, 64}, 1, 2), testkit.F32(names[1], []int64{64, 64}, 3, 4), testkit.F32(names[2], []int64{1}, 1))
 	for want, n := range map[string]int{"": 1, "live": 1, "model_ema": 2} {
 		var parts []string
 		if want != "" {

@@ -51,19 +51,18 @@ const Default = packed.Name
 // Table is the containers in the order they are offered. Files are asked in it who wrote them.
 var Table = []Row{
 	{
-		Instead: ", or choose " + int8.Name + ", which has fewer tensors for each weight",
-		Name:    packed.Name, Extension: safetensors.Extension, Holds: plane.Has{ZeroPoint: true},
+		Name: packed.Name, Extension: safetensors.Extension, Holds: plane.Has{ZeroPoint: true},
 		Lay: packed.Lay, Takes: safetensors.Takes, Wrote: packed.Wrote, Open: packed.Open, Parts: safetensors.Parts, Python: packed.Python,
+		Instead: ", or choose " + int8.Name + ", which has fewer tensors for each weight",
 	},
 	{
 		Name: int8.Name, Extension: safetensors.Extension, HighNibbles: true, Bytes: true, Holds: plane.Has{ZeroPoint: true},
 		Lay: int8.Lay, Takes: safetensors.Takes, Wrote: int8.Wrote, Open: int8.Open, Parts: safetensors.Parts, Python: int8.Python,
 	},
 	{
-		Instead: ", or choose " + packed.Name + " or " + int8.Name,
-		Name:    coremltools.Name, Extension: coremltools.Extension, Holds: plane.Has{ZeroPoint: true},
+		Name: coremltools.Name, Extension: coremltools.Extension, Holds: plane.Has{ZeroPoint: true},
 		Lay: coremltools.Lay, Takes: coremltools.Takes, Wrote: coremltools.Wrote, Quantized: coremltools.Quantized,
-		Open: coremltools.Open, Python: coremltools.Python,
+		Open: coremltools.Open, Python: coremltools.Python, Instead: ", or choose " + packed.Name + " or " + int8.Name,
 	},
 }
 
@@ -107,7 +106,10 @@ func Lay(c *model.Model, p *plan.Plan, o Options) (*layout.Output, error) {
 			}
 		}
 	}
-	o.Instead, o.Tied = row.Instead, ", or choose the "+coremltools.Name+" container, which keeps tied weights together"
+	o.Instead = row.Instead
+	if row.Name != coremltools.Name {
+		o.Tied = ", or choose the " + coremltools.Name + " container, which keeps tied weights together"
+	}
 	return row.Lay(c, p, o)
 }
 

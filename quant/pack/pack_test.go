@@ -16,22 +16,56 @@ import (
 // Bytes that other tools read, by hand: each form lays what its first reader says.
 func TestForms(t *testing.T) {
 	codes := []byte{0xf9, 7, 0, 1, 0xff} // -7, 7, 0, 1, -1
+	type (
+		tile   = plane.Tile[float32]
+		params = plane.Params[float32]
+	)
 	for name, c := range map[string]struct {
 		spec pack.Spec
-		tile plane.Tile[float32]
+		tile tile
 		want string
 	}{
 		// compressed-tensors: +8, the first in the lowest bits, to the end of a 32-bit word.
-		"words":             {pack.Spec{Form: pack.Words, Plane: plane.Codes, Bits: 4, Signed: true}, plane.Tile[float32]{Rows: 1, Codes: codes}, "f1980700"},
-		"words of two rows": {pack.Spec{Form: pack.Words, Plane: plane.Codes, Bits: 4}, plane.Tile[float32]{Rows: 2, Codes: []byte{1, 2, 3, 4}}, "2100000043000000"},
-		"words of 8 bits":   {pack.Spec{Form: pack.Words, Plane: plane.Codes, Bits: 8, Signed: true}, plane.Tile[float32]{Rows: 1, Codes: codes}, "798780817f000000"},
-		"bytes":             {pack.Spec{Form: pack.Bytes, Plane: plane.Codes, Bits: 4, Signed: true}, plane.Tile[float32]{Rows: 1, Codes: codes}, "f9070001ff"},
-		"nibbles":           {pack.Spec{Form: pack.Nibbles, Plane: plane.Codes, Bits: 4, Signed: true}, plane.Tile[float32]{Rows: 1, Codes: codes}, "090700010f"},
-		"zero points":       {pack.Spec{Form: pack.Bytes, Plane: plane.ZeroPoint, Bits: 4}, plane.Tile[float32]{Params: plane.Params[float32]{ZeroPoint: []byte{3, 4}}}, "0304"},
-		"scales":            {pack.Spec{Form: pack.Floats, Plane: plane.Scale, DType: tensor.F32}, plane.Tile[float32]{Params: plane.Params[float32]{Scale: []float32{1, -2}}}, "0000803f000000c0"},
-		"scales of float16": {pack.Spec{Form: pack.Floats, Plane: plane.Scale, DType: tensor.F16}, plane.Tile[float32]{Params: plane.Params[float32]{Scale: []float32{1, -2}}}, "003c00c0"},
-		"offsets":           {pack.Spec{Form: pack.Floats, Plane: plane.Offset, DType: tensor.BF16}, plane.Tile[float32]{Params: plane.Params[float32]{Offset: []float32{1, -2}}}, "803f00c0"},
-		"values":            {pack.Spec{Form: pack.Floats, Plane: plane.Values, DType: tensor.F32}, plane.Tile[float32]{Values: []float32{0.5}}, "0000003f"},
+		"words": {
+			pack.Spec{Form: pack.Words, Plane: plane.Codes, Bits: 4, Signed: true},
+			tile{Rows: 1, Codes: codes}, "f1980700",
+		},
+		"words of two rows": {
+			pack.Spec{Form: pack.Words, Plane: plane.Codes, Bits: 4},
+			tile{Rows: 2, Codes: []byte{1, 2, 3, 4}}, "2100000043000000",
+		},
+		"words of 8 bits": {
+			pack.Spec{Form: pack.Words, Plane: plane.Codes, Bits: 8, Signed: true},
+			tile{Rows: 1, Codes: codes}, "798780817f000000",
+		},
+		"bytes": {
+			pack.Spec{Form: pack.Bytes, Plane: plane.Codes, Bits: 4, Signed: true},
+			tile{Rows: 1, Codes: codes}, "f9070001ff",
+		},
+		"nibbles": {
+			pack.Spec{Form: pack.Nibbles, Plane: plane.Codes, Bits: 4, Signed: true},
+			tile{Rows: 1, Codes: codes}, "090700010f",
+		},
+		"zero points": {
+			pack.Spec{Form: pack.Bytes, Plane: plane.ZeroPoint, Bits: 4},
+			tile{Params: params{ZeroPoint: []byte{3, 4}}}, "0304",
+		},
+		"scales": {
+			pack.Spec{Form: pack.Floats, Plane: plane.Scale, DType: tensor.F32},
+			tile{Params: params{Scale: []float32{1, -2}}}, "0000803f000000c0",
+		},
+		"scales of float16": {
+			pack.Spec{Form: pack.Floats, Plane: plane.Scale, DType: tensor.F16},
+			tile{Params: params{Scale: []float32{1, -2}}}, "003c00c0",
+		},
+		"offsets": {
+			pack.Spec{Form: pack.Floats, Plane: plane.Offset, DType: tensor.BF16},
+			tile{Params: params{Offset: []float32{1, -2}}}, "803f00c0",
+		},
+		"values": {
+			pack.Spec{Form: pack.Floats, Plane: plane.Values, DType: tensor.F32},
+			tile{Values: []float32{0.5}}, "0000003f",
+		},
 	} {
 		code, err := pack.Of[float32](c.spec)
 		if err != nil {

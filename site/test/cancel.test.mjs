@@ -16,7 +16,9 @@ function bigFile(megabytes) {
   const path = join(site.folder, `big-${megabytes}.safetensors`)
   const rows = megabytes * 256 / 4 // four matrices of rows x 1024 float32
   const header = {}
-  for (let i = 0; i < 4; i++) header[`layers.${i}.weight`] = { dtype: 'F32', shape: [rows, 1024], data_offsets: [i * rows * 4096, (i + 1) * rows * 4096] }
+  for (let i = 0; i < 4; i++) {
+    header[`layers.${i}.weight`] = { dtype: 'F32', shape: [rows, 1024], data_offsets: [i * rows * 4096, (i + 1) * rows * 4096] }
+  }
   const text = Buffer.from(JSON.stringify(header))
   const size = Buffer.alloc(8)
   size.writeBigUInt64LE(BigInt(text.length))

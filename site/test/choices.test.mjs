@@ -136,14 +136,17 @@ test('no word of the page or of the core names an option of the command', async 
 
 test('a container that cannot hold a model says why, and cannot be chosen', async () => {
   const { page, problems } = await openPage(site)
-  const header = Buffer.from(JSON.stringify({ four: { dtype: 'F4', shape: [8], data_offsets: [0, 4] }, 'a.weight': { dtype: 'F32', shape: [64, 64], data_offsets: [4, 16388] } }))
+  const header = Buffer.from(JSON.stringify({
+    four: { dtype: 'F4', shape: [8], data_offsets: [0, 4] }, 'a.weight': { dtype: 'F32', shape: [64, 64], data_offsets: [4, 16388] },
+  }))
   const size = Buffer.alloc(8), file = join(site.folder, 'four.safetensors')
   size.writeBigUInt64LE(BigInt(header.length))
   writeFileSync(file, Buffer.concat([size, header, Buffer.alloc(16388, 1)]))
   await choose(page, file)
   const off = await page.$$eval(`${id('container')} option`, all => all.filter(o => o.disabled).map(o => o.value))
   assert.deepEqual(off, ['coremltools'])
-  await page.waitForFunction(() => document.querySelector('.recipe').innerText.includes('not for this model: tensor "four": dtype F4 has no place in a torch file'))
+  await page.waitForFunction(() => document.querySelector('.recipe').innerText
+    .includes('not for this model: tensor "four": dtype F4 has no place in a torch file'))
   await convert(page)
   await page.click(id('verify'))
   await waitForText(page, 'verification', 'Verified: 1 quantized')

@@ -69,12 +69,18 @@ var (
 // Classes are names: none can be called, and what looks like a module in part is none.
 func TestObjectsThatAreNoModels(t *testing.T) {
 	for name, c := range map[string]struct{ pickle, says string }{
-		"called":                 {"ctorch.nn.modules.linear\nLinear\nK\x02K\x03\x86R", "the file holds an object made by torch.nn.modules.linear.Linear, not a state dict"},
-		"called in a dict":       {"}" + word("a") + "cos\nsystem\n" + word("ls") + "\x85Rs", "Python would run os.system when it loads this file"},
-		"an object":              {"ca.b\nC\n)\x81}" + word("x") + "K\x01sb", "the file holds an object of class a.b.C, not a state dict"},
-		"half a module":          {halfModule, "an object of class a.M that lacks _parameters or _modules"},
-		"a module in half a one": {"ca\nM\n)\x81}" + word("_modules") + "}" + word("x") + module("a\nM", 0, weights) + "ssb", "lacks _parameters or _modules"},
-		"half a module inside":   {module("a\nM", 0, "", word("x"), halfModule), "the module x is an object of class a.M, whose weights cannot be told"},
+		"called":           {"ctorch.nn.modules.linear\nLinear\nK\x02K\x03\x86R", "the file holds an object made by torch.nn.modules.linear.Linear, not a state dict"},
+		"called in a dict": {"}" + word("a") + "cos\nsystem\n" + word("ls") + "\x85Rs", "Python would run os.system when it loads this file"},
+		"an object":        {"ca.b\nC\n)\x81}" + word("x") + "K\x01sb", "the file holds an object of class a.b.C, not a state dict"},
+		"half a module":    {halfModule, "an object of class a.M that lacks _parameters or _modules"},
+		"a module in half a one": {
+			"ca\nM\n)\x81}" + word("_modules") + "}" + word("x") + module("a\nM", 0, weights) + "ssb",
+			"lacks _parameters or _modules",
+		},
+		"half a module inside": {
+			module("a\nM", 0, "", word("x"), halfModule),
+			"the module x is an object of class a.M, whose weights cannot be told",
+		},
 		"no tensors":             {module("a\nM", 0, ""), "the file holds no tensors by name"},
 		"a class":                {"cmine\nThing\n", "the file holds the class mine.Thing, not a state dict"},
 		"state of a class":       {"cmine\nThing\n}b", "the pickle is broken"},

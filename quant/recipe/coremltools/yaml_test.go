@@ -37,7 +37,9 @@ func TestMergeKeys(t *testing.T) {
 // Keys that YAML would fold, refuse or not take for keys survive the round trip.
 func TestYAMLOfOddNames(t *testing.T) {
 	var rules []NameRule
-	for _, name := range []string{"\u0085", "\u2028x", "\u007f", "\u009f", "\ufeff", "名", strings.Repeat("long", 400), "no", "null", "1", "a: b", "# c", "'\"", " "} {
+	for _, name := range []string{
+		"\u0085", "\u2028x", "\u007f", "\u009f", "\ufeff", "名", strings.Repeat("long", 400), "no", "null", "1", "a: b", "# c", "'\"", " ",
+	} {
 		rules = append(rules, NewNameRule(name, Entry{}), NewNameRule(name+"!", Entry{Scheme: defaultScheme()}))
 	}
 	r := (&Recipe{}).With(rules)

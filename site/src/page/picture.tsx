@@ -23,7 +23,9 @@ export function Picture({ state, session, open }: { state: State, session: Sessi
         <div>
           <h2 title={model.name}>{model.name.slice(model.name.lastIndexOf('/') + 1)}</h2>
           <p class="meta">
-            {model.format}{model.folder && ` · ${text.shards(model.shards)}`}{model.tensors > 0 && ` · ${text.tensors(model.tensors)} · ${format.count(model.parameters)} ${text.parameters} · ${model.dtypes.join(', ')}`}
+            {model.format}{model.folder && ` · ${text.shards(model.shards)}`}
+            {model.tensors > 0 && ` · ${text.tensors(model.tensors)} · ${format.count(model.parameters)} ${text.parameters}`}
+            {model.tensors > 0 && ` · ${model.dtypes.join(', ')}`}
           </p>
         </div>
         <FilePicker open={open} label={text.another} />

@@ -22,7 +22,8 @@ export function Recipe({ state, session }: { state: State, session: Session }) {
           pick={v => session.choose({ container: v as ContainerName })} />
         {container.high_nibbles && (
           <Select label={text.highNibble} id="high-nibble" off={busy} from={choices.high_nibbles}
-            value={chosen.highNibble || choices.defaults.high_nibble} word={v => text.highNibbles[v]} pick={v => session.choose({ highNibble: v as HighNibble })} />
+            value={chosen.highNibble || choices.defaults.high_nibble} word={v => text.highNibbles[v]}
+            pick={v => session.choose({ highNibble: v as HighNibble })} />
         )}
       </div>
       <p class="fine">{text.containers[container.name].note}</p>

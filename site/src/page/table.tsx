@@ -61,7 +61,8 @@ export function Table({ state, session, report }: { state: State, session: Sessi
           <tbody>
             {shown.map(t => (
               <Row key={t.name} t={t} columns={columns} selection={selection} edited={chosen.edits.has(t.module)}
-                now={t.rmse !== null ? t : state.figures.get(schemeKey(t))} before={chosen.edits.has(t.module) ? state.before.get(t.name) : undefined} />
+                now={t.rmse !== null ? t : state.figures.get(schemeKey(t))}
+                before={chosen.edits.has(t.module) ? state.before.get(t.name) : undefined} />
             ))}
           </tbody>
         </table>

@@ -120,7 +120,8 @@ function Reports({ name, session, report }: { name: string, session: Session, re
       <span>{text.report}</span>
       <button type="button" data-testid="report-html" onClick={() => void session.saveReport('html')}>HTML</button>
       <button type="button" data-testid="report-csv" onClick={() => void session.saveReport('csv')}>CSV</button>
-      <a class="button" data-testid="report-download" download={`${name}.json`} href="#report" onPointerDown={href} onFocus={href} onClick={href}>JSON</a>
+      <a class="button" data-testid="report-download" download={`${name}.json`} href="#report"
+        onPointerDown={href} onFocus={href} onClick={href}>JSON</a>
     </span>
   )
 }

@@ -14,7 +14,9 @@ export async function clear(target: Target) {
     try {
       if (target.kind === 'folder') await target.handle.removeEntry(target.name, { recursive: true })
       // The picker made it; one that was there before still has its content, which only closing replaces.
-      if (target.kind === 'file' && (await target.handle.getFile()).size === 0) await (target.handle as unknown as { remove?(): Promise<void> }).remove?.()
+      if (target.kind === 'file' && (await target.handle.getFile()).size === 0) {
+        await (target.handle as unknown as { remove?(): Promise<void> }).remove?.()
+      }
       return
     } catch (err) {
       if (!(err instanceof DOMException) || err.name !== 'NoModificationAllowedError') return // it is gone, or the permission is

@@ -67,7 +67,8 @@ export const en = {
   andMore: (n: number) => `and ${n.toLocaleString('en')} more`,
   warnings: {
     noise: names => `${layers(names)} below 12 dB, less than two bits: ${some(names)}. Give them smaller blocks, or 8 bits, or keep them.`,
-    grows: names => `${layers(names)} larger than before in this container: ${some(names)}. Keep what grows, or save in a form that holds each scale once.`,
+    grows: names => `${layers(names)} larger than before in this container: ${some(names)}. ` +
+      'Keep what grows, or save in a form that holds each scale once.',
     shards: names => `This is one file of a model of ${(names.length + 1).toLocaleString('en')}.`,
   } as Record<WarningCode, (names: string[]) => string>,
   doubtful: (n: number) => `Pick ${n.toLocaleString('en')} doubtful`,
@@ -94,7 +95,8 @@ export const en = {
   containers: {
     packed: {
       label: 'packed .safetensors', note: 'Two codes a byte, in the layout of compressed-tensors, for vLLM and Transformers.',
-      next: 'vLLM and Transformers also want the model’s folder around it, and a quantization_config in its config.json, which Nibble does not write yet.',
+      next: 'vLLM and Transformers also want the model’s folder around it, and a quantization_config in its config.json, ' +
+        'which Nibble does not write yet.',
     },
     int8: { label: 'int8 .safetensors', note: 'One code a byte, for your own code.', next: '' },
     coremltools: {
@@ -146,7 +148,10 @@ export const en = {
   },
   /** The core's advice, less its lines of Python. */
   advice: (a: Advice) => a.text.slice(0, a.text.length - a.python.length).trim(),
-  sources: { inferred: 'inferred from its name and shape', doubtful: 'its name and shape leave this open: set it to quantize it', user: 'set by you', file: 'told by the file' } as Record<Exclude<ClassSource, ''>, string>,
+  sources: {
+    inferred: 'inferred from its name and shape', doubtful: 'its name and shape leave this open: set it to quantize it',
+    user: 'set by you', file: 'told by the file',
+  } as Record<Exclude<ClassSource, ''>, string>,
   beyond: (t: TensorRow) => `coremltools would keep this layer: ${t.beyond_coremltools}`,
   rangeOf: (m: SchemeMode) => ({ symmetric: '', affine: 'affine' })[m],
   /** Why a tensor is kept; the core's own words. */

@@ -25,7 +25,8 @@ const reasons: Reasons = {
   nan: () => '权重中有不是数的值（NaN）', infinite: () => '权重中有无穷大', too_large_f16: () => '权重的跨度超出 F16 运算的范围',
   too_large_f32: () => '权重的跨度超出 F32 运算的范围', too_large_f64: () => '权重的跨度超出 F64 运算的范围',
   doubtful: why => `存疑：${why}；设定类型后即可量化`,
-  doubt_bias_axes: (n, name) => `偏置有 ${n} 个轴，而 ${name} 的偏置只有一个`, doubt_bias_values: (n, rows) => `偏置有 ${n} 个值，而 Linear 的应有 ${rows} 个`,
+  doubt_bias_axes: (n, name) => `偏置有 ${n} 个轴，而 ${name} 的偏置只有一个`,
+  doubt_bias_values: (n, rows) => `偏置有 ${n} 个值，而 Linear 的应有 ${rows} 个`,
   doubt_modulated: () => '四轴卷积核之前还有一个长度为 1 的轴，像是经过调制的权重', doubt_long: n => `最后一个轴长 ${n}，不像卷积核，名称也不含 conv`,
   doubt_embedding: () => '名称像是嵌入层', doubt_neither: (n, a, b) => `偏置有 ${n} 个值，既不合 ${a} 也不合 ${b}`,
   doubt_name: (a, b) => `从名称看可能是 ${a}，也可能是 ${b}`, doubt_kernel: (a, b) => `卷积核边长为偶数，可能是 ${a}，也可能是 ${b}`,
@@ -35,7 +36,8 @@ const reasons: Reasons = {
   many_axes: (n, axes) => `block_size 有 ${n} 项，而权重只有 ${axes} 个轴`,
   kernel_axis: (i, size, n) => `block_size 的第 ${Number(i) + 1} 项是 ${size}：卷积核的轴不划分，应为 0 或 ${n}`,
   no_fit: (r, c, rows, cols) => `${r} × ${c} 的块与 ${rows} × ${cols} 个通道不合`,
-  frozen: () => '它是冻结的，可能不是权重', few_inputs: n => `输入少于 ${n} 个`, few_weights: n => `权重少于 ${n} 个`, no_gain: () => '码和缩放因子并不比权重小',
+  frozen: () => '它是冻结的，可能不是权重', few_inputs: n => `输入少于 ${n} 个`, few_weights: n => `权重少于 ${n} 个`,
+  no_gain: () => '码和缩放因子并不比权重小',
 }
 
 /** 出错的说法，按代码；没有代码的错误保持英文原文。 */
@@ -44,9 +46,11 @@ const faults: Faults = {
   other_part: parts => `配置针对文件的另一部分（${parts}）：请选择该部分，或从配置中删去`,
   distributed: () => '这是分布式检查点的一部分：请用 python -m torch.distributed.checkpoint.format_utils dcp_to_torch 文件夹 model.pt 合成一个文件',
   zero3: () => '这是 DeepSpeed ZeRO-3 检查点中一个进程的部分，张量里没有数值：请在检查点的文件夹中运行 python zero_to_fp32.py . merged，使用它的结果',
-  already_quantized: by => `这个模型已经量化过（${by}）：请使用量化之前的文件`, none_quantized: code => `没有任何张量会被量化，大部分保留：${kinds[code as KeptCode]}`,
+  already_quantized: by => `这个模型已经量化过（${by}）：请使用量化之前的文件`,
+  none_quantized: code => `没有任何张量会被量化，大部分保留：${kinds[code as KeptCode]}`,
   tied: (a, b) => `${b} 与 ${a} 是同一个权重（绑定），方案对两者的要求不同：请写一条同时匹配两个名称的规则`,
-  no_place: dtype => `这种文件不能存放 ${dtype} 类型的张量：请选择其他格式`, reserved: () => '这个名称由 safetensors 自己使用：请在源文件中改名，或选择其他格式',
+  no_place: dtype => `这种文件不能存放 ${dtype} 类型的张量：请选择其他格式`,
+  reserved: () => '这个名称由 safetensors 自己使用：请在源文件中改名，或选择其他格式',
   unfit: why => `${why}：请修复模型文件，或选择保留无法量化的张量`,
 }
 
@@ -59,9 +63,11 @@ const advice: Record<AdviceCode, (...args: string[]) => string> = {
   fold_weight_norm: () => '有的权重分成两部分（weight_norm），保留不变。要量化，请在 Python 中合并、保存，再转换：',
   fold_spectral_norm: () => '有的权重运行时才除以谱范数（spectral_norm），保留不变。要量化，请在 Python 中合并、保存，再转换：',
   fold_parametrizations: () => '有的权重运行时才由其他权重算出（parametrizations），保留不变。要量化，请在 Python 中合并、保存，再转换：',
-  ios18: () => '4 位线性权重和按块量化需要 iOS 18 或 macOS 15：转换时设置 minimum_deployment_target=ct.target.iOS18。用默认目标时，转换器不作任何提示，直接保留未压缩的权重。',
+  ios18: () => '4 位线性权重和按块量化需要 iOS 18 或 macOS 15：转换时设置 minimum_deployment_target=ct.target.iOS18。' +
+    '用默认目标时，转换器不作任何提示，直接保留未压缩的权重。',
   ios16: () => '按通道或按张量的 8 位权重从 iOS 16 和 macOS 13 起即可运行。',
-  gpu: () => '按块量化适合 Mac 的 GPU。神经网络引擎要求每通道一个缩放因子，或查找表（coremltools 的 palettization）；按块的层在其上会转到别处运行，或者失败。',
+  gpu: () => '按块量化适合 Mac 的 GPU。神经网络引擎要求每通道一个缩放因子，或查找表（coremltools 的 palettization）；' +
+    '按块的层在其上会转到别处运行，或者失败。',
   coarse: () => '4 位而每通道或每张量只有一个缩放因子，精度损失往往太大：试试 64、32 或 16 的块；若必须在神经网络引擎上运行，用 8 位。',
 }
 
@@ -146,7 +152,10 @@ export const zh: Text = {
       next: 'vLLM 和 Transformers 还需要模型的文件夹，并在其 config.json 中写入 quantization_config；Nibble 目前不写。',
     },
     int8: { label: 'int8 .safetensors', note: '每字节一个码，供您自己的代码使用。', next: '' },
-    coremltools: { label: 'coremltools .pt', note: '与原文件差不多大：运行 ct.convert 并设置 minimum_deployment_target 为 iOS18 时才变成 4 位。', next: '' },
+    coremltools: {
+      label: 'coremltools .pt', next: '',
+      note: '与原文件差不多大：运行 ct.convert 并设置 minimum_deployment_target 为 iOS18 时才变成 4 位。',
+    },
   },
   whyNot: why => `不适合这个模型：${why}`,
   config: 'coremltools 配置：使用现成的，或导出当前方案',
