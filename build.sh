@@ -4,7 +4,7 @@
 #
 #   ./build.sh                  build the site into dist/ and the command into build/
 #   ./build.sh serve [--port N] build, then serve dist/ on http://localhost:8080
-#   ./build.sh generate         make the page's types of the core's: site/src/shared/protocol.ts
+#   ./build.sh generate         make what is generated: the page's types, of the core's, and the unrolled SIMD twins
 #   ./build.sh check            formatting, vet, types, that generating again changes nothing, and the command for
 #                               macOS and Windows
 #   ./build.sh test [core|wasm|race|page|firefox]
@@ -80,19 +80,22 @@ build_site() {
   echo "dist/nibble.wasm: $(wc -c <dist/nibble.wasm) bytes ($(gzip -9c dist/nibble.wasm | wc -c) gzipped), sha256 $(sha256sum dist/nibble.wasm | cut -d' ' -f1)"
 }
 
-# The types of what the page and the core say to each other have one definition, in Go.
-types=site/src/shared/protocol.ts
-
+# What is generated: the page's types, of the core's, and the unrolled SIMD twins, of their template.
 generate() {
   need_go
-  go run ./quant/testkit/typescript >"$types.new"
-  mv "$types.new" "$types"
+  go generate ./quant/...
+}
+
+# Fails when generating a file again would change it.
+check_generated() {
+  go run "./quant/testkit/$1" | cmp -s - "$2" || die "$2 is not what quant/testkit/$1 makes: run ./build.sh generate"
 }
 
 check() {
   need_go
   need_node
-  go run ./quant/testkit/typescript | cmp -s - "$types" || die "$types is not what the Go types make: run ./build.sh generate"
+  check_generated typescript site/src/shared/protocol.ts
+  check_generated unroll quant/kernel/unrolled_simd.go
   local unformatted
   unformatted=$(gofmt -l quant wasm)
   [ -z "$unformatted" ] || die "gofmt wants to change: $unformatted"
@@ -243,10 +246,10 @@ case ${1:-build} in
   check) check ;;
   test)
     case ${2:-all} in
-      all) check; test_core; test_race 150 '^(TestHands|TestTinyLimits|TestManySmall)'; test_wasm; build_command; build_site; test_page chromium ;;
+      all) check; test_core; test_race 150 '^(TestPool|TestTinyLimits|TestManySmall)'; test_wasm; build_command; build_site; test_page chromium ;;
       core) test_core ;;
       wasm) test_wasm ;;
-      race) test_race 2000 '^(TestHands|TestTinyLimits|TestMany|TestSame|TestCancel|TestKeepUnfit|TestMeasur|TestTied|TestWeightsLarger)' ;;
+      race) test_race 2000 '^(TestPool|TestTinyLimits|TestMany|TestSame|TestCancel|TestKeepUnfit|TestMeasur|TestTied|TestWeightsLarger)' ;;
       page) build_command; build_site; test_page chromium ;;
       firefox) build_command; build_site; test_page firefox-esr ;;
       *) die "test takes core, wasm, race, page or firefox" ;;

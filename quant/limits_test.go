@@ -53,7 +53,7 @@ func TestTinyLimitsMakeTheSame(t *testing.T) {
 		o := c.Options()
 		if seed%4 == 0 { // workers elsewhere, which get their tasks as text
 			for i := range c.Workers {
-				o.Hands = append(o.Hands, &distant{worker: executor.Worker{Limits: c.Limits}, files: c.Files, random: rand.New(rand.NewPCG(uint64(i), 9))})
+				o.Pool = append(o.Pool, &distant{worker: executor.Local{Limits: c.Limits}, files: c.Files, random: rand.New(rand.NewPCG(uint64(i), 9))})
 			}
 		}
 		files, r, err := c.Convert(j, o)

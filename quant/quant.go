@@ -60,7 +60,7 @@ func Plan(c *model.Model, r plan.Policy, po recipe.Options, co container.Options
 	if err := c.Convertible(); err != nil {
 		return nil, err
 	}
-	if want := r.Asked().Parts; len(want) > 0 && !sameParts(want, c.Wanted) {
+	if want := r.Options().Parts; len(want) > 0 && !sameParts(want, c.Wanted) {
 		parts := strings.Join(want, ", ")
 		return nil, fault.Not(c.Name, "the config is for a part of the file: %s", parts).Code(fault.OtherPart, parts).
 			Hint("choose that part, or take it out of the config")
@@ -97,9 +97,9 @@ func (j *Job) Report() *report.Report {
 type Options struct {
 	Name     string // of the output, for the report
 	Workers  int
-	Hands    []convert.Hand // do the work instead of workers of this process
-	Limits   tile.Limits    // sizes at which work is cut; zero is the default
-	Hash     bool           // sha256 of inputs and outputs; costs more than quantizing
+	Pool     []convert.Worker // do the work instead of workers of this process
+	Limits   tile.Limits      // sizes at which work is cut; zero is the default
+	Hash     bool             // sha256 of inputs and outputs; costs more than quantizing
 	Progress convert.Progress
 }
 
@@ -148,7 +148,7 @@ func ConvertTo(ctx context.Context, j *Job, create Create, o Options) (*report.R
 		return create(name, bytes)
 	}
 	costs, written, err := convert.Run(ctx, j.Plan, j.Output, named, convert.Options{
-		Workers: o.Workers, Hands: o.Hands, Limits: o.Limits, Progress: steps.next(), Hash: o.Hash,
+		Workers: o.Workers, Pool: o.Pool, Limits: o.Limits, Progress: steps.next(), Hash: o.Hash,
 	})
 	if err != nil {
 		return nil, err
@@ -187,12 +187,12 @@ func (j *Job) digests(ctx context.Context, r *report.Report, hash bool, steps *p
 // work is how many bytes of source all passes of a conversion read.
 func (j *Job) work(hash bool) (n int64) {
 	if j.Plan.Options.KeepUnfit {
-		n += convert.Weights(j.Plan)
+		n += convert.SurveyBytes(j.Plan)
 	}
 	if hash {
 		n += j.Model.Bytes()
 	}
-	return n + convert.Work(j.Plan, j.Output)
+	return n + convert.SourceBytes(j.Plan, j.Output)
 }
 
 // costsOfAll gives tied weights, which a container may hold once, the cost of the first.
@@ -248,7 +248,7 @@ func Measure(ctx context.Context, j *Job, names []string, workers int) (map[stri
 
 // survey finds what the arithmetic cannot take and plans again with it kept.
 func (j *Job) survey(ctx context.Context, o Options, steps *progress) (*Job, error) {
-	unfit, err := convert.Survey(ctx, j.Plan, convert.Options{Workers: o.Workers, Hands: o.Hands, Limits: o.Limits, Progress: steps.next()})
+	unfit, err := convert.Survey(ctx, j.Plan, convert.Options{Workers: o.Workers, Pool: o.Pool, Limits: o.Limits, Progress: steps.next()})
 	if err != nil || len(unfit) == 0 {
 		return j, err
 	}

@@ -15,22 +15,22 @@ import (
 	"nibble/quant/tensor"
 )
 
-// blob is a file of the page as an io.ReaderAt: {name, size, read(from, at, n)}. Reads
-// smaller than page are served from cached pages, since each crossing costs far more than
-// the bytes.
+// blob is a file of the page as an io.ReaderAt: {name, size, read(from, at, n)}. Small reads are served from cached
+// pages, since each crossing costs far more than the bytes.
 type blob struct {
 	value safejs.Value
 	size  int64
 }
 
-// cache is the pages of all blobs together; a model can have hundreds of files, and verify
-// reads several places of a file in turn. It is not locked while a page is on its way.
+// cache is the pages of all blobs together; a model can have hundreds of files, and verify reads several places of a
+// file in turn. It is not locked while a page is on its way.
 var cache struct {
 	mu    sync.Mutex
 	pages [32]page
 	next  int // to be replaced
 }
 
+// page is a stretch of a file that was read.
 type page struct {
 	of    *blob
 	from  int64
@@ -39,7 +39,7 @@ type page struct {
 
 const pageSize = 128 << 10
 
-// newFiles wraps a list of them.
+// newFiles takes a list of files.
 func newFiles(list safejs.Value) ([]*tensor.File, error) {
 	n, err := list.Length()
 	if err != nil {
@@ -60,6 +60,7 @@ func newFiles(list safejs.Value) ([]*tensor.File, error) {
 	return files, nil
 }
 
+// newFile takes one file.
 func newFile(v safejs.Value) (*tensor.File, error) {
 	name, err := v.Get("name")
 	if err != nil {
@@ -80,8 +81,8 @@ func newFile(v safejs.Value) (*tensor.File, error) {
 	return &tensor.File{Name: text, Size: int64(n), R: &blob{v, int64(n)}}, nil
 }
 
-// glance is a read that is so small that it stands alone: the header of an entry of a zip.
-const glance = 64
+// smallRead is the size up to which a read is not worth a page: the header of an entry of a zip.
+const smallRead = 64
 
 // ReadAt implements io.ReaderAt.
 func (b *blob) ReadAt(dst []byte, at int64) (int, error) {
@@ -94,7 +95,7 @@ func (b *blob) ReadAt(dst []byte, at int64) (int, error) {
 	n := 0
 	for n < len(dst) && at < b.size {
 		p, ok := b.cached(at)
-		if !ok && len(dst) <= glance {
+		if !ok && len(dst) <= smallRead {
 			return b.read(dst, at)
 		}
 		if !ok {
@@ -125,7 +126,7 @@ func (b *blob) cached(at int64) (page, bool) {
 	return page{}, false
 }
 
-// keep puts a page in the place of the oldest.
+// keep puts the page in the place of the oldest.
 func (p page) keep() {
 	cache.mu.Lock()
 	defer cache.mu.Unlock()
@@ -133,12 +134,11 @@ func (p page) keep() {
 	cache.next = (cache.next + 1) % len(cache.pages)
 }
 
-// readSize is how much is asked for at a time.
+// readSize is how many bytes are asked for at a time.
 const readSize = 4 << 20
 
-// read has the page copy bytes straight to where they are wanted. An array of JavaScript's
-// that Go had seen would live until Go's collector comes around to it, and such arrays are
-// large.
+// read has the page copy bytes straight to where they are wanted. An array of JavaScript's that Go had seen would
+// live until Go's collector comes around to it, and such arrays are large.
 func (b *blob) read(dst []byte, at int64) (int, error) {
 	want := dst[:min(int64(len(dst)), b.size-at)]
 	n := 0
@@ -155,6 +155,7 @@ func (b *blob) read(dst []byte, at int64) (int, error) {
 	return n, nil
 }
 
+// unreadable says what a browser's error in reading means.
 func unreadable(err error) error {
 	return fmt.Errorf("the file can no longer be read (%s): was it moved or changed?", strings.TrimPrefix(err.Error(), "JavaScript error: "))
 }
@@ -171,7 +172,7 @@ func (b *blob) pass(from, to int64, out safejs.Value) error {
 	return nil
 }
 
-// fill waits where reading takes a Promise.
+// fill has the page copy bytes, and waits where reading takes a Promise.
 func (b *blob) fill(dst []byte, from int64) error {
 	at, unpin := place(dst)
 	defer unpin()
@@ -182,8 +183,8 @@ func (b *blob) fill(dst []byte, from int64) error {
 	return err
 }
 
-// place is where bytes lie in this instance's memory, for JavaScript to copy from or to.
-// They are pinned: they stay there until unpin, and are not on a stack, which could move.
+// place is where bytes lie in this instance's memory, for JavaScript to copy from or to. They are pinned: they stay
+// there until unpin, and are not on a stack, which could move.
 func place(b []byte) (at float64, unpin func()) {
 	var p runtime.Pinner
 	start := unsafe.SliceData(b)
@@ -191,12 +192,13 @@ func place(b []byte) (at float64, unpin func()) {
 	return float64(uintptr(unsafe.Pointer(start))), p.Unpin
 }
 
-// ahead tells the page which bytes are read next, and forget that they were.
+// ahead tells the page which bytes are read next.
 func (b *blob) ahead(from, to int64) error {
 	_, err := b.value.Call("ahead", float64(from), float64(to))
 	return err
 }
 
+// forget takes back what ahead said.
 func (b *blob) forget(from, to int64) error {
 	_, err := b.value.Call("forget", float64(from), float64(to))
 	return err

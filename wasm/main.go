@@ -60,7 +60,7 @@ func export() error {
 	if err := api.Set("protocol", protocol.Version); err != nil {
 		return err
 	}
-	s, h := &session{}, &helper{}
+	s, h := &session{}, &taskServer{}
 	for name, call := range map[string]func(request) (any, error){
 		"inspect": s.inspect,
 		"plan":    s.plan,

@@ -71,7 +71,7 @@ func guarded(call func(request) (any, error), q request) (text string, err error
 func failure(err error) map[string]any {
 	f := protocol.FailureOf(err)
 	var bug internal
-	var other *remote
+	var other *remoteError
 	switch {
 	case errors.As(err, &other):
 		f.Kind = other.kind
@@ -123,7 +123,7 @@ func thrown(v safejs.Value) error {
 		kind, _ := k.String()
 		if m, err := v.Get("message"); err == nil {
 			message, _ := m.String()
-			return &remote{fault.Kind(kind), message}
+			return &remoteError{fault.Kind(kind), message}
 		}
 	}
 	if m, err := v.Get("message"); err == nil {

@@ -146,22 +146,22 @@ func (s *session) convert(q request) (any, error) {
 		return nil, err
 	}
 	live := map[string]safejs.Value{}
-	for _, name := range []string{"sink", "progress", "hands"} {
+	for _, name := range []string{"sink", "progress", "workers"} {
 		v, err := q.object.Get(name)
 		if err != nil {
 			return nil, err
 		}
 		live[name] = v
 	}
-	hands, err := newHands(live["hands"], s.files)
+	pool, err := newPool(live["workers"], s.files)
 	if err != nil {
 		return nil, err
 	}
 	s.interrupt()
 	out := &sink{live["sink"]}
-	// Without hands, two goroutines share the one thread: one reads while the other computes.
+	// Without a pool, two goroutines share the one thread: one reads while the other computes.
 	o := quant.Options{
-		Name: asked.Name, Workers: 2, Hands: hands, Limits: tile.Limits{Batch: asked.Batch}, Hash: asked.Hash, Progress: progress(live["progress"]),
+		Name: asked.Name, Workers: 2, Pool: pool, Limits: tile.Limits{Batch: asked.Batch}, Hash: asked.Hash, Progress: progress(live["progress"]),
 	}
 	var r *report.Report
 	if asked.Zip && s.job.Output.Folder {
@@ -243,7 +243,7 @@ func (s *session) verify(q request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	told, err := q.object.Get("progress")
+	progressFunc, err := q.object.Get("progress")
 	if err != nil {
 		return nil, err
 	}
@@ -254,7 +254,7 @@ func (s *session) verify(q request) (any, error) {
 		return nil, err
 	}
 	roomFor(len(source.State.Tensors) + len(made.State.Tensors))
-	return quant.VerifyOpened(made, source, tile.Limits{}, progress(told))
+	return quant.VerifyOpened(made, source, tile.Limits{}, progress(progressFunc))
 }
 
 // memory tells how busy Go's collector was.

@@ -11,7 +11,7 @@ import (
 	"github.com/hack-pad/safejs"
 )
 
-// sinkSize is how much crosses at a time.
+// sinkSize is how many bytes cross at a time.
 const sinkSize = 4 << 20
 
 // sink is where the page wants the output: {create, write(at, n), close}.
@@ -22,16 +22,17 @@ func (s *sink) create(name string, bytes int64) (io.WriteCloser, error) {
 	if err := s.call("create", name, float64(bytes)); err != nil {
 		return nil, err
 	}
-	return &sunk{bufio.NewWriterSize(s, sinkSize), s}, nil
+	return &sinkFile{bufio.NewWriterSize(s, sinkSize), s}, nil
 }
 
-// sunk is one file of the sink.
-type sunk struct {
+// sinkFile is one file of the sink.
+type sinkFile struct {
 	*bufio.Writer
 	sink *sink
 }
 
-func (f *sunk) Close() error {
+// Close ends the file.
+func (f *sinkFile) Close() error {
 	if err := f.Flush(); err != nil {
 		return err
 	}
@@ -39,9 +40,9 @@ func (f *sunk) Close() error {
 }
 
 // Abandon leaves a file that will not be whole to the page, which discards it: to close it would put it in its place.
-func (f *sunk) Abandon() {}
+func (f *sinkFile) Abandon() {}
 
-// Write tells where the bytes lie. The page has copied or written them when it returns.
+// Write says where the bytes lie. The page has copied or written them when it returns.
 func (s *sink) Write(b []byte) (int, error) {
 	if len(b) == 0 {
 		return 0, nil

@@ -1,13 +1,19 @@
-// Package convert is the executor: it has an output's sections done tile by tile by a few workers and writes each file
-// forward only, in order. The result does not depend on the number of workers, or on what they are.
+// Package convert is the executor: it fills the files of an output, section by section, and writes each of them
+// forward only. The same input and the same plan give the same bytes, whatever workers there are and however many.
 //
-// A section is cut into tasks (schedule.go), which name bytes and hold none. A hand reads its tiles, has the weight's
-// method make planes of them and the codes of the section's pieces lay these in bytes (worker.go); natively hands are
-// goroutines, in a browser other workers. The executor knows the names of methods and codes and none of their insides,
-// and no container. The writer takes what was made in order through a bounded window, so that reading, computing and
-// writing overlap. Memory is bounded by tiles, never by tensors: a weight whose blocks reach over more than a tile (per
-// tensor, ConvTranspose per channel, very long rows) is read twice, once for its ranges, once for its codes; and where
-// scales are too many to be held until their turn, each piece of a section is made in a pass of its own.
+// A section is cut into tasks (sequence.go), which name bytes and hold none. Tasks go to workers in batches
+// (schedule.go). A worker reads the tiles of a task, has the weight's method make planes of them, and has the codes
+// of the section's pieces lay these planes in bytes (worker.go, quantize.go). Natively workers are goroutines; in a
+// browser they are web workers with instances of their own. The executor knows the names of methods and codes and
+// none of their insides, and it knows no container.
+//
+// The results come back in order through a bounded window (write.go), so that reading, computing and writing overlap.
+// Memory is bounded by tiles, never by tensors. A weight whose groups reach over more than a tile (per tensor,
+// ConvTranspose per channel, very long rows) is read twice: once for the ranges of its groups, once for its codes.
+// Where an entry has more scales than may be held until their turn in the file, each piece of its section is made in
+// a pass of its own.
+//
+// Package quant is the stable entry to it; wasm/ imports it for Worker and Task alone.
 package convert
 
 import (
@@ -19,37 +25,39 @@ import (
 	"nibble/quant/tile"
 )
 
-// Progress is called from one goroutine with the bytes of source read and written out
-// so far, of Work.
+// Progress is called from one goroutine with the bytes of source that are read and written out so far, and with all
+// of them (SourceBytes).
 type Progress func(done, total int64)
 
-// Options of a run.
+// Options say who does the work of a conversion, and at which sizes it is cut.
 type Options struct {
-	Workers  int    // goroutines of this process; at least 1
-	Hands    []Hand // instead of them
+	Workers  int      // goroutines that do tasks; at least 1
+	Pool     []Worker // workers that do the tasks instead of goroutines
 	Limits   tile.Limits
 	Progress Progress
-	Hash     bool // sha256 of each file
+	Hash     bool // take the SHA-256 of each file
 }
 
-// hands are those that the options ask for.
-func (o *Options) hands() []Hand {
-	if len(o.Hands) > 0 {
-		return o.Hands
+// workers are the ones that the options ask for: the pool, or else goroutines of this process.
+func (o *Options) workers() []Worker {
+	if len(o.Pool) > 0 {
+		return o.Pool
 	}
-	hands := make([]Hand, max(o.Workers, 1))
-	for i := range hands {
-		hands[i] = &Worker{Limits: o.Limits}
+	workers := make([]Worker, max(o.Workers, 1))
+	for i := range workers {
+		workers[i] = &Local{Limits: o.Limits}
 	}
-	return hands
+	return workers
 }
 
-// Cost is what quantizing one entry of the plan cost. An entry that was kept cost nothing: no value was counted.
+// Cost is what quantizing one entry of the plan lost. Count is 0 for an entry that is kept, since no value was
+// counted.
 type Cost struct {
 	kernel.Errors
 	Histogram *kernel.Histogram // nil when it was kept
 }
 
+// add joins the errors and the histogram of one result of the entry.
 func (c *Cost) add(r *Result) {
 	for _, e := range r.Errors {
 		c.Errors.Add(e)
@@ -64,20 +72,20 @@ func (c *Cost) add(r *Result) {
 }
 
 // Run writes all files of an output, one after the other as create begins them, and returns the cost of each entry of
-// the plan. When it returns an error, what was written is no output.
+// the plan. After an error what was written is no output, and the file under way was abandoned.
 func Run(ctx context.Context, p *plan.Plan, out *layout.Output, create Create, o Options) ([]Cost, []Written, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	limits := o.Limits.Filled()
 	x := &executor{plan: p, files: files{create: create, hash: o.Hash}, costs: make([]Cost, len(p.Entries)), limits: limits, progress: o.Progress}
 	defer x.files.abandon()
-	x.total = Work(p, out)
+	x.total = SourceBytes(p, out)
 	s := sequence{plan: p, step: Quantize, limits: limits, histograms: len(p.Entries) <= limits.Histograms}
-	for batch := range start(ctx, s.batches(s.runs(out)), o.hands()) {
+	for batch := range start(ctx, s.batches(s.sections(out)), o.workers()) {
 		if err := batch.wait(ctx); err != nil {
 			return nil, nil, err
 		}
-		for i, j := range batch.jobs {
+		for i, j := range batch.tasks {
 			if err := x.write(j, batch.results[i]); err != nil {
 				return nil, nil, err
 			}
@@ -87,28 +95,30 @@ func Run(ctx context.Context, p *plan.Plan, out *layout.Output, create Create, o
 	return x.costs, x.files.written, ctx.Err()
 }
 
-// Work is how many bytes of source a run reads and writes out.
-func Work(p *plan.Plan, out *layout.Output) (n int64) {
+// SourceBytes is how many bytes of source a conversion reads and writes out; Progress counts up to it.
+func SourceBytes(p *plan.Plan, out *layout.Output) (n int64) {
 	for i := range out.Files {
 		for k := range out.Files[i].Sections {
-			n += work(p, &out.Files[i].Sections[k])
+			n += sectionBytes(p, &out.Files[i].Sections[k])
 		}
 	}
 	return n
 }
 
-// work is how many source bytes a section accounts for in the progress.
-func work(p *plan.Plan, s *layout.Section) int64 {
+// sectionBytes is how many bytes of source a section adds to SourceBytes: only the section with a tensor's values
+// counts, so that no tensor counts twice.
+func sectionBytes(p *plan.Plan, s *layout.Section) int64 {
 	switch {
 	case s.Source != nil:
 		return s.Source.Bytes()
-	case !s.Made || !carries(s):
+	case !s.Made || !hasAllValues(s):
 		return 0
 	}
 	return p.Entries[s.Entry].Tensor.Bytes()
 }
 
-// carries reports whether a section has all of a tensor's values: a kept one, or the codes of a weight.
-func carries(s *layout.Section) bool {
+// hasAllValues reports whether a section has all of a tensor's values: those of a kept tensor, or the codes of a
+// weight.
+func hasAllValues(s *layout.Section) bool {
 	return s.Pieces[0].Code.Form == "" || s.Pieces[0].Code.Weights()
 }

@@ -7,9 +7,9 @@ import (
 	"nibble/quant/tensor"
 )
 
-// append lays the tile's share of a piece.
-func (q *quantized[T]) append(dst []byte, spec pack.Spec, code pack.Code[T]) []byte {
-	t := plane.Tile[T]{Rows: int(q.tile.Rows), First: q.tile.Row, Run: int(q.task.Grid.Run())}
+// append lays the tile's share of one piece.
+func (q *tileQuantizer[T]) append(dst []byte, spec pack.Spec, code pack.Code[T]) []byte {
+	t := plane.Tile[T]{Rows: int(q.tile.Rows), First: q.tile.Row, GroupWidth: int(q.task.Grid.GroupWidth())}
 	oneRow := q.task.Split == nil && q.task.Grid.BlockRows == 1
 	switch {
 	case code == nil: // literals
@@ -19,7 +19,7 @@ func (q *quantized[T]) append(dst []byte, spec pack.Spec, code pack.Code[T]) []b
 		if oneRow {
 			t.Params = q.params
 		}
-	case oneRow || !spec.PerRow && (q.task.Split == nil || q.leads): // the parameters of a split group are written once
+	case oneRow || !spec.PerRow && (q.task.Split == nil || q.writesParams): // the parameters of a split group are written once
 		t.Params = q.params
 	case spec.PerRow:
 		for r := range q.rowsBegun() {
@@ -31,16 +31,17 @@ func (q *quantized[T]) append(dst []byte, spec pack.Spec, code pack.Code[T]) []b
 	return code.Append(dst, &t)
 }
 
-// rowsBegun is how many rows begin in the tile; where the row is in parts, those of the part.
-func (q *quantized[T]) rowsBegun() int {
-	if q.tile.Col > int64(q.firstBlock())*q.task.Grid.Run() {
+// rowsBegun is how many rows, or stretches of a row in a split group, begin in the tile. Parameters are written where
+// a row begins.
+func (q *tileQuantizer[T]) rowsBegun() int {
+	if q.tile.Col > int64(q.firstBlock())*q.task.Grid.GroupWidth() {
 		return 0
 	}
 	return int(q.tile.Rows)
 }
 
-// clone copies values as bytes.
-func clone[T kernel.Float](v []T) []byte {
+// bytesOf copies values as bytes.
+func bytesOf[T kernel.Float](v []T) []byte {
 	switch v := any(v).(type) {
 	case []float64:
 		return append([]byte(nil), tensor.Bytes(v)...)
@@ -50,8 +51,8 @@ func clone[T kernel.Float](v []T) []byte {
 	return nil
 }
 
-// viewOf is the inverse of clone; the bytes may lie anywhere.
-func viewOf[T kernel.Float](raw []byte) []T {
+// valuesIn is the inverse of bytesOf. It copies, since the bytes may lie at any address.
+func valuesIn[T kernel.Float](raw []byte) []T {
 	if raw == nil {
 		return nil
 	}
@@ -66,12 +67,12 @@ func viewOf[T kernel.Float](raw []byte) []T {
 	return out
 }
 
-// sent is the parameters as bytes, for a task.
-func sent[T kernel.Float](p plane.Params[T]) Params {
-	return Params{clone(p.Scale), append([]byte(nil), p.ZeroPoint...), clone(p.Offset)}
+// encodeParams makes bytes of parameters, for a task that travels.
+func encodeParams[T kernel.Float](p plane.Params[T]) Params {
+	return Params{bytesOf(p.Scale), append([]byte(nil), p.ZeroPoint...), bytesOf(p.Offset)}
 }
 
-// received is the inverse of sent.
-func received[T kernel.Float](p *Params) plane.Params[T] {
-	return plane.Params[T]{Scale: viewOf[T](p.Scale), ZeroPoint: p.ZeroPoint, Offset: viewOf[T](p.Offset)}
+// decodeParams is the inverse of encodeParams.
+func decodeParams[T kernel.Float](p *Params) plane.Params[T] {
+	return plane.Params[T]{Scale: valuesIn[T](p.Scale), ZeroPoint: p.ZeroPoint, Offset: valuesIn[T](p.Offset)}
 }

@@ -10,36 +10,36 @@ import (
 	"nibble/quant/layout"
 )
 
-// Create begins a file of the output, of so many bytes. The one before was closed. The name is "" where the output is
-// one file, whose name is the user's.
+// Create begins a file of the output, of so many bytes. The file before it was closed. The name is "" where the
+// output is one file, whose name is the user's.
 type Create func(name string, bytes int64) (io.WriteCloser, error)
 
-// Written is a file that was written.
+// Written is a file that was written whole.
 type Written struct {
 	Name, Format string
 	Bytes        int64
 	SHA256       *string // nil unless asked for
 }
 
-// files are those of an output, one at a time.
+// files are the files of an output, of which one is under way at a time.
 type files struct {
 	create  Create
 	hash    bool
 	written []Written
 
-	// the one under way
-	file  *layout.File
-	below io.WriteCloser
-	count *Counter
-	frame layout.Writer // nil where sections simply lie one after the other
+	// What follows is of the file under way.
+	file   *layout.File
+	target io.WriteCloser
+	count  *Counter
+	frame  layout.Writer // nil where pieces simply lie one after the other
 }
 
 // begin creates a file.
 func (x *files) begin(f *layout.File) (err error) {
-	if x.below, err = x.create(f.Name, f.Bytes); err != nil {
+	if x.target, err = x.create(f.Name, f.Bytes); err != nil {
 		return err
 	}
-	x.file, x.count = f, &Counter{W: x.below}
+	x.file, x.count = f, &Counter{W: x.target}
 	if x.hash {
 		x.count.Sum = sha256.New()
 	}
@@ -57,15 +57,15 @@ func (x *files) piece(p *layout.Piece) (io.Writer, error) {
 	return x.frame.Next(p)
 }
 
-// end closes the file and holds it against its layout.
+// end closes the file, and holds its size against the layout.
 func (x *files) end() error {
 	if x.frame != nil {
 		if err := x.frame.Close(); err != nil {
 			return err
 		}
 	}
-	below := x.below
-	x.below, x.frame = nil, nil
+	below := x.target
+	x.target, x.frame = nil, nil
 	if err := below.Close(); err != nil {
 		return err
 	}
@@ -76,26 +76,27 @@ func (x *files) end() error {
 	return nil
 }
 
-// Abandoner is what a file may be that would be taken for whole when it is closed: one that will not be whole is
-// abandoned in its place.
+// Abandoner is a file that can be given up. One that is put in its place when it is closed must be an Abandoner: what
+// will not be whole is abandoned, never closed.
 type Abandoner interface{ Abandon() }
 
-// abandon gives up a file that is not whole.
+// abandon gives up the file under way.
 func (x *files) abandon() {
-	if a, ok := x.below.(Abandoner); ok {
+	if a, ok := x.target.(Abandoner); ok {
 		a.Abandon()
-	} else if x.below != nil {
-		x.below.Close()
+	} else if x.target != nil {
+		x.target.Close()
 	}
 }
 
-// Counter counts and, when it has a Sum, hashes what passes.
+// Counter counts the bytes that pass and, when it has a Sum, hashes them.
 type Counter struct {
 	W   io.Writer
 	N   int64
 	Sum hash.Hash
 }
 
+// Write implements io.Writer.
 func (c *Counter) Write(b []byte) (int, error) {
 	n, err := c.W.Write(b)
 	c.N += int64(n)

@@ -12,26 +12,27 @@ import (
 	"nibble/quant/tile"
 )
 
-// quantized is one tile on its way through a weight's method, to the codes of its pieces.
-type quantized[T kernel.Float] struct {
+// tileQuantizer takes the tiles of one task through the weight's method to the codes of its pieces.
+type tileQuantizer[T kernel.Float] struct {
 	task   *Task
 	method method.Method[T]
-	spread method.Spread[T] // the same, where groups may lie apart; else nil
-	forms  []pack.Code[T]   // of each piece; nil for literals
-	worker *Worker
+	spread method.Spread[T] // the same method, where its groups may lie apart; else nil
+	forms  []pack.Code[T]   // of each piece; nil for a literal
+	worker *Local
 	buffer *values[T]
 	result *Result
 
-	tile   tile.Tile
-	leads  bool            // it is the first of its task's split blocks
-	params plane.Params[T] // of the blocks of the tile, or of the task's split blocks
-	codes  []byte
-	out    []T // what the codes stand for, where that is a piece
-	rounds bool
+	tile         tile.Tile
+	writesParams bool            // parameters of the task's split are written with it
+	params       plane.Params[T] // of the groups of the tile, or of the task's split
+	codes        []byte
+	out          []T  // what the codes stand for, where a piece holds that
+	rounds       bool // a piece holds the values rounded to bfloat16
 }
 
-func newQuantized[T kernel.Float](w *Worker, b *values[T], t *Task, r *Result) (*quantized[T], error) {
-	q := &quantized[T]{task: t, worker: w, buffer: b, result: r, forms: make([]pack.Code[T], len(t.Codes))}
+// newTileQuantizer finds the method and the codes that the task names.
+func newTileQuantizer[T kernel.Float](w *Local, b *values[T], t *Task, r *Result) (*tileQuantizer[T], error) {
+	q := &tileQuantizer[T]{task: t, worker: w, buffer: b, result: r, forms: make([]pack.Code[T], len(t.Codes))}
 	var err error
 	if q.method, err = method.Of[T](t.Scheme, t.Tensor.DType); err != nil {
 		return nil, err
@@ -53,14 +54,14 @@ func newQuantized[T kernel.Float](w *Worker, b *values[T], t *Task, r *Result) (
 }
 
 // do does the steps Quantize, Measure and Check.
-func (q *quantized[T]) do(ctx context.Context) error {
+func (q *tileQuantizer[T]) do(ctx context.Context) error {
 	t, r, b := q.task, q.result, q.buffer
 	if t.Split != nil && t.Split.Params == nil {
 		if err := q.measure(ctx); err != nil {
 			return err
 		}
 		if t.Step == Measure {
-			r.Low, r.High = clone(b.stats.Low), clone(b.stats.High)
+			r.Low, r.High = bytesOf(b.stats.Low), bytesOf(b.stats.High)
 			return nil
 		}
 		b.params = b.params.Make(q.method.Has(), len(b.stats.Low))
@@ -71,41 +72,42 @@ func (q *quantized[T]) do(ctx context.Context) error {
 	if p := t.Split; p != nil {
 		q.params = b.params
 		if p.Params != nil {
-			q.params = received[T](p.Params)
+			q.params = decodeParams[T](p.Params)
 		}
 	}
 	for i, x := range t.Tiles {
 		if err := q.worker.read(ctx, t, x); err != nil {
 			return err
 		}
-		q.tile, q.leads = x, t.Split != nil && t.Split.Leads && i == 0
-		if r.Unfit = q.run(); r.Unfit != "" {
+		q.tile, q.writesParams = x, t.Split != nil && t.Split.WritesParams && i == 0
+		if r.Unfit = q.quantize(); r.Unfit != "" {
 			return nil
 		}
 		if t.Step != Check {
-			q.lay(i == 0)
+			q.appendPieces(i == 0)
 		}
 	}
 	return nil
 }
 
-// lay adds the tile's share of each piece. The first tile's tells how much room they all need: later tiles are no larger.
-func (q *quantized[T]) lay(first bool) {
+// appendPieces adds the tile's share of each piece. The first tile tells how much room all of them need, since later
+// tiles are no larger.
+func (q *tileQuantizer[T]) appendPieces(first bool) {
 	w, r := q.worker, q.result
 	for k, c := range q.forms {
 		if !first {
-			r.Parts[k] = q.append(r.Parts[k], q.task.Codes[k], c)
+			r.Pieces[k] = q.append(r.Pieces[k], q.task.Codes[k], c)
 			continue
 		}
 		if w.made = q.append(w.made[:0], q.task.Codes[k], c); len(w.made) > 0 {
 			room := Buffer(len(w.made) * len(q.task.Tiles))
-			r.Parts[k], r.Lent = append(room[:0], w.made...), append(r.Lent, room)
+			r.Pieces[k], r.Buffers = append(room[:0], w.made...), append(r.Buffers, room)
 		}
 	}
 }
 
-// measure finds the numbers of the blocks that the tiles are part of.
-func (q *quantized[T]) measure(ctx context.Context) error {
+// measure finds the ranges of the groups that the tiles belong to.
+func (q *tileQuantizer[T]) measure(ctx context.Context) error {
 	t, b, w := q.task, q.buffer, q.worker
 	if err := t.measurable(); err != nil {
 		return err
@@ -132,18 +134,18 @@ func (q *quantized[T]) measure(ctx context.Context) error {
 	return nil
 }
 
-// measurable refuses scales that would be made of a part of their blocks: no such task is given, and
-// the wrong numbers would look like right ones.
+// measurable refuses a task that would make scales from a part of its groups. No such task is given, and the wrong
+// numbers would look like right ones.
 func (t *Task) measurable() error {
 	covered := t.bytes() / t.Tensor.DType.Size()
-	if all := t.Split.Blocks * t.Grid.Run() * t.Grid.BlockRows; t.Step != Measure && (!t.Split.Whole || covered != all) {
+	if all := t.Split.Blocks * t.Grid.GroupWidth() * t.Grid.BlockRows; t.Step != Measure && (!t.Split.Whole || covered != all) {
 		return fmt.Errorf("internal error: tensor %q would be measured over %d of %d weights; please report it", t.Tensor.Name, covered, all)
 	}
 	return nil
 }
 
-// run measures, quantizes and dequantizes the tile, as far as the pieces ask for it.
-func (q *quantized[T]) run() (unfit kernel.Unfit) {
+// quantize measures, quantizes and dequantizes the tile, as far as the pieces ask for it.
+func (q *tileQuantizer[T]) quantize() (unfit kernel.Unfit) {
 	t, w, b, n := q.task, q.worker, q.buffer, q.tile.Elements()
 	weights := len(t.Codes) > 0 && t.Codes[0].Weights()
 	if weights {
@@ -159,13 +161,13 @@ func (q *quantized[T]) run() (unfit kernel.Unfit) {
 		}
 	}
 	if t.Split == nil {
-		count := n / int(t.Grid.Run()*t.Grid.BlockRows)
+		count := n / int(t.Grid.GroupWidth()*t.Grid.BlockRows)
 		b.params, b.stats = b.params.Make(q.method.Has(), count), b.stats.Make(count)
 		q.params = b.params
 		if t.Grid.BlockRows == 1 {
-			return q.stream(weights)
+			return q.byChunk(weights)
 		}
-		if unfit = q.tall(valuesOf(w, b, t, 0, n)); unfit != "" {
+		if unfit = q.measureRows(valuesOf(w, b, t, 0, n)); unfit != "" {
 			return unfit
 		}
 	}
@@ -173,58 +175,59 @@ func (q *quantized[T]) run() (unfit kernel.Unfit) {
 	case !weights:
 	case t.Split != nil && t.Split.Blocks == 1:
 		for from, to := range chunks(n, 1, w.chunk()) {
-			q.part(valuesOf(w, b, t, from, to), from, to-from, q.params)
+			q.encode(valuesOf(w, b, t, from, to), from, to-from, q.params)
 		}
 	default:
-		q.grid(valuesOf(w, b, t, 0, n))
+		q.byRow(valuesOf(w, b, t, 0, n))
 	}
 	return ""
 }
 
-// stream is for blocks of one row: a chunk at a time is measured and quantized.
-func (q *quantized[T]) stream(weights bool) kernel.Unfit {
-	t, run := q.task, int(q.task.Grid.Run())
-	for from, to := range chunks(q.tile.Elements(), run, q.worker.chunk()) {
+// byChunk is for groups of one row: it measures and quantizes a chunk at a time, while that lies in the nearest
+// cache.
+func (q *tileQuantizer[T]) byChunk(weights bool) kernel.Unfit {
+	t, width := q.task, int(q.task.Grid.GroupWidth())
+	for from, to := range chunks(q.tile.Elements(), width, q.worker.chunk()) {
 		src := valuesOf(q.worker, q.buffer, t, from, to)
-		params := q.params.Slice(from/run, to/run)
-		if unfit := q.method.Fit(src, run, q.buffer.stats.Slice(from/run, to/run), params); unfit != "" {
+		params := q.params.Slice(from/width, to/width)
+		if unfit := q.method.Fit(src, width, q.buffer.stats.Slice(from/width, to/width), params); unfit != "" {
 			return unfit
 		}
 		if weights {
-			q.part(src, from, run, params)
+			q.encode(src, from, width, params)
 		}
 	}
 	return ""
 }
 
-// tall measures blocks of several rows, which the tile holds whole.
-func (q *quantized[T]) tall(src []T) kernel.Unfit {
+// measureRows makes the parameters of groups of several rows, which the tile holds whole.
+func (q *tileQuantizer[T]) measureRows(src []T) kernel.Unfit {
 	g, stats := q.task.Grid, q.buffer.stats
 	row, across := int(g.Row()), int(g.Across())
 	q.spread.Reset(stats)
 	for r := range len(src) / row {
 		at := r / int(g.BlockRows) * across
-		q.spread.Range(src[r*row:(r+1)*row], int(g.Run()), stats.Slice(at, at+across))
+		q.spread.Range(src[r*row:(r+1)*row], int(g.GroupWidth()), stats.Slice(at, at+across))
 	}
 	return q.spread.Settle(stats, q.params)
 }
 
-// grid quantizes row by row.
-func (q *quantized[T]) grid(src []T) {
+// byRow quantizes a tile row by row, with parameters that are known.
+func (q *tileQuantizer[T]) byRow(src []T) {
 	g := q.task.Grid
 	for s := range segments(q.tile, src) {
 		params := q.blocks(s.row)
 		at, first := s.at, q.firstBlock()
 		s.blocks(g, func(values []T, block, count, length int) {
 			block -= first
-			q.part(values, at, length, params.Slice(block, block+count))
+			q.encode(values, at, length, params.Slice(block, block+count))
 			at += len(values)
 		})
 	}
 }
 
-// blocks are the parameters of row r of the tile, from firstBlock on.
-func (q *quantized[T]) blocks(r int) plane.Params[T] {
+// blocks are the parameters for row r of the tile, from firstBlock on.
+func (q *tileQuantizer[T]) blocks(r int) plane.Params[T] {
 	if q.task.Split != nil {
 		return q.params
 	}
@@ -233,8 +236,8 @@ func (q *quantized[T]) blocks(r int) plane.Params[T] {
 	return q.params.Slice(at, at+across)
 }
 
-// firstBlock is which block of the row the parameters begin with.
-func (q *quantized[T]) firstBlock() int {
+// firstBlock is the number, in its row, of the block that the parameters begin with.
+func (q *tileQuantizer[T]) firstBlock() int {
 	if q.task.Split != nil {
 		return int(q.task.Split.Block)
 	}

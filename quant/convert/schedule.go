@@ -7,26 +7,28 @@ import (
 	"nibble/quant/tile"
 )
 
-// batch is what a hand is given at a time.
+// batch is what a worker is given at a time.
 type batch struct {
-	jobs    []*job
-	bytes   int64       // by weight
-	split   *splitGroup // whose ranges it measures; nil for most
+	tasks   []*placedTask
+	bytes   int64       // of source, by their weight in a batch
+	split   *splitGroup // that it measures; nil for a batch that makes bytes of the output
 	results []*Result
 	err     error
 	done    chan struct{}
 }
 
-func (p *batch) add(j *job) {
-	p.jobs = append(p.jobs, j)
+// add puts a task into the batch.
+func (p *batch) add(j *placedTask) {
+	p.tasks = append(p.tasks, j)
 	if j.task != nil {
 		p.bytes += j.task.weight()
 	}
 }
 
-func (p *batch) full(l tile.Limits) bool { return p.bytes >= l.Batch || len(p.jobs) >= l.Tasks }
+// full reports whether the batch has as much work as a worker is given at a time.
+func (p *batch) full(l tile.Limits) bool { return p.bytes >= l.Batch || len(p.tasks) >= l.Tasks }
 
-// wait waits until it is done.
+// wait returns when the batch is done, with its error, or when the conversion is cancelled.
 func (p *batch) wait(ctx context.Context) error {
 	select {
 	case <-p.done:
@@ -36,13 +38,13 @@ func (p *batch) wait(ctx context.Context) error {
 	}
 }
 
-// batches are all tasks of some runs, in their order. The ranges of a split group come before the
-// tasks of the unit ahead of it, so that its scales are there when its turn comes.
-func (s *sequence) batches(runs iter.Seq[*run]) iter.Seq[*batch] {
+// batches are all tasks of some sections, in order. The tasks that measure a split group come before the tasks of the
+// unit ahead of it, so that its scales are there when its turn comes.
+func (s *sequence) batches(sections iter.Seq[*section]) iter.Seq[*batch] {
 	return func(yield func(*batch) bool) {
 		p := &batch{}
 		pack := func(u *unit) bool {
-			for _, j := range u.jobs {
+			for _, j := range u.tasks {
 				if p.add(j); p.full(s.limits) {
 					full := p
 					if p = (&batch{}); !yield(full) {
@@ -53,10 +55,10 @@ func (s *sequence) batches(runs iter.Seq[*run]) iter.Seq[*batch] {
 			return true
 		}
 		ahead := &unit{}
-		for u := range s.units(runs) {
-			for _, t := range u.split.measuring(s.limits.Batch) {
+		for u := range s.units(sections) {
+			for _, t := range u.split.measureTasks(s.limits.Batch) {
 				m := &batch{split: u.split}
-				if m.add(&job{task: t}); !yield(m) {
+				if m.add(&placedTask{task: t}); !yield(m) {
 					return
 				}
 			}
@@ -65,20 +67,20 @@ func (s *sequence) batches(runs iter.Seq[*run]) iter.Seq[*batch] {
 			}
 			ahead = u
 		}
-		if pack(ahead) && len(p.jobs) > 0 {
+		if pack(ahead) && len(p.tasks) > 0 {
 			yield(p)
 		}
 	}
 }
 
-// start gives batches to hands as these come free. The channel it returns carries those
-// that make a part of the output in their order, at most a few ahead of the writer.
-func start(ctx context.Context, batches iter.Seq[*batch], hands []Hand) <-chan *batch {
-	todo, order := make(chan *batch), make(chan *batch, len(hands))
-	for _, h := range hands {
+// start gives batches to the workers as these come free. The channel it returns carries the batches that make bytes
+// of the output, in order and at most a few ahead of the writer.
+func start(ctx context.Context, batches iter.Seq[*batch], workers []Worker) <-chan *batch {
+	todo, order := make(chan *batch), make(chan *batch, len(workers))
+	for _, h := range workers {
 		go func() {
 			for p := range todo {
-				p.run(ctx, h)
+				p.do(ctx, h)
 			}
 		}()
 	}
@@ -98,6 +100,7 @@ func start(ctx context.Context, batches iter.Seq[*batch], hands []Hand) <-chan *
 	return order
 }
 
+// send reports whether the batch was taken before the conversion was cancelled.
 func send(ctx context.Context, to chan<- *batch, p *batch) bool {
 	select {
 	case to <- p:
@@ -107,11 +110,12 @@ func send(ctx context.Context, to chan<- *batch, p *batch) bool {
 	}
 }
 
-// ready waits for the scales that a batch needs. Their ranges were sent before it.
+// ready waits for the scales that the batch needs. It cannot wait for ever: the tasks that measure them were sent
+// before.
 func (p *batch) ready(ctx context.Context) bool {
-	p.results = make([]*Result, len(p.jobs))
-	for i, j := range p.jobs {
-		if j.task == nil { // of a run without values
+	p.results = make([]*Result, len(p.tasks))
+	for i, j := range p.tasks {
+		if j.task == nil { // a section without values
 			p.results[i] = &Result{}
 		}
 		if j.split == nil {
@@ -134,11 +138,11 @@ func (p *batch) ready(ctx context.Context) bool {
 	return true
 }
 
-// run has a hand do what has no result yet.
-func (p *batch) run(ctx context.Context, h Hand) {
+// do has a worker do every task of the batch that has no result yet.
+func (p *batch) do(ctx context.Context, h Worker) {
 	defer close(p.done)
 	var tasks []*Task
-	for i, j := range p.jobs {
+	for i, j := range p.tasks {
 		if p.results[i] == nil {
 			tasks = append(tasks, j.task)
 		}
@@ -155,6 +159,6 @@ func (p *batch) run(ctx context.Context, h Hand) {
 		}
 	}
 	if p.split != nil {
-		p.split.measured(p)
+		p.split.addRanges(p)
 	}
 }

@@ -8,12 +8,12 @@ import (
 	"nibble/quant/tile"
 )
 
-// segment is a row of a tile, or the part of a long one that the tile has.
+// segment is the values of one row of a tile, which may be a stretch of a longer row of the weight.
 type segment[T kernel.Float] struct {
 	values []T
-	at     int // of the first value in the tile
-	row    int // in the tile
-	col    int64
+	at     int   // index of the first value in the tile
+	row    int   // of the tile
+	col    int64 // of the weight's row
 }
 
 // segments are the rows of a tile.
@@ -28,20 +28,20 @@ func segments[T kernel.Float](t tile.Tile, values []T) iter.Seq[segment[T]] {
 	}
 }
 
-// blocks parts a segment into whole blocks, which come together, and the first and the last
-// one, which a long row may have cut: count blocks from block on, length values each.
+// blocks calls each for the groups of the segment: count groups from number block of the row on, of length values
+// each. Whole groups come together; the first and the last, which the ends of the tile may have cut, come alone.
 func (s segment[T]) blocks(g scheme.Grid, each func(part []T, block, count, length int)) {
-	run := int(g.Run())
+	width := int(g.GroupWidth())
 	for at := 0; at < len(s.values); {
-		block := (int(s.col) + at) / run
-		inside, left := (int(s.col)+at)%run, len(s.values)-at
-		if inside > 0 || left < run {
-			n := min(run-inside, left)
+		block := (int(s.col) + at) / width
+		inside, left := (int(s.col)+at)%width, len(s.values)-at
+		if inside > 0 || left < width {
+			n := min(width-inside, left)
 			each(s.values[at:at+n], block, 1, n)
 			at += n
 			continue
 		}
-		each(s.values[at:at+left/run*run], block, left/run, run)
-		at += left / run * run
+		each(s.values[at:at+left/width*width], block, left/width, width)
+		at += left / width * width
 	}
 }

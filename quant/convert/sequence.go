@@ -12,54 +12,54 @@ import (
 	"nibble/quant/tile"
 )
 
-// run is a section, or a piece of one, with its entry, and whether it begins or ends a file.
-type run struct {
+// section is a section of the output, or one piece of such a section, with its entry of the plan and its place in the
+// file.
+type section struct {
 	*layout.Section
-	entry  *plan.Entry  // nil for a run that is made of none
-	opens  *layout.File // of which it is the first run; nil for most
-	closes bool
+	entry  *plan.Entry  // nil for a section that is made of none
+	opens  *layout.File // the file that begins with it; nil for all but the first section
+	closes bool         // the file ends with it
 }
 
-// job is one task of one run.
-type job struct {
-	run         *run
-	task        *Task       // nil for a run without values
-	split       *splitGroup // whose scales the task waits for; nil for most
-	first, last bool        // of its run
+// placedTask is one task and its place among those of its section.
+type placedTask struct {
+	section     *section
+	task        *Task       // nil for a section without values
+	split       *splitGroup // whose scales the task waits for; nil for none
+	first, last bool        // of its section
 }
 
-// unit is jobs that come together: those of a split group, or all of a run that has none.
+// unit is tasks that belong together: those of one split group, or all tasks of a section without one.
 type unit struct {
-	jobs  []*job
+	tasks []*placedTask
 	split *splitGroup
 }
 
-// unitOf makes jobs of tasks, which wait for the scales of a split group where there is one.
+// unitOf places tasks in a unit; those of a split group wait for its scales.
 func unitOf(tasks []*Task, g *splitGroup) *unit {
 	u := &unit{split: g}
 	for _, t := range tasks {
-		u.jobs = append(u.jobs, &job{task: t, split: g})
+		u.tasks = append(u.tasks, &placedTask{task: t, split: g})
 	}
 	return u
 }
 
-// sequence makes the jobs of a file, in its order.
+// sequence makes the tasks of a whole output, in the order of its bytes.
 type sequence struct {
 	plan       *plan.Plan
 	step       Step // Quantize, or Check
 	limits     tile.Limits
-	histograms bool // are to be counted
+	histograms bool // histograms are counted
 }
 
-// runs are all sections of an output in their order. Each piece of a section is a run of its own where the others
-// could not wait: they would take more bytes than may be held.
-func (s *sequence) runs(out *layout.Output) iter.Seq[*run] {
-	return func(yield func(*run) bool) {
+// sections are all sections of an output, in order.
+func (s *sequence) sections(out *layout.Output) iter.Seq[*section] {
+	return func(yield func(*section) bool) {
 		for i := range out.Files {
 			f := &out.Files[i]
-			all := s.apart(f.Sections)
+			all := s.passes(f.Sections)
 			for k := range all {
-				r := &run{Section: &all[k], closes: k == len(all)-1}
+				r := &section{Section: &all[k], closes: k == len(all)-1}
 				if k == 0 {
 					r.opens = f
 				}
@@ -74,12 +74,13 @@ func (s *sequence) runs(out *layout.Output) iter.Seq[*run] {
 	}
 }
 
-// apart are the runs of a file, one at least.
-func (s *sequence) apart(sections []layout.Section) (out []layout.Section) {
+// passes are the sections of one file, at least one. A section whose later pieces would take more memory than may be
+// held, while they wait for the first, becomes several: each piece is made in a pass of its own.
+func (s *sequence) passes(sections []layout.Section) (out []layout.Section) {
 	for _, x := range sections {
 		held := int64(0)
 		for _, p := range x.Pieces[min(1, len(x.Pieces)):] {
-			if p.Code.Rows() > 1 { // one a byte while they wait
+			if p.Code.Rows() > 1 { // they wait one a byte
 				g := s.plan.Entries[x.Entry].Grid
 				held += g.Rows * g.Across()
 			} else {
@@ -100,11 +101,11 @@ func (s *sequence) apart(sections []layout.Section) (out []layout.Section) {
 	return out
 }
 
-// units cut runs into tasks.
-func (s *sequence) units(runs iter.Seq[*run]) iter.Seq[*unit] {
+// units cut sections into tasks.
+func (s *sequence) units(sections iter.Seq[*section]) iter.Seq[*unit] {
 	return func(yield func(*unit) bool) {
-		for r := range runs {
-			for u := range s.marked(r) {
+		for r := range sections {
+			for u := range s.placed(r) {
 				if !yield(u) {
 					return
 				}
@@ -113,30 +114,30 @@ func (s *sequence) units(runs iter.Seq[*run]) iter.Seq[*unit] {
 	}
 }
 
-// marked tells the jobs of a run which run they are of, and which are its first and its last.
-func (s *sequence) marked(r *run) iter.Seq[*unit] {
+// placed makes the units of a section and tells each task where in the section it stands.
+func (s *sequence) placed(r *section) iter.Seq[*unit] {
 	return func(yield func(*unit) bool) {
 		var ahead *unit
-		for u := range s.ofRun(r) {
-			for _, j := range u.jobs {
-				j.run = r
+		for u := range s.ofSection(r) {
+			for _, j := range u.tasks {
+				j.section = r
 			}
 			if ahead == nil {
-				u.jobs[0].first = true
+				u.tasks[0].first = true
 			} else if !yield(ahead) {
 				return
 			}
 			ahead = u
 		}
-		ahead.jobs[len(ahead.jobs)-1].last = true
+		ahead.tasks[len(ahead.tasks)-1].last = true
 		yield(ahead)
 	}
 }
 
-// ofRun is the units of one run, one at least.
-func (s *sequence) ofRun(r *run) iter.Seq[*unit] {
+// ofSection makes the units of one section, at least one.
+func (s *sequence) ofSection(r *section) iter.Seq[*unit] {
 	if r.entry != nil && r.entry.Quantize {
-		return s.quantized(r)
+		return s.ofWeight(r)
 	}
 	return func(yield func(*unit) bool) {
 		t := r.Source
@@ -155,13 +156,13 @@ func (s *sequence) ofRun(r *run) iter.Seq[*unit] {
 	}
 }
 
-// cut gives each task so many tiles that it fits into a batch; without tiles there is one task.
-func cut(like *Task, tiles []tile.Tile, limit int64) (tasks []*Task) {
+// cut makes tasks like the template, each of as many tiles as fit a batch. Without tiles there is one task.
+func cut(template *Task, tiles []tile.Tile, limit int64) (tasks []*Task) {
 	for from := 0; from < len(tiles) || from == 0; {
-		t := *like
-		if like.Split != nil {
-			part := *like.Split
-			part.Leads = part.Leads && from == 0
+		t := *template
+		if template.Split != nil {
+			part := *template.Split
+			part.WritesParams = part.WritesParams && from == 0
 			t.Split = &part
 		}
 		to := from
@@ -179,43 +180,43 @@ func cut(like *Task, tiles []tile.Tile, limit int64) (tasks []*Task) {
 	return tasks
 }
 
-// quantized is the units of a weight: one, or one for each split group.
-func (s *sequence) quantized(r *run) iter.Seq[*unit] {
+// ofWeight makes the units of a weight that is quantized: one, or one for each split group.
+func (s *sequence) ofWeight(r *section) iter.Seq[*unit] {
 	e := r.entry
-	like := &Task{Step: s.step, Tensor: e.Tensor, Scheme: e.Scheme, Grid: e.Grid}
+	template := &Task{Step: s.step, Tensor: e.Tensor, Scheme: e.Scheme, Grid: e.Grid}
 	whole := !spread(e.Scheme)
 	for _, p := range r.Pieces {
-		like.Codes = append(like.Codes, p.Code)
+		template.Codes = append(template.Codes, p.Code)
 		whole = whole || p.Code.Whole()
 	}
 	if s.histograms {
-		like.Counted, like.Every = true, kernel.HistogramStep(e.Tensor.Elements(), s.limits.Samples)
+		template.Counted, template.Every = true, kernel.HistogramStep(e.Tensor.Elements(), s.limits.Samples)
 	}
 	tiles, ok := wholeBlocks(e.Tensor, e.Grid, s.limits.Tile, whole)
 	if !ok {
-		return s.split(like)
+		return s.split(template)
 	}
-	return func(yield func(*unit) bool) { yield(unitOf(cut(like, tiles, s.limits.Batch), nil)) }
+	return func(yield func(*unit) bool) { yield(unitOf(cut(template, tiles, s.limits.Batch), nil)) }
 }
 
-// spread reports whether groups of a scheme may lie apart.
+// spread reports whether groups of the scheme's method may lie apart, in several rows, tiles or tasks.
 func spread(s scheme.Scheme) bool {
 	row, err := method.Find(s)
 	return err == nil && row.Spread
 }
 
-// wholeBlocks cuts a weight into tiles that each hold whole blocks, of rows or of columns of one
-// row; false where blocks fit no tile, or do not end where packed words do. With must they hold whole
-// blocks of one row, however large these are.
+// wholeBlocks cuts a weight into tiles that each hold whole groups, in rows or in the columns of one row. ok is false
+// where a group fits no tile, or does not end where a packed word does. With must the tiles hold whole groups of one
+// row, however large these are: a form that lays codes and scales together needs it.
 func wholeBlocks(t *tensor.Tensor, g scheme.Grid, limit int64, must bool) (tiles []tile.Tile, ok bool) {
 	size := t.DType.Size()
 	if g.BlockRows*g.Row()*size <= limit {
 		return tile.Cut(t, g.BlockRows, limit), true
 	}
-	if g.BlockRows > 1 || g.Run()*size > limit && !must {
+	if g.BlockRows > 1 || g.GroupWidth()*size > limit && !must {
 		return nil, false
 	}
-	step := g.Run()
+	step := g.GroupWidth()
 	for step%tile.Word != 0 {
 		step *= 2
 	}

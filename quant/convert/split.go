@@ -11,32 +11,32 @@ import (
 	"nibble/quant/tile"
 )
 
-// splitGroup is blocks whose tiles are in several tasks, or that no single task holds whole: they
-// are measured first, by as many workers as there are, and then quantized.
+// splitGroup is a row of blocks, or some blocks of one, whose tiles go to several tasks, so that no single task holds
+// its groups whole. It is measured first, by as many workers as there are, and then quantized.
 type splitGroup struct {
-	like  Task
-	tiles []tile.Tile // of all its blocks
+	template Task
+	tiles    []tile.Tile // of all its groups
 
-	mu     sync.Mutex
-	left   int // tasks that are not measured
-	ranges ranges
-	ready  chan struct{} // closed when what follows is there
-	params Params
-	unfit  kernel.Unfit
-	err    error
+	mu         sync.Mutex
+	unmeasured int // tasks without a result
+	ranges     ranges
+	ready      chan struct{} // closed when the fields below are set
+	params     Params
+	unfit      kernel.Unfit
+	err        error
 }
 
-// split is the split groups of a weight: each row of blocks, in parts where its scales are too many
-// to be held at a time. A part is measured over all rows of the blocks again for each row that is
-// written, since the file has row after row.
-func (s *sequence) split(like *Task) iter.Seq[*unit] {
-	t, g := like.Tensor, like.Grid
-	most := max(s.limits.Scales/tile.Word, 1) * tile.Word // blocks, so that parts begin where words do
+// split makes the split groups of a weight: one for each row of blocks, or several where the row has more scales than
+// may be held at a time. In a group of several rows the ranges are then measured once for each row that is written,
+// since the file has row after row.
+func (s *sequence) split(template *Task) iter.Seq[*unit] {
+	t, g := template.Tensor, template.Grid
+	most := max(s.limits.Scales/tile.Word, 1) * tile.Word // a multiple, so that each split begins where a packed word does
 	return func(yield func(*unit) bool) {
 		for row := int64(0); row < g.Rows; row += g.BlockRows {
 			if g.Across() <= most {
 				all := tile.Rows(t, row, row+g.BlockRows, 1, s.limits.Tile)
-				if !yield(s.group(like, Split{Blocks: g.Across(), Leads: true}, all, nil)) {
+				if !yield(s.group(template, Split{Blocks: g.Across(), WritesParams: true}, all, nil)) {
 					return
 				}
 				continue
@@ -46,13 +46,13 @@ func (s *sequence) split(like *Task) iter.Seq[*unit] {
 					break
 				}
 				for block := int64(0); block < g.Across(); block += most {
-					part := Split{Block: block, Blocks: min(most, g.Across()-block), Leads: r == row}
-					own := s.columns(like, part, r)
+					split := Split{Block: block, Blocks: min(most, g.Across()-block), WritesParams: r == row}
+					own := s.columns(template, split, r)
 					var all []tile.Tile
 					for k := row; g.BlockRows > 1 && k < row+g.BlockRows; k++ {
-						all = append(all, s.columns(like, part, k)...)
+						all = append(all, s.columns(template, split, k)...)
 					}
-					if !yield(s.group(like, part, own, all)) {
+					if !yield(s.group(template, split, own, all)) {
 						return
 					}
 				}
@@ -62,17 +62,17 @@ func (s *sequence) split(like *Task) iter.Seq[*unit] {
 }
 
 // columns are the tiles of some blocks in one row.
-func (s *sequence) columns(like *Task, p Split, row int64) []tile.Tile {
-	run := like.Grid.Run()
-	return tile.Columns(like.Tensor, row, p.Block*run, (p.Block+p.Blocks)*run, tile.Word, s.limits.Tile)
+func (s *sequence) columns(template *Task, p Split, row int64) []tile.Tile {
+	width := template.Grid.GroupWidth()
+	return tile.Columns(template.Tensor, row, p.Block*width, (p.Block+p.Blocks)*width, tile.Word, s.limits.Tile)
 }
 
-// group is a unit of blocks. Its own tiles are to be quantized; all are those of its blocks, nil
-// when these are the same. One task that has them all measures them itself, and whether it does is
-// seen by the number of tasks alone: no size of theirs is compared with another.
-func (s *sequence) group(like *Task, part Split, own, all []tile.Tile) *unit {
-	t := *like
-	t.Split = &part
+// group makes the unit of some blocks. own are the tiles to be quantized; all are the tiles of the blocks, nil when
+// they are the same. One task that has all of them measures them itself. Whether it does is decided by the number of
+// tasks alone, never by comparing sizes: two measures of one size once disagreed, and blocks were measured in part.
+func (s *sequence) group(template *Task, split Split, own, all []tile.Tile) *unit {
+	t := *template
+	t.Split = &split
 	tasks := cut(&t, own, s.limits.Batch)
 	if whole := len(tasks) == 1 && all == nil; whole {
 		for _, task := range tasks {
@@ -85,27 +85,27 @@ func (s *sequence) group(like *Task, part Split, own, all []tile.Tile) *unit {
 	}
 	if s.step == Check {
 		// It waits for the ranges and looks at nothing else.
-		tasks = []*Task{{Step: Check, Tensor: t.Tensor, Scheme: t.Scheme, Grid: t.Grid, Split: &part}}
+		tasks = []*Task{{Step: Check, Tensor: t.Tensor, Scheme: t.Scheme, Grid: t.Grid, Split: &split}}
 	}
-	return unitOf(tasks, &splitGroup{like: t, tiles: all, ready: make(chan struct{})})
+	return unitOf(tasks, &splitGroup{template: t, tiles: all, ready: make(chan struct{})})
 }
 
-// measuring are the tasks that find its ranges; none for no split group.
-func (g *splitGroup) measuring(limit int64) []*Task {
+// measureTasks are the tasks that find the group's ranges; none for no split group.
+func (g *splitGroup) measureTasks(limit int64) []*Task {
 	if g == nil {
 		return nil
 	}
-	like := g.like
-	like.Step, like.Codes, like.Counted = Measure, nil, false
-	tasks := cut(&like, g.tiles, limit)
-	g.left = len(tasks)
-	g.ranges, g.err = newRanges(&g.like)
+	template := g.template
+	template.Step, template.Codes, template.Counted = Measure, nil, false
+	tasks := cut(&template, g.tiles, limit)
+	g.unmeasured = len(tasks)
+	g.ranges, g.err = newRanges(&g.template)
 	return tasks
 }
 
-// measured takes the ranges of a batch, in any order; with the last one come the scales. Workers call
-// it, several at once.
-func (g *splitGroup) measured(b *batch) {
+// addRanges takes the ranges that a batch measured, in any order; with the last ones it makes the scales. Several
+// workers call it at once.
+func (g *splitGroup) addRanges(b *batch) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if b.err != nil {
@@ -113,11 +113,11 @@ func (g *splitGroup) measured(b *batch) {
 	}
 	for _, r := range b.results {
 		if r != nil && g.ranges != nil {
-			g.ranges.merge(r)
+			g.ranges.add(r)
 		}
 	}
 	b.results = nil
-	if g.left--; g.left > 0 {
+	if g.unmeasured--; g.unmeasured > 0 {
 		return
 	}
 	if g.err == nil {
@@ -127,26 +127,30 @@ func (g *splitGroup) measured(b *batch) {
 	close(g.ready)
 }
 
-// ranges are the numbers of the blocks of a split group, in the making.
+// ranges are what is measured of the groups of a split group, while results come in.
 type ranges interface {
-	merge(r *Result)
+	// add joins the ranges of one result.
+	add(r *Result)
+	// params makes the parameters, once all results were added, or says why there are none.
 	params() (Params, kernel.Unfit)
 }
 
+// newRanges are empty ranges in the arithmetic of the task's tensor.
 func newRanges(t *Task) (ranges, error) {
 	if t.Tensor.DType == tensor.F64 {
-		return rangesIn[float64](t)
+		return newRangesOf[float64](t)
 	}
-	return rangesIn[float32](t)
+	return newRangesOf[float32](t)
 }
 
-// rangesOf are ranges in the type of the arithmetic.
+// rangesOf are ranges held as T.
 type rangesOf[T kernel.Float] struct {
 	method method.Spread[T]
 	stats  plane.Stats[T]
 }
 
-func rangesIn[T kernel.Float](t *Task) (ranges, error) {
+// newRangesOf are empty ranges held as T.
+func newRangesOf[T kernel.Float](t *Task) (ranges, error) {
 	m, err := method.Of[T](t.Scheme, t.Tensor.DType)
 	if err != nil {
 		return nil, err
@@ -160,12 +164,14 @@ func rangesIn[T kernel.Float](t *Task) (ranges, error) {
 	return r, nil
 }
 
-func (r *rangesOf[T]) merge(part *Result) {
-	r.method.Merge(r.stats, plane.Stats[T]{Low: viewOf[T](part.Low), High: viewOf[T](part.High)})
+// add implements ranges.
+func (r *rangesOf[T]) add(split *Result) {
+	r.method.Merge(r.stats, plane.Stats[T]{Low: valuesIn[T](split.Low), High: valuesIn[T](split.High)})
 }
 
+// params implements ranges.
 func (r *rangesOf[T]) params() (Params, kernel.Unfit) {
 	p := plane.Params[T]{}.Make(r.method.Has(), len(r.stats.Low))
 	unfit := r.method.Settle(r.stats, p)
-	return sent(p), unfit
+	return encodeParams(p), unfit
 }

@@ -10,11 +10,11 @@ import (
 
 // Errors of layouts that nobody makes.
 var (
-	errForm   = errors.New("internal error: a form says that rows share bytes, and does not gather them; please report it")
+	errForm   = errors.New("internal error: a form says that rows share bytes, and does not pack them; please report it")
 	errSpread = errors.New("internal error: a method is given groups in parts, which it cannot measure; please report it")
 )
 
-// unfit is the error for weights that the arithmetic cannot take.
+// unfit is the error for a weight that the arithmetic cannot take.
 func unfit(e *plan.Entry, what kernel.Unfit) error {
 	return fault.Not(e.Tensor.Storage.FileName(), "%s", what).In(e.Tensor.Name).
 		Code(fault.Unfit, []string{string(what)}).Hint("repair the checkpoint, or keep what cannot be quantized as it is")

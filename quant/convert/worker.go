@@ -10,35 +10,34 @@ import (
 	"nibble/quant/tile"
 )
 
-// Worker is the Hand of this process. Its buffers are reused from tile to tile; a worker
-// belongs to one goroutine.
-type Worker struct {
-	Limits tile.Limits // of reading and computing
+// Local is the Worker of this process. It uses its buffers again for each tile, so it belongs to one goroutine.
+type Local struct {
+	Limits tile.Limits // at which it reads and computes
 
 	source []byte
 	single values[float32]
 	double values[float64]
 	codes  []byte
-	made   []byte // of a piece, of the first tile
+	made   []byte // the first tile's share of a piece
 }
 
-// values are the buffers of one type of values.
+// values are the buffers for weights of one type of arithmetic.
 type values[T kernel.Float] struct {
-	wide    []T // float16 and bfloat16 weights as float32
-	out     []T // dequantized
+	wide    []T // float16 and bfloat16 weights, widened
+	out     []T // what the codes stand for
 	stats   plane.Stats[T]
 	params  plane.Params[T]
 	samples samples[T]
 }
 
-// Do implements Hand.
-func (w *Worker) Do(ctx context.Context, tasks []*Task) (results []*Result, err error) {
-	defer caught(&err)
+// Do implements Worker.
+func (w *Local) Do(ctx context.Context, tasks []*Task) (results []*Result, err error) {
+	defer recoverAsError(&err)
 	for _, t := range tasks {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		r, err := w.one(ctx, t)
+		r, err := w.doTask(ctx, t)
 		if err != nil {
 			return nil, err
 		}
@@ -47,39 +46,41 @@ func (w *Worker) Do(ctx context.Context, tasks []*Task) (results []*Result, err 
 	return results, nil
 }
 
-// caught turns a panic into an error: one in a goroutine would end the whole process.
-func caught(err *error) {
+// recoverAsError turns a panic into an error: one in a goroutine would end the whole process.
+func recoverAsError(err *error) {
 	if p := recover(); p != nil {
 		*err = fmt.Errorf("internal error: %v; please report it", p)
 	}
 }
 
-func (w *Worker) one(ctx context.Context, t *Task) (*Result, error) {
-	r := &Result{Parts: make([][]byte, max(len(t.Codes), 1))}
+// doTask does one task.
+func (w *Local) doTask(ctx context.Context, t *Task) (*Result, error) {
+	r := &Result{Pieces: make([][]byte, max(len(t.Codes), 1))}
 	switch {
 	case t.Step == Copy:
 		return r, w.copy(ctx, t, r)
 	case t.Tensor.DType == tensor.F64:
-		return r, quantize(ctx, w, &w.double, t, r)
+		return r, quantizeTask(ctx, w, &w.double, t, r)
 	}
-	return r, quantize(ctx, w, &w.single, t, r)
+	return r, quantizeTask(ctx, w, &w.single, t, r)
 }
 
-func quantize[T kernel.Float](ctx context.Context, w *Worker, b *values[T], t *Task, r *Result) error {
-	q, err := newQuantized(w, b, t, r)
+// quantizeTask does the steps Quantize, Measure and Check in the arithmetic T.
+func quantizeTask[T kernel.Float](ctx context.Context, w *Local, b *values[T], t *Task, r *Result) error {
+	q, err := newTileQuantizer(w, b, t, r)
 	if err != nil {
 		return err
 	}
 	return q.do(ctx)
 }
 
-// copy reads the tiles into the one part.
-func (w *Worker) copy(ctx context.Context, t *Task, r *Result) error {
+// copy reads the tiles of a kept tensor, one after the other, as they are.
+func (w *Local) copy(ctx context.Context, t *Task, r *Result) error {
 	if len(t.Tiles) == 0 {
 		return nil
 	}
 	all := Buffer(int(t.bytes()))
-	r.Parts[0], r.Lent = all, append(r.Lent, all)
+	r.Pieces[0], r.Buffers = all, append(r.Buffers, all)
 	for _, x := range t.Tiles {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -94,7 +95,7 @@ func (w *Worker) copy(ctx context.Context, t *Task, r *Result) error {
 }
 
 // read fills the worker's source with a tile.
-func (w *Worker) read(ctx context.Context, t *Task, x tile.Tile) error {
+func (w *Local) read(ctx context.Context, t *Task, x tile.Tile) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -102,8 +103,10 @@ func (w *Worker) read(ctx context.Context, t *Task, x tile.Tile) error {
 	return x.Read(t.Tensor, w.source, w.Limits)
 }
 
-func (w *Worker) chunk() int { return w.Limits.Filled().Chunk }
+// chunk is how many weights go through the kernels at a time.
+func (w *Local) chunk() int { return w.Limits.Filled().Chunk }
 
+// grow returns n items of any content, in s where it is large enough.
 func grow[T any](s []T, n int) []T {
 	if cap(s) < n {
 		return make([]T, n)
@@ -111,8 +114,8 @@ func grow[T any](s []T, n int) []T {
 	return s[:n]
 }
 
-// values are those of the tile in source from one on, as what the arithmetic is done in.
-func (w *Worker) values(b any, t *Task, from, to int) any {
+// values are the weights [from, to) of the tile that was read, as the arithmetic holds them.
+func (w *Local) values(b any, t *Task, from, to int) any {
 	switch t.Tensor.DType {
 	case tensor.F64:
 		return tensor.View[float64](w.source)[from:to]
@@ -125,7 +128,7 @@ func (w *Worker) values(b any, t *Task, from, to int) any {
 	return wide.wide
 }
 
-// valuesOf is values of type T, which is that of the task's tensor.
-func valuesOf[T kernel.Float](w *Worker, b *values[T], t *Task, from, to int) []T {
+// valuesOf is Local.values as T, which is the arithmetic of the task's tensor.
+func valuesOf[T kernel.Float](w *Local, b *values[T], t *Task, from, to int) []T {
 	return w.values(b, t, from, to).([]T)
 }

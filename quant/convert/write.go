@@ -18,37 +18,38 @@ type executor struct {
 	done     int64
 	total    int64
 
-	// the run being written
-	sink io.Writer // of its first piece
-	held [][]byte  // what its other pieces have so far, and items that do not fill their bytes yet
+	// What follows is of the section that is being written.
+	piece io.Writer // where its current piece goes
+	held  [][]byte  // bytes of its later pieces, and items of rows that do not fill a word yet
 }
 
-// write appends what a task made: the first piece goes out at once, the others wait until the run's last task.
-func (x *executor) write(j *job, r *Result) error {
+// write takes what a task made: the first piece of a section goes out at once, the others wait until the section's
+// last task.
+func (x *executor) write(j *placedTask, r *Result) error {
 	if r.Unfit != "" {
-		return unfit(j.run.entry, r.Unfit)
+		return unfit(j.section.entry, r.Unfit)
 	}
 	if j.first {
 		if err := x.begin(j); err != nil {
 			return err
 		}
 	}
-	gathers := len(j.run.Pieces) > 0 && j.run.Pieces[0].Code.Rows() > 1
-	for i, part := range r.Parts {
-		if i > 0 || gathers {
+	packsRows := len(j.section.Pieces) > 0 && j.section.Pieces[0].Code.Rows() > 1
+	for i, part := range r.Pieces {
+		if i > 0 || packsRows {
 			x.held[i] = append(x.held[i], part...)
-		} else if _, err := x.sink.Write(part); err != nil {
+		} else if _, err := x.piece.Write(part); err != nil {
 			return err
 		}
 	}
-	if gathers {
-		if err := x.gatherFirst(j); err != nil {
+	if packsRows {
+		if err := x.packFirstPiece(j); err != nil {
 			return err
 		}
 	}
-	if j.run.Source != nil || j.run.entry != nil && carries(j.run.Section) {
-		if j.run.entry != nil {
-			x.costs[j.run.Entry].add(r)
+	if j.section.Source != nil || j.section.entry != nil && hasAllValues(j.section.Section) {
+		if j.section.entry != nil {
+			x.costs[j.section.Entry].add(r)
 		}
 		x.done += j.task.bytes()
 		if x.progress != nil {
@@ -58,23 +59,23 @@ func (x *executor) write(j *job, r *Result) error {
 	if !j.last {
 		return nil
 	}
-	return x.finish(j.run)
+	return x.finish(j.section)
 }
 
-// begin begins a run, and its file where it is the first of it.
-func (x *executor) begin(j *job) (err error) {
-	r := j.run
+// begin begins a section, and its file where it is the first of it.
+func (x *executor) begin(j *placedTask) (err error) {
+	r := j.section
 	if r.opens != nil {
 		if err := x.files.begin(r.opens); err != nil {
 			return err
 		}
 	}
 	if len(r.Pieces) == 0 {
-		x.sink = x.files.count
-		_, err := x.sink.Write(r.Literal)
+		x.piece = x.files.count
+		_, err := x.piece.Write(r.Literal)
 		return err
 	}
-	if x.sink, err = x.files.piece(&r.Pieces[0]); err != nil {
+	if x.piece, err = x.files.piece(&r.Pieces[0]); err != nil {
 		return err
 	}
 	x.held = make([][]byte, len(r.Pieces))
@@ -86,25 +87,25 @@ func (x *executor) begin(j *job) (err error) {
 	return nil
 }
 
-// finish writes the pieces that were held, and ends the file where the run is its last.
-func (x *executor) finish(r *run) (err error) {
+// finish writes the pieces that waited, and ends the file where the section is its last.
+func (x *executor) finish(r *section) (err error) {
 	for i := range r.Pieces {
 		p := &r.Pieces[i]
 		if i == 0 && p.Literal == nil {
 			continue // it was written task by task
 		}
 		if i > 0 {
-			if x.sink, err = x.files.piece(p); err != nil {
+			if x.piece, err = x.files.piece(p); err != nil {
 				return err
 			}
 		}
 		switch {
 		case p.Literal != nil:
-			_, err = x.sink.Write(p.Literal)
+			_, err = x.piece.Write(p.Literal)
 		case p.Code.Rows() > 1:
-			err = x.gather(r.entry, p.Code, x.held[i])
+			err = x.packRows(r.entry, p.Code, x.held[i])
 		default:
-			_, err = x.sink.Write(x.held[i])
+			_, err = x.piece.Write(x.held[i])
 		}
 		if err != nil {
 			return err
@@ -117,11 +118,11 @@ func (x *executor) finish(r *run) (err error) {
 	return nil
 }
 
-// gatherFirst writes of the first piece what the items so far fill, or with the last ones all of it; the rest waits,
-// which is that of fewer rows than share bytes.
-func (x *executor) gatherFirst(j *job) error {
-	code := j.run.Pieces[0].Code
-	group := code.Rows() * j.run.entry.Grid.Across()
+// packFirstPiece writes what is full of a first piece whose bytes several rows share, or all of it with the last
+// task. Rows that do not fill their words yet wait.
+func (x *executor) packFirstPiece(j *placedTask) error {
+	code := j.section.Pieces[0].Code
+	group := code.Rows() * j.section.entry.Grid.Across()
 	n := int64(len(x.held[0])) / group * group
 	if j.last {
 		n = int64(len(x.held[0]))
@@ -129,18 +130,18 @@ func (x *executor) gatherFirst(j *job) error {
 	if n == 0 {
 		return nil
 	}
-	err := x.gather(j.run.entry, code, x.held[0][:n])
+	err := x.packRows(j.section.entry, code, x.held[0][:n])
 	x.held[0] = append(x.held[0][:0], x.held[0][n:]...)
 	return err
 }
 
-// gather lays items, one a byte and row by row, in the bytes that rows share, so many at a time.
-func (x *executor) gather(e *plan.Entry, spec pack.Spec, items []byte) error {
+// packRows lays items, which wait one a byte and row by row, in the bytes that several rows share.
+func (x *executor) packRows(e *plan.Entry, spec pack.Spec, items []byte) error {
 	code, err := pack.Of[float32](spec)
 	if err != nil {
 		return err
 	}
-	gatherer, ok := code.(pack.Gatherer)
+	packer, ok := code.(pack.RowPacker)
 	if !ok {
 		return errForm
 	}
@@ -150,8 +151,8 @@ func (x *executor) gather(e *plan.Entry, spec pack.Spec, items []byte) error {
 	for ; len(items) > 0; items = items[min(group, len(items)):] {
 		rows := items[:min(group, len(items))]
 		for from := 0; from < across; from += x.limits.Chunk {
-			out = gatherer.Gather(out[:0], rows, across, from, min(x.limits.Chunk, across-from))
-			if _, err := x.sink.Write(out); err != nil {
+			out = packer.PackRows(out[:0], rows, across, from, min(x.limits.Chunk, across-from))
+			if _, err := x.piece.Write(out); err != nil {
 				return err
 			}
 		}

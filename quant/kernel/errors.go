@@ -2,15 +2,13 @@ package kernel
 
 import "math"
 
-// Errors are the sums that the report's figures come from.
+// Errors are the sums that the figures of a report come from.
 //
-// They are the same on every platform, in every twin and for any number of workers,
-// because what is added to what is fixed. Weights that are held in float64 are summed in
-// float64, in their order. Weights that are held in float32 are summed in four lanes,
-// weight i of a call to Quantize in lane i%4: in float32 for 128 weights, and these sums
-// in float64. That keeps seven digits or more of the figures, and is what a SIMD twin can
-// do at speed. Weights of runs whose squares float32 might not hold (see ordinary) go to
-// float64 one by one.
+// They are the same on every platform, in every twin and for any number of workers, because what is added to what is
+// fixed. Weights that are held in float64 are summed in float64, in their order. Weights that are held in float32 are
+// summed in four lanes, weight i of a call to Quantize in lane i%4: in float32 for 128 weights, and these sums in
+// float64. That keeps seven digits or more of the figures, and a SIMD twin can do it at speed. Weights of groups
+// whose squares float32 might not hold (see ordinary) are added in float64 one by one.
 type Errors struct {
 	Count        int64
 	Signal       float64 // sum of w*w
@@ -22,7 +20,7 @@ type Errors struct {
 // Cross is the sum of w*d.
 func (e *Errors) Cross() float64 { return (e.Signal + e.Approximated - e.Noise) / 2 }
 
-// Add merges the sums of a later part.
+// Add joins the sums of a later part.
 func (e *Errors) Add(o Errors) {
 	e.Count += o.Count
 	e.Signal += o.Signal
@@ -31,8 +29,8 @@ func (e *Errors) Add(o Errors) {
 	e.Max = max(e.Max, o.Max)
 }
 
-// one adds a single weight.
-func (e *Errors) one(w, d float64) {
+// addOne adds a single weight w, which became d.
+func (e *Errors) addOne(w, d float64) {
 	diff := w - d
 	e.Signal += float64(w * w)
 	e.Noise += float64(diff * diff)
@@ -44,31 +42,31 @@ func (e *Errors) one(w, d float64) {
 
 // lanes are sums in the making: Signal, Noise and Approximated, four lanes each.
 type lanes struct {
-	float  [3][4]float32 // of the last weights, at most period
+	float  [3][4]float32 // of the weights of this period
 	double [3][4]float64
-	most   uint32 // bits of the largest |w-d|
-	apart  Errors // of runs that are not ordinary
+	most   uint32 // the bits of the largest |w-d|
+	exact  Errors // of groups that are not ordinary
 }
 
-// period is how many weights in a row are summed in float32.
+// period is how many weights are summed in float32 before the sums go to float64.
 const period = 128
 
-// add adds the weight at a place of the call, which is of an ordinary run or not.
-func (l *lanes) add(plain bool, at int, w, d float32) {
-	if plain {
+// add adds the weight at a place of the call; ordinary says whether its group is.
+func (l *lanes) add(ordinary bool, at int, w, d float32) {
+	if ordinary {
 		diff, lane := w-d, at%4
 		l.float[0][lane] += float32(w * w)
 		l.float[1][lane] += float32(diff * diff)
 		l.float[2][lane] += float32(d * d)
 		l.most = max(l.most, math.Float32bits(diff)&math.MaxInt32)
 	} else {
-		l.apart.one(float64(w), float64(d))
+		l.exact.addOne(float64(w), float64(d))
 	}
-	l.passed(at + 1)
+	l.endPeriodAt(at + 1)
 }
 
-// passed moves the sums on after the weight before a place.
-func (l *lanes) passed(at int) {
+// endPeriodAt moves the sums to float64 when the period ends before a place.
+func (l *lanes) endPeriodAt(at int) {
 	if at%period != 0 {
 		return
 	}
@@ -80,31 +78,31 @@ func (l *lanes) passed(at int) {
 	l.float = [3][4]float32{}
 }
 
-// finish adds the sums of a call of n weights.
+// finish adds the sums of a call of n weights to e.
 func (l *lanes) finish(n int, e *Errors) {
-	l.passed(0)
+	l.endPeriodAt(0)
 	sum := func(i int) float64 {
 		d := &l.double[i]
 		return (d[0] + d[2]) + (d[1] + d[3])
 	}
-	l.apart.Count = int64(n)
-	e.Add(l.apart)
+	l.exact.Count = int64(n)
+	e.Add(l.exact)
 	e.Add(Errors{Signal: sum(0), Noise: sum(1), Approximated: sum(2), Max: float64(math.Float32frombits(l.most))})
 }
 
-// ordinary reports whether a run with this scale is one that float32 arithmetic takes
-// without care: squares of its weights and of its errors neither overflow nor vanish, the
-// quotients w/scale lie within the codes but for rounding, and no step of float16
-// arithmetic overflows. Scales of 0, of numbers that are not finite and of subnormal
-// numbers are not ordinary. Which twin does a run does not depend on the platform.
+// ordinary reports whether a group with this scale is one that float32 arithmetic takes without care: squares of its
+// weights and of its errors neither overflow nor vanish, the quotients w/scale lie within the codes but for rounding,
+// and no step of float16 arithmetic overflows. Scales of 0, of numbers that are not finite and of subnormal numbers
+// are not ordinary. Which groups are does not depend on the platform.
 func ordinary(half bool, scale float32) bool {
 	bits := math.Float32bits(scale)
 	return bits-leastScale <= mostScale(half)-leastScale
 }
 
-// Bits of ordinary scales: 2^-40 to 2^40, or to 2^7 in float16 arithmetic.
+// leastScale is the bits of the least ordinary scale, 2^-40.
 const leastScale = 0x2B800000
 
+// mostScale is the bits of the largest ordinary scale: 2^40, or 2^7 in float16 arithmetic.
 func mostScale(half bool) uint32 {
 	if half {
 		return 0x43000000

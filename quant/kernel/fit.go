@@ -2,7 +2,7 @@ package kernel
 
 import "math"
 
-// Unfit is why weights have no scales, as a code; "" when they have.
+// Unfit is the code of why weights have no scales; "" when they have.
 type Unfit string
 
 // What the arithmetic cannot take. coremltools makes codes of such weights that mean nothing.
@@ -14,7 +14,7 @@ const (
 	TooLargeF64 Unfit = "too_large_f64"
 )
 
-// Unfits are all of them, in English.
+// Unfits are the sentences of all codes, in English.
 var Unfits = map[Unfit]string{
 	NaN:         "its weights hold a value that is not a number (NaN)",
 	Infinite:    "its weights hold an infinite value",
@@ -23,9 +23,10 @@ var Unfits = map[Unfit]string{
 	TooLargeF64: "its weights span more than F64 arithmetic can hold",
 }
 
+// String is the sentence of the code, in English.
 func (u Unfit) String() string { return Unfits[u] }
 
-// Fit is Params and NoZeroScale, and says why weights have no scales.
+// Fit is Params and NoZeroScale, and says why weights have no scales where they have none.
 func Fit[T Float](a Arith, lo, hi, scale []T, zp []byte) Unfit {
 	if Params(a, lo, hi, scale, zp) {
 		return "" // no scale is near where that happens
@@ -46,10 +47,9 @@ func Fit[T Float](a Arith, lo, hi, scale []T, zp []byte) Unfit {
 	return ""
 }
 
-// overflows finds what an infinite scale does not show. The zero point of affine codes
-// comes from qmin*hi and qmax*lo, which overflow float16 long before the weights do;
-// coremltools then clips an infinity and writes codes that mean nothing. And it
-// dequantizes float64 weights through float32.
+// overflows finds what an infinite scale does not show. The zero point of affine codes comes from qmin*hi and
+// qmax*lo, which overflow float16 long before the weights do; coremltools then clips an infinity and writes codes
+// that mean nothing. It also dequantizes float64 weights through float32.
 func (a Arith) overflows(lo, hi float64) bool {
 	most := math.MaxFloat32
 	if a.Half {
@@ -62,7 +62,7 @@ func (a Arith) overflows(lo, hi float64) bool {
 	return max(math.Abs(lo), math.Abs(hi))*reach > most
 }
 
-// tooLarge names the dtype of an arithmetic.
+// tooLarge is the code that names the dtype of an arithmetic.
 func tooLarge[T Float](a Arith) Unfit {
 	var zero T
 	switch any(zero).(type) {

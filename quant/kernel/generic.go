@@ -16,7 +16,7 @@ func round[T Float](half bool, x T) T {
 	return x
 }
 
-// Reset prepares ranges for Range: nothing but 0, as -0 and 0.
+// Reset empties ranges for Range: they hold nothing but 0, as -0 and 0.
 func Reset[T Float](lo, hi []T) {
 	zero := T(math.Copysign(0, -1))
 	for i := range lo {
@@ -24,12 +24,12 @@ func Reset[T Float](lo, hi []T) {
 	}
 }
 
-// rangeSingle compares bits: floats of one sign are in the order of their bits, with NaN
+// rangeSingle is Range in float32. It compares bits: floats of one sign are in the order of their bits, with NaN
 // beyond infinity.
-func rangeSingle(src []float32, run int, lo, hi []float32) {
+func rangeSingle(src []float32, group int, lo, hi []float32) {
 	for j := range lo {
 		l, h := math.Float32bits(lo[j]), int32(math.Float32bits(hi[j]))
-		for _, v := range src[j*run : (j+1)*run] {
+		for _, v := range src[j*group : (j+1)*group] {
 			bits := math.Float32bits(v)
 			l, h = max(l, bits), max(h, int32(bits))
 		}
@@ -37,10 +37,11 @@ func rangeSingle(src []float32, run int, lo, hi []float32) {
 	}
 }
 
-func rangeDouble(src []float64, run int, lo, hi []float64) {
+// rangeDouble is Range in float64, by bits as rangeSingle.
+func rangeDouble(src []float64, group int, lo, hi []float64) {
 	for j := range lo {
 		l, h := math.Float64bits(lo[j]), int64(math.Float64bits(hi[j]))
-		for _, v := range src[j*run : (j+1)*run] {
+		for _, v := range src[j*group : (j+1)*group] {
 			bits := math.Float64bits(v)
 			l, h = max(l, bits), max(h, int64(bits))
 		}
@@ -48,6 +49,7 @@ func rangeDouble(src []float64, run int, lo, hi []float64) {
 	}
 }
 
+// params is Params, without the report whether all groups are usual.
 func params[T Float](a Arith, lo, hi []T, scale []T, zp []byte) {
 	qmin, qmax := a.Min, a.Max
 	for i := range scale {
@@ -71,8 +73,8 @@ func params[T Float](a Arith, lo, hi []T, scale []T, zp []byte) {
 	}
 }
 
-// paramsSingle is params, and reports whether all blocks are usual: their scales ordinary,
-// and no step of float16 arithmetic near overflow.
+// paramsSingle is params in float32, and reports whether all groups are usual: their scales ordinary, and no step of
+// float16 arithmetic near overflow.
 func paramsSingle(a Arith, lo, hi, scale []float32, zp []byte) bool {
 	params(a, lo, hi, scale, zp)
 	for i, s := range scale {
@@ -83,7 +85,7 @@ func paramsSingle(a Arith, lo, hi, scale []float32, zp []byte) bool {
 	return true
 }
 
-// quantizer holds what the weights of a run share.
+// quantizer holds what the weights of a group share.
 type quantizer[T Float] struct {
 	half       bool
 	signed     bool
@@ -92,19 +94,22 @@ type quantizer[T Float] struct {
 	zero       T // zero point
 }
 
+// newQuantizer has no group yet; setGroup gives it one.
 func newQuantizer[T Float](a Arith) quantizer[T] {
 	lo, hi := a.Min, a.Max
 	return quantizer[T]{half: a.Half, signed: a.Signed, qmin: T(lo), qmax: T(hi)}
 }
 
-// run sets the scale and the zero point of run j.
-func (q *quantizer[T]) run(j int, scale []T, zp []byte) {
+// setGroup takes the scale and the zero point of group j.
+func (q *quantizer[T]) setGroup(j int, scale []T, zp []byte) {
 	q.scale, q.zero = scale[j], 0
 	if zp != nil {
 		q.zero = q.value(zp[j])
 	}
 }
 
+// code is the code of a weight.
+// code casts as numpy does on x86-64 and arm64: NaN becomes 0.
 func (q *quantizer[T]) code(w T) byte {
 	x := rint(round(q.half, w/q.scale))
 	return code(clip(round(q.half, x+q.zero), q.qmin, q.qmax))
@@ -124,19 +129,20 @@ func (q *quantizer[T]) value(b byte) T {
 	return T(b)
 }
 
-func quantizeSingle(a Arith, src []float32, run int, scale []float32, zp []byte, codes []byte, e *Errors) {
+// quantizeSingle is Quantize in float32.
+func quantizeSingle(a Arith, src []float32, group int, scale []float32, zp []byte, codes []byte, e *Errors) {
 	q, sums := newQuantizer[float32](a), lanes{}
 	for j := range scale {
-		quantizeRun(a, &q, src, j, run, scale, zp, codes, &sums)
+		quantizeGroup(a, &q, src, j, group, scale, zp, codes, &sums)
 	}
 	sums.finish(len(src), e)
 }
 
-// quantizeRun does the run that begins at j*run.
-func quantizeRun(a Arith, q *quantizer[float32], src []float32, j, run int, scale []float32, zp []byte, codes []byte, sums *lanes) {
-	q.run(j, scale, zp)
+// quantizeGroup quantizes group j, whose weights begin at j*group.
+func quantizeGroup(a Arith, q *quantizer[float32], src []float32, j, group int, scale []float32, zp []byte, codes []byte, sums *lanes) {
+	q.setGroup(j, scale, zp)
 	plain := ordinary(a.Half, q.scale)
-	for i := j * run; i < (j+1)*run; i++ {
+	for i := j * group; i < (j+1)*group; i++ {
 		w := src[i]
 		c := q.code(w)
 		codes[i] = c
@@ -144,39 +150,43 @@ func quantizeRun(a Arith, q *quantizer[float32], src []float32, j, run int, scal
 	}
 }
 
-func quantizeDouble(a Arith, src []float64, run int, scale []float64, zp []byte, codes []byte, e *Errors) {
+// quantizeDouble is Quantize in float64.
+func quantizeDouble(a Arith, src []float64, group int, scale []float64, zp []byte, codes []byte, e *Errors) {
 	q := newQuantizer[float64](a)
 	for j := range scale {
-		q.run(j, scale, zp)
-		for i := j * run; i < (j+1)*run; i++ {
+		q.setGroup(j, scale, zp)
+		for i := j * group; i < (j+1)*group; i++ {
 			codes[i] = q.code(src[i])
-			e.one(src[i], q.weight(codes[i]))
+			e.addOne(src[i], q.weight(codes[i]))
 		}
 	}
 	e.Count += int64(len(src))
 }
 
-func dequantize[T Float](a Arith, codes []byte, run int, scale []T, zp []byte, dst []T) {
+// dequantize is Dequantize.
+func dequantize[T Float](a Arith, codes []byte, group int, scale []T, zp []byte, dst []T) {
 	q := newQuantizer[T](a)
 	for j := range scale {
-		q.run(j, scale, zp)
-		for i := j * run; i < (j+1)*run; i++ {
+		q.setGroup(j, scale, zp)
+		for i := j * group; i < (j+1)*group; i++ {
 			dst[i] = q.weight(codes[i])
 		}
 	}
 }
 
-func measure(a Arith, src, dst []float32, run int, scale []float32, e *Errors) {
+// measure is Measure.
+func measure(a Arith, src, dst []float32, group int, scale []float32, e *Errors) {
 	sums := lanes{}
 	for j := range scale {
-		measureRun(a, src, dst, j, run, scale, &sums)
+		measureGroup(a, src, dst, j, group, scale, &sums)
 	}
 	sums.finish(len(src), e)
 }
 
-func measureRun(a Arith, src, dst []float32, j, run int, scale []float32, sums *lanes) {
+// measureGroup measures group j, whose weights begin at j*group.
+func measureGroup(a Arith, src, dst []float32, j, group int, scale []float32, sums *lanes) {
 	plain := ordinary(a.Half, scale[j])
-	for i := j * run; i < (j+1)*run; i++ {
+	for i := j * group; i < (j+1)*group; i++ {
 		sums.add(plain, i, src[i], dst[i])
 	}
 }
@@ -200,6 +210,8 @@ func clip[T Float](x, lo, hi T) T {
 	return x
 }
 
+// rint rounds half to even, as numpy.rint does.
 func rint[T Float](x T) T { return T(math.RoundToEven(float64(x))) }
 
+// abs is the magnitude of x.
 func abs[T Float](x T) T { return T(math.Abs(float64(x))) }

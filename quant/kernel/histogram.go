@@ -2,13 +2,12 @@ package kernel
 
 import "math"
 
-// Bins of a histogram.
+// Bins is the number of bins of a histogram.
 const Bins = 128
 
-// Histogram counts weights before and after in bins of one width. It spans
-// [-2^Exponent, 2^Exponent); a larger value doubles the span and joins neighbouring
-// bins, which is exact, so the counts do not depend on the order of the values or on
-// who counted them. Large tensors are sampled: every Every-th weight is counted.
+// Histogram counts weights before and after quantizing in bins of one width. It spans [-2^Exponent, 2^Exponent). A
+// larger value doubles the span and joins neighbouring bins, which is exact, so that the counts do not depend on the
+// order of the values or on who counted them. Of a large tensor every Every-th weight is counted.
 type Histogram struct {
 	Every         int64
 	Spans         bool        // a weight that is not 0 was counted
@@ -16,10 +15,11 @@ type Histogram struct {
 	Before, After [Bins]int32 // no more than samples and one, a tensor
 }
 
-const least = -900 // the smallest exponent of a span: what is smaller falls into the middle
+// leastExponent is the smallest exponent of a span: what is smaller falls into the middle.
+const leastExponent = -900 // the smallest exponent of a span: what is smaller falls into the middle
 
-// HistogramStep is the Every with which about so many samples of a tensor's weights are counted. It
-// is odd, so that it does not fall into step with rows, whose lengths seldom are.
+// HistogramStep is the Every with which about so many samples of a tensor's weights are counted. It is odd, so that
+// it does not fall into step with rows, whose lengths seldom are.
 func HistogramStep(weights, samples int64) int64 { return (weights+samples-1)/samples | 1 }
 
 // NewHistogram is empty; it counts every so many-th weight.
@@ -27,7 +27,7 @@ func NewHistogram(every int64) *Histogram {
 	return &Histogram{Every: every}
 }
 
-// Count adds weights and what their codes stand for.
+// Count adds weights, and what their codes stand for.
 func Count[T Float](h *Histogram, before, after []T) {
 	bins := h.bins()
 	for i := range before {
@@ -36,15 +36,16 @@ func Count[T Float](h *Histogram, before, after []T) {
 	}
 }
 
-// bins finds the bins of a histogram's values.
+// bins finds the bin of a value.
 type bins struct {
 	h      *Histogram
 	factor float64 // bins per unit
 }
 
+// bins finds bins at the histogram's present span.
 func (h *Histogram) bins() bins { return bins{h, math.Ldexp(Bins/2, -h.Exponent)} }
 
-// of is which bin a value falls in, once the histogram has room for it.
+// of is the bin that a value falls in, once the histogram has room for it.
 func (b *bins) of(v float64) int {
 	if v == 0 || v != v {
 		return Bins / 2
@@ -65,8 +66,8 @@ func (b *bins) of(v float64) int {
 	return min(max(i, -Bins/2), Bins/2-1) + Bins/2
 }
 
-// exponentOf is that of the smallest span that holds a value: -1 is in [-1, 1), 1 is not. Were it
-// not the smallest, the span would depend on which value came first.
+// exponentOf is the exponent of the smallest span that holds a value: -1 is in [-1, 1), 1 is not. Were it not the
+// smallest, the span would depend on which value came first.
 func exponentOf(v float64) int {
 	fraction, exponent := math.Frexp(v)
 	if fraction == -0.5 {
@@ -77,17 +78,17 @@ func exponentOf(v float64) int {
 
 // widen makes room for values from -2^exponent to below 2^exponent.
 func (h *Histogram) widen(exponent int) {
-	exponent = max(exponent, least)
+	exponent = max(exponent, leastExponent)
 	if !h.Spans {
 		h.Spans, h.Exponent = true, exponent // all counts so far are zeros, in the bin that stays the middle
 	}
 	for ; h.Exponent < exponent; h.Exponent++ {
-		h.Before, h.After = joined(h.Before), joined(h.After)
+		h.Before, h.After = halved(h.Before), halved(h.After)
 	}
 }
 
-// joined halves the number of filled bins around the middle.
-func joined(old [Bins]int32) (wide [Bins]int32) {
+// halved joins each two neighbouring bins, so that the counts fill half the bins around the middle.
+func halved(old [Bins]int32) (wide [Bins]int32) {
 	for i, n := range old {
 		wide[(i-Bins/2)>>1+Bins/2] += n
 	}

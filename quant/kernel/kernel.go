@@ -1,22 +1,20 @@
-// Package kernel holds the arithmetic: slices in, slices out, no I/O, no shapes.
+// Package kernel holds the arithmetic: slices in, slices out, no I/O and no shapes. Methods (method/...) call it;
+// nothing in it is stable for others.
 //
-// It computes what coremltools 9.0 computes (optimize/_utils.py,
-// quantize_weight_by_dtype and its inverse), to the last bit, in the weight's own
-// dtype: true division, round half to even, every operation rounded to that dtype.
-// float16 is held in float32 values and rounded after each operation, which equals
-// rounding the exact result because float32 has more than twice its digits. bfloat16 is
-// float32 arithmetic. Products are written T(x*y) so that no platform fuses a multiply
-// with an add.
+// It computes what coremltools 9.0 computes (optimize/_utils.py, quantize_weight_by_dtype and its inverse), to the
+// last bit, in the weight's own dtype: true division, round half to even, every operation rounded to that dtype.
+// float16 is held in float32 values and rounded after each operation, which equals rounding the exact result because
+// float32 has more than twice its digits. bfloat16 is float32 arithmetic. Products are written T(x*y) so that no
+// platform fuses a multiply with an add.
 //
-// A row of weights is cut into runs that share a scale; a block is the same run of
-// one or more rows. A caller measures rows with Range (merging over the rows of a
-// block), turns ranges into scales with Params, then calls Quantize per row, which also
-// sums the errors, and packs the codes. A caller keeps to pieces that fit a processor's
-// cache, so that all of this passes over memory once.
+// A row of weights is cut into groups that share a scale. Every function takes their length as group. Where a group
+// has several rows, a caller gives its rows one after the other: it measures each with Range, which widens the same
+// ranges, turns the ranges into scales with Params, and calls Quantize for each row, which also sums the errors. A
+// caller keeps to chunks that fit a processor's nearest cache, so that all of this passes over memory once.
 //
-// Each function has a generic twin (generic.go), the reference, and for weights held in
-// float32 a SIMD twin (*_simd.go) with the same results, bit for bit, for runs of a
-// multiple of 8 weights. The exported entries here choose.
+// Each function has a generic twin (generic.go), the reference, and for weights held in float32 a SIMD twin
+// (*_simd.go) with the same results, bit for bit, for groups of a multiple of 8 weights. The exported entries choose
+// between them.
 //
 // Codes and zero points are raw bytes: two's complement when the scheme is signed.
 package kernel
@@ -25,11 +23,11 @@ import (
 	"nibble/quant/scheme"
 )
 
-// Float is the type that values are held in.
+// Float is a type that values are held in.
 type Float interface{ float32 | float64 }
 
-// Arith is the arithmetic of one weight, as numbers: the kernels are called too often to ask
-// a scheme each time.
+// Arith is the arithmetic of one weight as plain numbers, since the kernels are called too often to ask a scheme each
+// time.
 type Arith struct {
 	Half     bool // values are float16 held in float32
 	Affine   bool // ranges need not be symmetric
@@ -39,32 +37,31 @@ type Arith struct {
 	Zero     int  // zero point of symmetric codes
 }
 
-// NewArith is the arithmetic of a scheme, on float16 weights or on others.
+// NewArith is the arithmetic of a scheme, on float16 weights (half) or on others.
 func NewArith(s scheme.Scheme, half bool) Arith {
 	a := Arith{Half: half, Affine: s.Mode == scheme.Affine, Signed: s.Signed(), HasZero: s.HasZeroPoint(), Zero: s.FixedZeroPoint()}
 	a.Min, a.Max = s.Range()
 	return a
 }
 
-// unit is what the length of a run must be a multiple of for the SIMD twins.
+// unit is what the length of a group must be a multiple of for the SIMD twins.
 const unit = 8
 
-// Range widens lo[j], hi[j] by the j-th run of src; len(src) = run * len(lo). Ranges hold 0
-// (see Reset): lo is the least of the weights and -0, hi the largest of them and 0. A NaN
-// becomes the hi of its run, or the lo when its sign is set, for good.
-func Range[T Float](src []T, run int, lo, hi []T) {
-	src = src[:run*len(lo)]
+// Range widens lo[j], hi[j] by group j of src; len(src) = group * len(lo). Ranges hold 0 (see Reset): lo is the least
+// of the weights and -0, hi the largest of them and 0. A NaN becomes the hi of its group, or the lo when its sign is
+// set, for good.
+func Range[T Float](src []T, group int, lo, hi []T) {
+	src = src[:group*len(lo)]
 	if w, ok := any(src).([]float32); ok {
-		rangeOf(w, run, any(lo).([]float32), any(hi[:len(lo)]).([]float32))
+		rangeOf(w, group, any(lo).([]float32), any(hi[:len(lo)]).([]float32))
 		return
 	}
-	rangeDouble(any(src).([]float64), run, any(lo).([]float64), any(hi).([]float64))
+	rangeDouble(any(src).([]float64), group, any(lo).([]float64), any(hi).([]float64))
 }
 
-// Params turns the range of each block into its scale and, where the scheme stores
-// one, its zero point (zp is nil otherwise). A block of zeros gets scale 0. It reports
-// whether all blocks are usual: no scale is 0 or not finite or near either, and no step came
-// near overflow. When they are not, a caller looks at them.
+// Params turns the range of each group into its scale and, where the scheme stores one, its zero point; else zp is
+// nil. A group of zeros gets scale 0. It reports whether all groups are usual: no scale is 0, not finite or near
+// either, and no step came near overflow. Where they are not, Fit looks at them one by one.
 func Params[T Float](a Arith, lo, hi []T, scale []T, zp []byte) bool {
 	n := len(scale)
 	lo, hi = lo[:n], hi[:n]
@@ -78,10 +75,10 @@ func Params[T Float](a Arith, lo, hi []T, scale []T, zp []byte) bool {
 	return false
 }
 
-// NoZeroScale puts 1 in the place of an unsigned scale of 0, which a block of zeros (or of
-// numbers that vanish against 0) has; its codes are then all the zero point. coremltools
-// writes the 0, and its converter divides by it, takes the whole tensor for signed and
-// clips every positive weight away (coremltools issue 2853 and ./build.sh oracle).
+// NoZeroScale puts 1 in the place of an unsigned scale of 0, which a group of zeros has, and one of numbers that
+// vanish against 0; its codes are then all the zero point. Here we differ from coremltools, which writes the 0: its
+// converter divides by it, takes the whole tensor for signed and clips every positive weight away (coremltools issue
+// 2853 and ./build.sh oracle).
 func NoZeroScale[T Float](a Arith, scale []T) {
 	if a.Signed {
 		return
@@ -93,38 +90,37 @@ func NoZeroScale[T Float](a Arith, scale []T) {
 	}
 }
 
-// Quantize writes one code per weight, len(src) = len(codes) = run * len(scale), and adds
-// what that costs to e. scale and zp are what Params made of ranges that hold src; zp is
-// nil when the scheme stores none.
-func Quantize[T Float](a Arith, src []T, run int, scale []T, zp []byte, codes []byte, e *Errors) {
-	src, codes = src[:run*len(scale)], codes[:run*len(scale)]
+// Quantize writes one code per weight, len(src) = len(codes) = group * len(scale), and adds what that loses to e.
+// scale and zp are what Params made of ranges that hold src; zp is nil when the scheme stores none.
+func Quantize[T Float](a Arith, src []T, group int, scale []T, zp []byte, codes []byte, e *Errors) {
+	src, codes = src[:group*len(scale)], codes[:group*len(scale)]
 	if zp != nil {
 		zp = zp[:len(scale)]
 	}
 	if s, ok := any(scale).([]float32); ok {
-		quantizeOf(a, any(src).([]float32), run, s, zp, codes, e)
+		quantizeOf(a, any(src).([]float32), group, s, zp, codes, e)
 		return
 	}
-	quantizeDouble(a, any(src).([]float64), run, any(scale).([]float64), zp, codes, e)
+	quantizeDouble(a, any(src).([]float64), group, any(scale).([]float64), zp, codes, e)
 }
 
-// Dequantize writes scale * (code - zero point); shapes as in Quantize. For float64
-// coremltools keeps the product in a float32 on the way, and so do we.
-func Dequantize[T Float](a Arith, codes []byte, run int, scale []T, zp []byte, dst []T) {
-	codes, dst = codes[:run*len(scale)], dst[:run*len(scale)]
+// Dequantize writes scale * (code - zero point); shapes are as in Quantize. For float64 coremltools keeps the product
+// in a float32 on the way, and so do we.
+func Dequantize[T Float](a Arith, codes []byte, group int, scale []T, zp []byte, dst []T) {
+	codes, dst = codes[:group*len(scale)], dst[:group*len(scale)]
 	if zp != nil {
 		zp = zp[:len(scale)]
 	}
 	if s, ok := any(scale).([]float32); ok {
-		dequantizeOf(a, codes, run, s, zp, any(dst).([]float32))
+		dequantizeOf(a, codes, group, s, zp, any(dst).([]float32))
 		return
 	}
-	dequantize(a, codes, run, scale, zp, dst)
+	dequantize(a, codes, group, scale, zp, dst)
 }
 
-// Measure adds what replacing src by dst costs, as Quantize does, where dst is not what
-// Quantize saw: previews that were rounded once more.
-func Measure(a Arith, src, dst []float32, run int, scale []float32, e *Errors) {
-	src, dst = src[:run*len(scale)], dst[:run*len(scale)]
-	measureOf(a, src, dst, run, scale, e)
+// Measure adds to e what replacing src by dst loses, as Quantize does, where dst is not what Quantize saw: values
+// that were rounded once more.
+func Measure(a Arith, src, dst []float32, group int, scale []float32, e *Errors) {
+	src, dst = src[:group*len(scale)], dst[:group*len(scale)]
+	measureOf(a, src, dst, group, scale, e)
 }

@@ -150,7 +150,7 @@ func quantizeAll[T Float](a Arith, g scheme.Grid, src []T) (scale []T, zp, codes
 	Reset(lo, hi)
 	for r := range int(g.Rows) {
 		b := r / int(g.BlockRows) * across
-		Range(src[r*row:(r+1)*row], int(g.Run()), lo[b:b+across], hi[b:b+across])
+		Range(src[r*row:(r+1)*row], int(g.GroupWidth()), lo[b:b+across], hi[b:b+across])
 	}
 	scale = make([]T, n)
 	if a.HasZero {
@@ -166,8 +166,8 @@ func quantizeAll[T Float](a Arith, g scheme.Grid, src []T) (scale []T, zp, codes
 		}
 		c := codes[r*row : (r+1)*row]
 		var e Errors
-		Quantize(a, src[r*row:(r+1)*row], int(g.Run()), scale[b:b+across], z, c, &e)
-		Dequantize(a, c, int(g.Run()), scale[b:b+across], z, out[r*row:(r+1)*row])
+		Quantize(a, src[r*row:(r+1)*row], int(g.GroupWidth()), scale[b:b+across], z, c, &e)
+		Dequantize(a, c, int(g.GroupWidth()), scale[b:b+across], z, out[r*row:(r+1)*row])
 	}
 	return scale, zp, codes, out
 }

@@ -1,8 +1,8 @@
 package kernel
 
-// Pack4 packs the codes of one row two a byte, the first in the low nibble, and
-// flips bit 3 of each code when flip is set (two's complement int4 <-> code + 8).
-// Unused high nibbles of the last byte and all bytes after it are zero.
+// Pack4 packs the codes of one row two a byte, the first in the low nibble. With flip it flips bit 3 of each code,
+// which makes code + 8 of two's complement int4. Unused high nibbles of the last byte, and all bytes after it, are
+// zero.
 func Pack4(codes []byte, flip bool, dst []byte) {
 	x := byte(0)
 	if flip {
@@ -17,14 +17,15 @@ func Pack4(codes []byte, flip bool, dst []byte) {
 	}
 }
 
+// pack4 packs full bytes.
 func pack4(codes []byte, flip byte, dst []byte) {
 	for i := range dst {
 		dst[i] = (codes[2*i]&15 | codes[2*i+1]<<4) ^ flip
 	}
 }
 
-// Unpack4 is the inverse of Pack4 for len(codes) codes. With flip the nibbles are
-// code + 8 and come back as two's complement bytes; without, as 0 to 15.
+// Unpack4 is the inverse of Pack4 for len(codes) codes. With flip the nibbles are code + 8 and come back as two's
+// complement bytes; without, as 0 to 15.
 func Unpack4(src []byte, flip bool, codes []byte) {
 	for i := range codes {
 		c := src[i/2] >> (4 * (i & 1)) & 15
@@ -35,21 +36,22 @@ func Unpack4(src []byte, flip bool, codes []byte) {
 	}
 }
 
-// Pack8 copies codes, flipping bit 7 when flip is set (int8 <-> code + 128), and
-// zeroes what is left of dst.
+// Pack8 copies codes, flipping bit 7 when flip is set, which makes code + 128 of int8, and zeroes what is left of
+// dst.
 func Pack8(codes []byte, flip bool, dst []byte) {
 	x := byte(0)
 	if flip {
 		x = 0x80
 	}
-	maskedOf(codes, 0xff, x, dst[:len(codes)])
+	maskBytesOf(codes, 0xff, x, dst[:len(codes)])
 	clear(dst[len(codes):])
 }
 
 // Low4 copies codes without their high nibbles.
-func Low4(codes, dst []byte) { maskedOf(codes, 15, 0, dst[:len(codes)]) }
+func Low4(codes, dst []byte) { maskBytesOf(codes, 15, 0, dst[:len(codes)]) }
 
-func masked(codes []byte, and, flip byte, dst []byte) {
+// maskBytes copies codes, with a mask and then a flip of bits.
+func maskBytes(codes []byte, and, flip byte, dst []byte) {
 	for i, c := range codes {
 		dst[i] = c&and ^ flip
 	}

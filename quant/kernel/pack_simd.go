@@ -17,16 +17,16 @@ func pack4Vector(codes []byte, flip byte, dst []byte) {
 		order, x := archsimd.LoadInt8x16Array(&evenThenOdd), archsimd.BroadcastUint8x16(flip)
 		for i := 0; i < n; i += 32 {
 			p, q := unsafe.Pointer(&codes[2*i]), unsafe.Pointer(&dst[i])
-			storeOctets(q, 0, packed32(p, 0, order).Xor(x))
-			storeOctets(q, 16, packed32(p, 32, order).Xor(x))
+			storeOctets(q, 0, pack32(p, 0, order).Xor(x))
+			storeOctets(q, 16, pack32(p, 32, order).Xor(x))
 		}
 	}
 	pack4(codes[2*n:], flip, dst[n:])
 }
 
-// packed32 packs 32 codes: the first 16 make the 8 bytes in the even places of a vector, the
-// others those in the odd places.
-func packed32(p unsafe.Pointer, at uintptr, order archsimd.Int8x16) octets {
+// pack32 packs 32 codes: the first 16 make the 8 bytes in the even places of a vector, the others those in the odd
+// places.
+func pack32(p unsafe.Pointer, at uintptr, order archsimd.Int8x16) octets {
 	a, b := loadHalves(p, at), loadHalves(p, at+16)
 	low, high := archsimd.BroadcastUint16x8(0x000f), archsimd.BroadcastUint16x8(0x00f0)
 	a = a.And(low).Or(a.ShiftAllRight(4).And(high))
@@ -34,8 +34,8 @@ func packed32(p unsafe.Pointer, at uintptr, order archsimd.Int8x16) octets {
 	return arrange(a.Or(b.ShiftAllLeft(8)).ReshapeToUint8s(), order)
 }
 
-// maskedVector is the twin of masked, 16 codes at a time.
-func maskedVector(codes []byte, and, flip byte, dst []byte) {
+// maskBytesVector is the twin of maskBytes, 16 codes at a time.
+func maskBytesVector(codes []byte, and, flip byte, dst []byte) {
 	n := len(codes) &^ 15
 	if n > 0 {
 		m, x := archsimd.BroadcastUint8x16(and), archsimd.BroadcastUint8x16(flip)
@@ -44,5 +44,5 @@ func maskedVector(codes []byte, and, flip byte, dst []byte) {
 			storeOctets(unsafe.Pointer(&dst[i]), 0, v.And(m).Xor(x))
 		}
 	}
-	masked(codes[n:], and, flip, dst[n:])
+	maskBytes(codes[n:], and, flip, dst[n:])
 }

@@ -7,8 +7,8 @@ import (
 	"unsafe"
 )
 
-// Largest magnitudes of blocks that paramsVector takes: their scales are ordinary, and no
-// step overflows.
+// leastSpan and the others are bits of the smallest and the largest magnitude in a group that paramsVector takes:
+// there scales are ordinary, and no step overflows.
 const (
 	leastSpan, mostSpan         = 0x30800000, 0x4E800000 // 2^-30 to 2^30
 	leastSpanHalf, mostSpanHalf = 0x37000000, 0x42FFFFFF // 2^-17 to below 2^7, for float16
@@ -21,8 +21,8 @@ type spans struct {
 	steps        floats // qmax - qmin
 }
 
-// paramsVector is the twin of params, four blocks at a time. Four blocks of which one is not
-// usual, and the last few, go to params. It reports whether all blocks are usual.
+// paramsVector is the twin of paramsSingle, four groups at a time. Four groups of which one is not usual, and the
+// last few, go to paramsSingle. It reports whether all groups are usual.
 func paramsVector(a Arith, lo, hi, scale []float32, zp []byte) bool {
 	qmin, qmax := a.Min, a.Max
 	x := spans{a.Half, a.Affine, splat(float32(qmin)), splat(float32(qmax)), splat(float32(qmax - qmin))}
@@ -51,7 +51,7 @@ func paramsVector(a Arith, lo, hi, scale []float32, zp []byte) bool {
 	return paramsRest(a, lo[i:], hi[i:], scale[i:], zp, i) && good
 }
 
-// paramsRest leaves the blocks from i on to the generic twin.
+// paramsRest leaves the groups from i on to the generic twin.
 func paramsRest(a Arith, lo, hi, scale []float32, zp []byte, i int) bool {
 	if zp != nil {
 		zp = zp[i : i+len(scale)]
@@ -59,6 +59,7 @@ func paramsRest(a Arith, lo, hi, scale []float32, zp []byte, i int) bool {
 	return paramsSingle(a, lo, hi, scale, zp)
 }
 
+// fill sets all bytes to x.
 func fill(b []byte, x byte) {
 	for i := range b {
 		b[i] = x
@@ -74,8 +75,7 @@ func (x *spans) zeros(l, h, span floats) uint32 {
 	return arrange(c.ReshapeToUint8s(), archsimd.LoadInt8x16Array(&inOrder)).ReshapeToUint32s().GetElem(0)
 }
 
-// round is round for four values, none of which overflows float16; a negative 0 may lose
-// its sign.
+// round is the generic round for four values, none of which overflows float16. A negative 0 may lose its sign.
 func (x *spans) round(v floats) floats {
 	if !x.half {
 		return v

@@ -10,8 +10,8 @@ import (
 
 // The steps that the SIMD twins of Quantize are made of.
 
-// codec is how the codes of a call are made into bytes. While they are joined they have a
-// bias added, so that none is negative; what is left of that is taken off at the end.
+// codec is how the codes of a call become bytes. While they are joined they have a bias added, so that none is
+// negative; what is left of it is taken off at the end.
 type codec struct {
 	base        floats // magic + bias
 	bottom, top ints   // the bits of magic + bias + the least code, and of the largest
@@ -25,7 +25,7 @@ const joinedMagic = (magicBits + magicBits<<8) & math.MaxUint32
 // bias is even, so that it does not change what half to even means.
 const bias = 128
 
-// newCodec is for codes that have their zero point.
+// newCodec is for codes that have their zero point added.
 func newCodec(a Arith) codec {
 	qmin, qmax := a.Min, a.Max
 	c := codec{base: splat(magic), bottom: splatInt(int32(magicBits + qmin)), top: splatInt(int32(magicBits + qmax)), excess: splatWord(joinedMagic)}
@@ -48,75 +48,71 @@ func newSymmetricCodec(a Arith) codec {
 	return c
 }
 
-// inOrder turns four words of four codes each, word i holding codes i, i+4, i+8 and i+12,
-// into the codes in their order.
+// inOrder turns four words of four codes each, word i holding codes i, i+4, i+8 and i+12, into the codes in their
+// order.
 var inOrder = [16]int8{0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15}
 
-// inBytes makes 16 codes of the sum of four vectors of magic numbers, moved by 0, 8, 16 and
-// 24 places.
+// inBytes makes 16 codes of the sum of four vectors of magic numbers, moved by 0, 8, 16 and 24 places.
 func inBytes(sum, excess words, flip octets) octets {
 	return arrange(sum.Sub(excess).ReshapeToUint8s().Xor(flip), archsimd.LoadInt8x16Array(&inOrder))
 }
 
-// tally is lanes of float32 in the making.
-type tally struct {
+// floatSums are the float32 lanes of one period.
+type floatSums struct {
 	signal, noise, approx floats
 	most                  words
 }
 
-// add adds four weights and what they became; unsigned is all bits but the sign.
-func (t tally) add(w, d floats, unsigned words) tally {
+// add adds four weights w, which became d; unsigned is all bits but the sign.
+func (t floatSums) add(w, d floats, unsigned words) floatSums {
 	diff := w.Sub(d)
-	return tally{t.signal.Add(w.Mul(w)), t.noise.Add(diff.Mul(diff)), t.approx.Add(d.Mul(d)), t.most.Max(diff.ToBits().And(unsigned))}
+	return floatSums{t.signal.Add(w.Mul(w)), t.noise.Add(diff.Mul(diff)), t.approx.Add(d.Mul(d)), t.most.Max(diff.ToBits().And(unsigned))}
 }
 
-// symmetric quantizes four weights of a symmetric run: the magic number of each code, its
-// zero point left out, and the weight that it stands for.
+// symmetric quantizes four weights of a symmetric group: it gives the magic number of each code, its zero point left
+// out, and the weight that the code stands for.
 func symmetric(w, scale, base floats) (y words, d floats) {
 	sum := w.Div(scale).Add(base)
 	return sum.ToBits(), sum.Sub(base).Mul(scale)
 }
 
-// clipped quantizes four weights of any run. Magic numbers are in the order of their bits,
-// too large and too small ones included, so that they are clipped as integers.
+// clipped quantizes four weights of any group. Magic numbers are in the order of their bits, too large and too small
+// ones included, so that they are clipped as integers.
 func clipped(w, scale, base floats, zero, bottom, top ints) (y words, d floats) {
 	code := w.Div(scale).Add(base).ToBits().BitsToInt32().Add(zero).Max(bottom).Min(top)
 	return code.ToBits(), code.Sub(zero).ToBits().BitsToFloat32().Sub(base).Mul(scale)
 }
 
-// clippedHalf is clipped in float16 arithmetic. Sums of codes and zero points are exact in
-// it.
+// clippedHalf is clipped in float16 arithmetic, in which sums of codes and zero points are exact.
 func clippedHalf(w, scale, base floats, zero, bottom, top ints) (y words, d floats) {
 	code := roundHalf(w.Div(scale)).Add(base).ToBits().BitsToInt32().Add(zero).Max(bottom).Min(top)
 	return code.ToBits(), roundHalf(code.Sub(zero).ToBits().BitsToFloat32().Sub(base).Mul(scale))
 }
 
-// roundHalf rounds to the 11 digits of float16, half to even. It serves normal numbers,
-// multiples of the least subnormal number, which it leaves alone, and numbers of which only
-// the nearest integer matters.
+// roundHalf rounds to the 11 digits of float16, half to even. It serves normal numbers, multiples of the least
+// subnormal number, which it leaves alone, and numbers of which only the nearest integer matters.
 func roundHalf(v floats) floats {
 	b := v.ToBits()
 	odd := b.ShiftAllRight(13).And(splatWord(1))
 	return b.Add(splatWord(0xfff)).Add(odd).And(splatWord(0xffffe000)).BitsToFloat32()
 }
 
-// vectorLanes is lanes for the SIMD twins: double's lanes are in the order 0, 2, 1, 3.
+// vectorLanes is lanes for the SIMD twins: the lanes of double are in the order 0, 2, 1, 3.
 type vectorLanes struct {
 	double [3][4]float64
-	apart  Errors
+	exact  Errors
 }
 
-// add moves the sums of a tally on.
-func (l *vectorLanes) add(t tally) {
+// add moves the sums of a period to float64.
+func (l *vectorLanes) add(t floatSums) {
 	addLanes(&l.double[0], t.signal)
 	addLanes(&l.double[1], t.noise)
 	addLanes(&l.double[2], t.approx)
 }
 
-// addLanes adds floats that are not negative to doubles: lanes 0 and 2, then 1 and 3. There
-// is no instruction that all platforms have to widen a float, but its bits, moved to the
-// places that a double has for them, are that float times 2^-896; zero and subnormal
-// numbers are no exception.
+// addLanes adds floats that are not negative to doubles: lanes 0 and 2, then 1 and 3. No instruction that all
+// platforms have widens a float. Its bits, moved to the places that a double has for them, are that float times
+// 2^-896; zero and subnormal numbers are no exception.
 func addLanes(sums *[4]float64, v floats) {
 	even := v.ToBits().ReshapeToUint64s().ShiftAllLeft(32).ShiftAllRight(3)
 	odd := v.ToBits().ReshapeToUint64s().ShiftAllRight(32).ShiftAllLeft(29)
@@ -127,10 +123,10 @@ func addLanes(sums *[4]float64, v floats) {
 	archsimd.LoadFloat64x2Array(hi).Add(odd.BitsToFloat64().Mul(scale)).StoreArray(hi)
 }
 
-// finish adds what a call of n weights summed.
-func (l *vectorLanes) finish(n int, t tally, e *Errors) {
+// finish adds the sums of a call of n weights to e.
+func (l *vectorLanes) finish(n int, t floatSums, e *Errors) {
 	l.add(t)
-	sums := lanes{most: largest(t.most), apart: l.apart}
+	sums := lanes{most: largest(t.most), exact: l.exact}
 	for i, d := range l.double {
 		sums.double[i] = [4]float64{d[0], d[2], d[1], d[3]}
 	}
@@ -145,19 +141,18 @@ func zeroPoint(b byte, signed bool) int32 {
 	return int32(b)
 }
 
-// slowRun leaves run j to the generic twin, and moves the tally on where that passes the end
-// of a period.
-func (l *vectorLanes) slowRun(a Arith, src []float32, j, run int, scale []float32, zp, codes []byte, t *tally) {
-	q, sums := newQuantizer[float32](a), lanes{apart: l.apart}
-	quantizeRun(a, &q, src, j, run, scale, zp, codes, &sums)
-	l.apart = sums.apart
-	if j*run/period != (j+1)*run/period {
-		l.turn(t)
+// genericGroup leaves group j to the generic twin, and ends the period where the group passes its end.
+func (l *vectorLanes) genericGroup(a Arith, src []float32, j, group int, scale []float32, zp, codes []byte, t *floatSums) {
+	q, sums := newQuantizer[float32](a), lanes{exact: l.exact}
+	quantizeGroup(a, &q, src, j, group, scale, zp, codes, &sums)
+	l.exact = sums.exact
+	if j*group/period != (j+1)*group/period {
+		l.endPeriod(t)
 	}
 }
 
-// turn ends a period.
-func (l *vectorLanes) turn(t *tally) {
+// endPeriod moves the sums of a period to float64, and begins the next.
+func (l *vectorLanes) endPeriod(t *floatSums) {
 	l.add(*t)
-	*t = tally{most: t.most}
+	*t = floatSums{most: t.most}
 }

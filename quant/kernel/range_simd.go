@@ -8,27 +8,27 @@ import (
 	"unsafe"
 )
 
-// rangeVector is the twin of rangeSingle. Floats of one sign are in the order of their bits:
-// the largest as signed numbers is the largest positive float, the largest as unsigned
-// numbers is the least negative one, and a NaN comes out beyond infinity.
-func rangeVector(src []float32, run int, lo, hi []float32) {
+// rangeVector is the twin of rangeSingle. Floats of one sign are in the order of their bits: the largest as signed
+// numbers is the largest positive float, the largest as unsigned numbers is the least negative one, and a NaN comes
+// out beyond infinity.
+func rangeVector(src []float32, group int, lo, hi []float32) {
 	if len(src) == 0 {
 		return
 	}
 	weights, j := unsafe.Pointer(&src[0]), 0
-	if run == 32 {
+	if group == 32 {
 		j = len(lo) &^ 3
 		rangesOf32(weights, unsafe.Pointer(&lo[0]), unsafe.Pointer(&hi[0]), j)
 	}
 	for ; j < len(lo); j++ {
-		l, h := extremes(unsafe.Add(weights, 4*run*j), run)
+		l, h := extremes(unsafe.Add(weights, 4*group*j), group)
 		lo[j] = math.Float32frombits(max(l, math.Float32bits(lo[j])))
 		hi[j] = math.Float32frombits(max(h, math.Float32bits(hi[j]))) // both are positive
 	}
 }
 
-// extremes are the bits of the least weight and -0, and of the largest and 0; the number of
-// weights is a multiple of 8.
+// extremes are the bits of the least weight and -0, and of the largest and 0. The number of weights is a multiple of
+// 8.
 func extremes(weights unsafe.Pointer, n int) (least, most uint32) {
 	l0, l1 := splatWord(1<<31), splatWord(1<<31)
 	h0, h1 := splatInt(0), splatInt(0)
@@ -51,9 +51,9 @@ func extremes(weights unsafe.Pointer, n int) (least, most uint32) {
 	return largest(l0.Max(l1)), largest(h0.Max(h1).ToBits())
 }
 
-// rangesOf32 widens the ranges of runs of 32, four at a time.
-func rangesOf32(weights, los, his unsafe.Pointer, runs int) {
-	for j := 0; j < runs; j += 4 {
+// rangesOf32 widens the ranges of groups of 32, four at a time.
+func rangesOf32(weights, los, his unsafe.Pointer, groups int) {
+	for j := 0; j < groups; j += 4 {
 		p, lo, hi := unsafe.Add(weights, 4*32*j), unsafe.Add(los, 4*j), unsafe.Add(his, 4*j)
 		l0, h0 := extremes32(p, 0)
 		l1, h1 := extremes32(p, 128)

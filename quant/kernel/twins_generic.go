@@ -8,16 +8,16 @@ package kernel
 func GenericOnly() (undo func()) { return func() {} }
 
 var (
-	rangeOf    = rangeSingle
-	paramsOf   = paramsSingle
-	quantizeOf = quantizeSingle
-	measureOf  = measure
-	widenOf    = widen
-	narrowOf   = narrow
-	pack4Of    = pack4
-	maskedOf   = masked
+	rangeOf     = rangeSingle
+	paramsOf    = paramsSingle
+	quantizeOf  = quantizeSingle
+	measureOf   = measure
+	widenOf     = widen
+	narrowOf    = narrow
+	pack4Of     = pack4
+	maskBytesOf = maskBytes
 )
 
-func dequantizeOf(a Arith, codes []byte, run int, scale []float32, zp []byte, dst []float32) {
-	dequantize(a, codes, run, scale, zp, dst)
+func dequantizeOf(a Arith, codes []byte, group int, scale []float32, zp []byte, dst []float32) {
+	dequantize(a, codes, group, scale, zp, dst)
 }

@@ -4,24 +4,25 @@ package kernel
 
 // Which twin runs, where there are two.
 
+// simd chooses the SIMD twins, where the processor has what they use.
 var simd = vectors
 
-// GenericOnly switches the SIMD twins off until undo is called. It is for tests and benches
-// that hold one twin against the other, and not safe while others compute.
+// GenericOnly switches the SIMD twins off until undo is called. It is for tests and benches that hold one twin
+// against the other, and not safe while others compute.
 func GenericOnly() (undo func()) {
 	simd = false
 	return func() { simd = vectors }
 }
 
-// fits reports whether the SIMD twins take runs of this length.
-func fits(run int) bool { return simd && run%unit == 0 }
+// takesGroup reports whether the SIMD twins take groups of this length.
+func takesGroup(group int) bool { return simd && group%unit == 0 }
 
-func rangeOf(src []float32, run int, lo, hi []float32) {
-	if fits(run) {
-		rangeVector(src, run, lo, hi)
+func rangeOf(src []float32, group int, lo, hi []float32) {
+	if takesGroup(group) {
+		rangeVector(src, group, lo, hi)
 		return
 	}
-	rangeSingle(src, run, lo, hi)
+	rangeSingle(src, group, lo, hi)
 }
 
 func paramsOf(a Arith, lo, hi, scale []float32, zp []byte) bool {
@@ -31,35 +32,35 @@ func paramsOf(a Arith, lo, hi, scale []float32, zp []byte) bool {
 	return paramsSingle(a, lo, hi, scale, zp)
 }
 
-func quantizeOf(a Arith, src []float32, run int, scale []float32, zp []byte, codes []byte, e *Errors) {
+func quantizeOf(a Arith, src []float32, group int, scale []float32, zp []byte, codes []byte, e *Errors) {
 	switch {
-	case !fits(run) || len(src) == 0:
-		quantizeSingle(a, src, run, scale, zp, codes, e)
-	case run%32 != 0:
-		quantizeShort(a, src, run, scale, zp, codes, e)
+	case !takesGroup(group) || len(src) == 0:
+		quantizeSingle(a, src, group, scale, zp, codes, e)
+	case group%32 != 0:
+		quantizeShort(a, src, group, scale, zp, codes, e)
 	case a.Half:
-		quantizeHalf(a, src, run, scale, zp, codes, e)
+		quantizeHalf(a, src, group, scale, zp, codes, e)
 	case !a.Affine:
-		quantizeSymmetric(a, src, run, scale, zp, codes, e)
+		quantizeSymmetric(a, src, group, scale, zp, codes, e)
 	default:
-		quantizeClipped(a, src, run, scale, zp, codes, e)
+		quantizeClipped(a, src, group, scale, zp, codes, e)
 	}
 }
 
-func dequantizeOf(a Arith, codes []byte, run int, scale []float32, zp []byte, dst []float32) {
-	if fits(run) {
-		dequantizeVector(a, codes, run, scale, zp, dst)
+func dequantizeOf(a Arith, codes []byte, group int, scale []float32, zp []byte, dst []float32) {
+	if takesGroup(group) {
+		dequantizeVector(a, codes, group, scale, zp, dst)
 		return
 	}
-	dequantize(a, codes, run, scale, zp, dst)
+	dequantize(a, codes, group, scale, zp, dst)
 }
 
-func measureOf(a Arith, src, dst []float32, run int, scale []float32, e *Errors) {
-	if fits(run) {
-		measureVector(a, src, dst, run, scale, e)
+func measureOf(a Arith, src, dst []float32, group int, scale []float32, e *Errors) {
+	if takesGroup(group) {
+		measureVector(a, src, dst, group, scale, e)
 		return
 	}
-	measure(a, src, dst, run, scale, e)
+	measure(a, src, dst, group, scale, e)
 }
 
 func widenOf(dst []float32, src []uint16, half bool) {
@@ -86,10 +87,10 @@ func pack4Of(codes []byte, flip byte, dst []byte) {
 	pack4(codes, flip, dst)
 }
 
-func maskedOf(codes []byte, and, flip byte, dst []byte) {
+func maskBytesOf(codes []byte, and, flip byte, dst []byte) {
 	if simd {
-		maskedVector(codes, and, flip, dst)
+		maskBytesVector(codes, and, flip, dst)
 		return
 	}
-	masked(codes, and, flip, dst)
+	maskBytes(codes, and, flip, dst)
 }

@@ -30,12 +30,12 @@ type outcome struct {
 }
 
 // run puts weights through every kernel with what the present twins are.
-func (o *outcome) run(a Arith, src []float32, run, rows int) {
-	n := len(src) / run / rows // scales, each of which rows share
+func (o *outcome) run(a Arith, src []float32, group, rows int) {
+	n := len(src) / group / rows // scales, each of which rows share
 	o.lo, o.hi, o.scale = make([]float32, n), make([]float32, n), make([]float32, n)
 	Reset(o.lo, o.hi)
 	for r := range rows {
-		Range(src[r*n*run:(r+1)*n*run], run, o.lo, o.hi)
+		Range(src[r*n*group:(r+1)*n*group], group, o.lo, o.hi)
 	}
 	if a.HasZero {
 		o.zp = make([]byte, n)
@@ -45,16 +45,16 @@ func (o *outcome) run(a Arith, src []float32, run, rows int) {
 	o.codes, o.after = make([]byte, len(src)), make([]float32, len(src))
 	o.half, o.rounded = make([]uint16, len(src)), make([]float32, len(src))
 	for r := range rows {
-		from, to := r*n*run, (r+1)*n*run
-		Quantize(a, src[from:to], run, o.scale, o.zp, o.codes[from:to], &o.fused)
-		Dequantize(a, o.codes[from:to], run, o.scale, o.zp, o.after[from:to])
+		from, to := r*n*group, (r+1)*n*group
+		Quantize(a, src[from:to], group, o.scale, o.zp, o.codes[from:to], &o.fused)
+		Dequantize(a, o.codes[from:to], group, o.scale, o.zp, o.after[from:to])
 	}
 	if finite(o.after) {
 		Narrow(o.half, o.after, a.Half)
 		Widen(o.rounded, o.half, a.Half)
 		for r := range rows {
-			from, to := r*n*run, (r+1)*n*run
-			Measure(a, src[from:to], o.rounded[from:to], run, o.scale, &o.measured)
+			from, to := r*n*group, (r+1)*n*group
+			Measure(a, src[from:to], o.rounded[from:to], group, o.scale, &o.measured)
 		}
 	}
 	o.packed, o.bytes, o.low = make([]byte, len(src)/2+3), make([]byte, len(src)+1), make([]byte, len(src))
@@ -91,17 +91,17 @@ func (o *outcome) parts() map[string][]byte {
 }
 
 // compare holds the SIMD twins against the generic ones.
-func compare(t *testing.T, a Arith, src []float32, run, rows int) {
+func compare(t *testing.T, a Arith, src []float32, group, rows int) {
 	t.Helper()
 	var fast, slow outcome
-	fast.run(a, src, run, rows)
+	fast.run(a, src, group, rows)
 	undo := GenericOnly()
-	slow.run(a, src, run, rows)
+	slow.run(a, src, group, rows)
 	undo()
 	want := slow.parts()
 	for name, got := range fast.parts() {
 		if !bytes.Equal(got, want[name]) {
-			t.Fatalf("%+v, runs of %d, %d rows, %d weights: the twins differ in %s\nSIMD    %.200q\ngeneric %.200q", a, run, rows, len(src), name, got, want[name])
+			t.Fatalf("%+v, groups of %d, %d rows, %d weights: the twins differ in %s\nSIMD    %.200q\ngeneric %.200q", a, group, rows, len(src), name, got, want[name])
 		}
 	}
 }
@@ -167,15 +167,15 @@ func halves(src []float32) []float32 {
 
 func TestTwins(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
-	for _, shape := range []struct{ run, runs, rows int }{
+	for _, shape := range []struct{ group, groups, rows int }{
 		{1, 7, 1}, {7, 5, 2}, {8, 1, 1}, {8, 33, 2}, {8, 65, 1}, {9, 9, 1}, {12, 4, 1}, {16, 9, 1}, {24, 7, 1}, {31, 5, 1}, {32, 1, 1}, {32, 2, 2},
 		{32, 3, 1}, {32, 4, 1}, {32, 21, 2}, {32, 21, 1}, {33, 5, 1}, {40, 13, 1}, {64, 7, 3}, {64, 11, 1}, {96, 5, 1}, {104, 3, 1}, {128, 4, 1}, {160, 6, 1}, {4096, 1, 1}, {1000, 3, 2}, {992, 3, 2},
 	} {
-		for name, src := range kinds(r, shape.run*shape.runs*shape.rows) {
+		for name, src := range kinds(r, shape.group*shape.groups*shape.rows) {
 			for _, s := range schemes {
-				t.Run(fmt.Sprintf("%s/%v/run=%d/rows=%d", name, s, shape.run, shape.rows), func(t *testing.T) {
-					compare(t, NewArith(s, false), src, shape.run, shape.rows)
-					compare(t, NewArith(s, true), halves(src), shape.run, shape.rows)
+				t.Run(fmt.Sprintf("%s/%v/group=%d/rows=%d", name, s, shape.group, shape.rows), func(t *testing.T) {
+					compare(t, NewArith(s, false), src, shape.group, shape.rows)
+					compare(t, NewArith(s, true), halves(src), shape.group, shape.rows)
 				})
 			}
 		}
@@ -209,9 +209,9 @@ func FuzzTwins(f *testing.F) {
 		f.Add(tensor.Bytes(src), uint8(32), uint8(r.IntN(16)))
 		f.Add(tensor.Bytes(src), uint8(8), uint8(r.IntN(16)))
 	}
-	f.Fuzz(func(t *testing.T, raw []byte, run, which uint8) {
+	f.Fuzz(func(t *testing.T, raw []byte, group, which uint8) {
 		src := append([]float32(nil), tensor.View[float32](append(tensor.Buffer(nil, len(raw))[:0], raw[:len(raw)&^3]...))...)
-		n := max(int(run), 1)
+		n := max(int(group), 1)
 		src = src[:len(src)/n*n]
 		if len(src) == 0 {
 			return

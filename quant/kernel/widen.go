@@ -5,10 +5,11 @@ import "nibble/quant/tensor"
 // Widen turns float16 (half) or bfloat16 values into float32, exactly.
 func Widen(dst []float32, src []uint16, half bool) { widenOf(dst[:len(src)], src, half) }
 
-// Narrow is the inverse of Widen: exact for float16, which values must be already, rounded
-// half to even for bfloat16. Values are finite.
+// Narrow is the inverse of Widen. float16 values must be exact already; for bfloat16 values are rounded half to even.
+// They are finite.
 func Narrow(dst []uint16, src []float32, half bool) { narrowOf(dst[:len(src)], src, half) }
 
+// widen is the generic twin of Widen.
 func widen(dst []float32, src []uint16, half bool) {
 	if half {
 		for i, h := range src {
@@ -21,6 +22,7 @@ func widen(dst []float32, src []uint16, half bool) {
 	}
 }
 
+// narrow is the generic twin of Narrow.
 func narrow(dst []uint16, src []float32, half bool) {
 	if half {
 		for i, f := range src {

@@ -24,22 +24,22 @@ func widenVector(dst []float32, src []uint16, half bool) {
 	widen(dst[n:], src[n:], half)
 }
 
-// widenHalf moves the bits of a float16 to the places that a float32 has for them, which
-// makes that float16 times 2^-112, subnormal numbers included. It reports whether all
-// values were finite.
+// widenHalf widens finite float16 values, and reports whether all of them were.
 func widenHalf(dst []float32, src []uint16) bool {
 	var most archsimd.Uint16x8
 	for i := 0; i < len(src); i += 8 {
 		v, q := loadHalves(unsafe.Pointer(&src[i]), 0), unsafe.Pointer(&dst[i])
 		most = most.Max(v.And(archsimd.BroadcastUint16x8(0x7fff)))
-		storeFloats(q, 0, moved(v.ExtendLo4ToUint32()))
-		storeFloats(q, 16, moved(extendHigh(v)))
+		storeFloats(q, 0, halfToFloat(v.ExtendLo4ToUint32()))
+		storeFloats(q, 16, halfToFloat(extendHigh(v)))
 	}
 	m := most.ReshapeToUint32s()
 	return largest(m.ShiftAllLeft(16)) < 0x7c000000 && largest(m) < 0x7c000000
 }
 
-func moved(h words) floats {
+// halfToFloat moves the bits of a float16 to the places that a float32 has for them, which makes that float16 times
+// 2^-112, subnormal numbers included.
+func halfToFloat(h words) floats {
 	bits := h.ShiftAllLeft(16).BitsToInt32().ShiftAllRight(3).ToBits().And(splatWord(0x8fffe000))
 	return bits.BitsToFloat32().Mul(splat(0x1p112))
 }

@@ -16,17 +16,17 @@ import (
 	"nibble/quant/tensor"
 )
 
-// Method makes the planes of one weight, of groups of run consecutive weights each. Parameters lie as groups do.
+// Method makes the planes of one weight, in groups of so many consecutive weights each. Parameters lie as groups do.
 type Method[T kernel.Float] interface {
 	// Has is which planes it makes beside codes and scales.
 	Has() plane.Has
 	// Fit makes the parameters of groups that lie one after the other, and says why there are none.
 	// s is room for as many numbers, which hold anything.
-	Fit(w []T, run int, s plane.Stats[T], p plane.Params[T]) kernel.Unfit
-	// Encode writes one code for each weight and adds what that costs to e. A run may be a part of a group.
-	Encode(w []T, run int, p plane.Params[T], codes []byte, e *kernel.Errors)
+	Fit(w []T, group int, s plane.Stats[T], p plane.Params[T]) kernel.Unfit
+	// Encode writes one code for each weight and adds what that loses to e. w may begin or end within a group.
+	Encode(w []T, group int, p plane.Params[T], codes []byte, e *kernel.Errors)
 	// Decode writes what codes stand for.
-	Decode(codes []byte, run int, p plane.Params[T], out []T)
+	Decode(codes []byte, group int, p plane.Params[T], out []T)
 }
 
 // Spread is a Method whose groups may lie apart, in several rows, tiles or tasks: they are measured in parts first.
@@ -35,15 +35,15 @@ type Spread[T kernel.Float] interface {
 	Method[T]
 	// Reset empties the numbers of groups.
 	Reset(s plane.Stats[T])
-	// Range adds the k-th run of w to the numbers of group k.
-	Range(w []T, run int, s plane.Stats[T])
+	// Range adds group k of w to the numbers of group k.
+	Range(w []T, group int, s plane.Stats[T])
 	// Merge adds the numbers of other parts of the same groups. The order of the parts does not matter.
 	Merge(s, part plane.Stats[T])
 	// Settle makes the parameters of groups that were measured whole, and says why there are none.
 	Settle(s plane.Stats[T], p plane.Params[T]) kernel.Unfit
 }
 
-// Row is one method. A dtype whose arithmetic it does not have has no function.
+// Row is one method. Where it lacks the arithmetic for a dtype, it has no function for it.
 type Row struct {
 	Name   string
 	Spread bool // its groups may lie apart
@@ -78,7 +78,7 @@ func Find(s scheme.Scheme) (*Row, error) {
 	return nil, fmt.Errorf("internal error: there is no method %q; please report it", name)
 }
 
-// Takes says why a scheme's method cannot quantize a weight of a dtype in such blocks; nil where it can.
+// Takes says why a scheme's method cannot quantize a weight of a dtype in such groups; nil where it can.
 func Takes(s scheme.Scheme, d tensor.Type, g scheme.Grid) *fault.Error {
 	row, err := Find(s)
 	switch {

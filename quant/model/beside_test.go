@@ -30,10 +30,10 @@ func TestLeaveOut(t *testing.T) {
 // What shards say alike is held once, and counted once.
 func TestShare(t *testing.T) {
 	first := &safetensors.Body{Metadata: map[string]string{"recipe": "long", "own": "a"}}
-	if n := share(first, nil); n != len("recipe")+len("long")+len("own")+len("a") {
+	if n := shareMetadata(first, nil); n != len("recipe")+len("long")+len("own")+len("a") {
 		t.Errorf("the first counts %d", n)
 	}
-	if n := share(&safetensors.Body{Metadata: map[string]string{"recipe": "long", "own": "b"}}, []any{first}); n != len("recipe")+len("own")+len("b") {
+	if n := shareMetadata(&safetensors.Body{Metadata: map[string]string{"recipe": "long", "own": "b"}}, []any{first}); n != len("recipe")+len("own")+len("b") {
 		t.Errorf("the second counts %d", n)
 	}
 }

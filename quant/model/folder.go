@@ -59,7 +59,11 @@ func OpenOne(files []*tensor.File, want ...string) (*Model, error) {
 		}
 		return c, err
 	}
-	f, err := sortOut(files)
+	all, err := byFolder(files)
+	if err != nil {
+		return nil, err
+	}
+	f, err := chooseFolder(all)
 	if err != nil {
 		return nil, err
 	}
@@ -71,7 +75,7 @@ func OpenOne(files []*tensor.File, want ...string) (*Model, error) {
 	case len(f.indexes) > 0:
 		return f.openIndexed()
 	case len(f.weights) == 0:
-		return nil, f.nothing(len(files))
+		return nil, f.refuseEmpty(len(files))
 	}
 	if shards := f.numbered(); shards != nil {
 		return f.openNumbered(shards)
@@ -88,7 +92,7 @@ func OpenOne(files []*tensor.File, want ...string) (*Model, error) {
 	return c, err
 }
 
-// folder is the files of one folder by what they are.
+// folder is the files of one folder, by what they are.
 type folder struct {
 	name    string
 	deeper  int            // files in folders below
@@ -97,39 +101,17 @@ type folder struct {
 	rest    []*tensor.File
 }
 
-// sortOut finds the folder with the model and what its files are, in order of name.
-func sortOut(files []*tensor.File) (*folder, error) {
+// byFolder puts files into folders, and tells in each what they are. The folders stand in the order in which a model is
+// looked for: those with a model before others, higher before deeper, then by name.
+func byFolder(files []*tensor.File) ([]*folder, error) {
 	folders := map[string]*folder{}
 	for _, x := range files {
 		dir := path.Dir(x.Name)
-		f := folders[dir]
-		if f == nil {
-			f = &folder{name: dir}
-			folders[dir] = f
+		if folders[dir] == nil {
+			folders[dir] = &folder{name: dir}
 		}
-		if x.Size == 0 {
-			f.rest = append(f.rest, x)
-			continue
-		}
-		head, err := headOf(x)
-		if err != nil {
+		if err := folders[dir].add(x); err != nil {
 			return nil, err
-		}
-		isModel := false
-		if isDistributed(x.Name) { // its pieces begin like zips
-			f.rest = append(f.rest, x)
-			continue
-		}
-		for _, row := range formats {
-			isModel = isModel || row.match(head, x.Size)
-		}
-		switch {
-		case strings.HasSuffix(x.Name, indexEnding):
-			f.indexes = append(f.indexes, x)
-		case isModel:
-			f.weights = append(f.weights, x)
-		default:
-			f.rest = append(f.rest, x)
 		}
 	}
 	var all []*folder
@@ -144,33 +126,70 @@ func sortOut(files []*tensor.File) (*folder, error) {
 		if x, y := a.empty(), b.empty(); x != y {
 			return y
 		}
-		if x, y := strings.Count(a.name, "/"), strings.Count(b.name, "/"); x != y {
+		if x, y := a.depth(), b.depth(); x != y {
 			return x < y
 		}
 		return a.name < b.name
 	})
+	return all, nil
+}
+
+// add puts a file where it belongs, by its first bytes. Shards of a distributed checkpoint begin like zips, and are
+// known by their names.
+func (f *folder) add(x *tensor.File) error {
+	if x.Size == 0 || isDistributed(x.Name) {
+		f.rest = append(f.rest, x)
+		return nil
+	}
+	head, err := headOf(x)
+	if err != nil {
+		return err
+	}
+	isModel := false
+	for _, row := range formats {
+		isModel = isModel || row.match(head, x.Size)
+	}
+	switch {
+	case strings.HasSuffix(x.Name, indexEnding):
+		f.indexes = append(f.indexes, x)
+	case isModel:
+		f.weights = append(f.weights, x)
+	default:
+		f.rest = append(f.rest, x)
+	}
+	return nil
+}
+
+// chooseFolder takes the first folder, which has the model where there is one. It refuses two models side by side. Where
+// there is none, the folder has all files, so that the error can name what was given.
+func chooseFolder(all []*folder) (*folder, error) {
 	top := all[0]
 	for _, f := range all[1:] {
 		if strings.HasPrefix(f.name, top.name+"/") || top.name == "." {
 			top.deeper += len(f.weights) + len(f.indexes) + len(f.rest)
 		}
 	}
-	if top.empty() { // name what there is
+	if top.empty() {
 		for _, f := range all[1:] {
 			top.rest = append(top.rest, f.rest...)
 		}
 		return top, nil
 	}
-	if len(all) > 1 && !all[1].empty() && strings.Count(all[1].name, "/") == strings.Count(top.name, "/") {
-		return nil, fault.Not("", "there are models in %s and in %s, and Nibble converts one at a time", top.name, all[1].name).Hint("choose one of the folders")
+	if len(all) > 1 && !all[1].empty() && all[1].depth() == top.depth() {
+		return nil, fault.Not("", "there are models in %s and in %s, and Nibble converts one at a time", top.name, all[1].name).
+			Hint("choose one of the folders")
 	}
 	return top, nil
 }
 
+// depth is how many folders lie above.
+func (f *folder) depth() int { return strings.Count(f.name, "/") }
+
+// empty reports whether there is no model in the folder.
 func (f *folder) empty() bool { return len(f.weights) == 0 && len(f.indexes) == 0 }
 
-// nothing says what was given instead of a model.
-func (f *folder) nothing(count int) error {
+// refuseEmpty says what was given instead of a model.
+func (f *folder) refuseEmpty(count int) error {
 	for _, x := range f.rest {
 		if isDistributed(x.Name) {
 			return distributed(x.Name)
@@ -192,7 +211,7 @@ func (f *folder) nothing(count int) error {
 		Hint("choose a PyTorch checkpoint (.pt, .pth, .bin, .ckpt) or a .safetensors file")
 }
 
-// numbered are the files that are shards by their names, nil when there are none.
+// numbered are the files that are shards by their names; nil when there are none.
 func (f *folder) numbered() (shards []*tensor.File) {
 	for _, x := range f.weights {
 		if IsShard(x.Name) {
@@ -222,13 +241,13 @@ func (f *folder) openNumbered(shards []*tensor.File) (*Model, error) {
 		}
 	}
 	if len(missing) > 0 {
-		return nil, f.missing("", missing, count)
+		return nil, f.missingShards("", missing, count)
 	}
-	return f.merge(shards, nil)
+	return f.openShards(shards, nil)
 }
 
-// missing names shards that were not given.
-func (f *folder) missing(index string, names []string, count int) error {
+// missingShards is the error that names shards that were not given.
+func (f *folder) missingShards(index string, names []string, count int) error {
 	for _, name := range names { // a shard that is there and no model at all
 		for _, x := range f.rest {
 			if path.Base(x.Name) != name {
@@ -250,7 +269,7 @@ func (f *folder) missing(index string, names []string, count int) error {
 	return fault.Bad(index, "%d shards make this model and some are missing: %s", count, strings.Join(names, ", ")).Hint("add them, or choose the whole folder")
 }
 
-// single is the one checkpoint of a folder: of two forms of a model, the safetensors one.
+// single is the one checkpoint of a folder: of a model in two formats, the safetensors one.
 func (f *folder) single() (*tensor.File, error) {
 	if len(f.weights) == 1 {
 		return f.weights[0], nil
@@ -277,7 +296,7 @@ func (f *folder) single() (*tensor.File, error) {
 		Hint("choose one of them")
 }
 
-// others says which checkpoints of the folder are not part of the model.
+// others are notes on the checkpoints of the folder that are not part of the model.
 func (f *folder) others(used []*tensor.File) (notes []string) {
 	for _, x := range f.weights {
 		if !slices.Contains(used, x) {

@@ -71,7 +71,7 @@ func readIndex(f *tensor.File) (*index, error) {
 	return x, nil
 }
 
-// read walks the JSON; errors that are no fault are of the syntax.
+// read parses the JSON. An error that is no fault is one of syntax.
 func (x *index) read(dec *jsontext.Decoder) error {
 	if tok, err := dec.ReadToken(); err != nil || tok.Kind() != '{' {
 		if err == nil {
@@ -108,7 +108,7 @@ func (x *index) read(dec *jsontext.Decoder) error {
 			if shard.Kind() != '"' || text == "" || text != path.Base(text) || strings.ContainsAny(text, `/\`) || text == ".." || text == "." {
 				return fault.Bad(x.file.Name, "the index says that it lies in %q, which is no file beside it", text).In(key).At(dec.InputOffset())
 			}
-			x.where[key] = one(names, text)
+			x.where[key] = intern(names, text)
 			if what := x.tally.Add(key); what != "" {
 				return fault.Not(x.file.Name, "this is more than any model has: %s", what).At(dec.InputOffset())
 			}
@@ -157,7 +157,7 @@ func (f *folder) openIndexed() (*Model, error) {
 		}
 	}
 	if len(missing) > 0 {
-		return nil, f.missing(chosen.Name, missing, len(x.shards))
+		return nil, f.missingShards(chosen.Name, missing, len(x.shards))
 	}
 	first := shardName.FindStringSubmatch(x.shards[0])
 	for _, w := range f.weights {
@@ -167,66 +167,24 @@ func (f *folder) openIndexed() (*Model, error) {
 				Hint("take it away when it is of another version of the model, or download the index again")
 		}
 	}
-	return f.merge(shards, x)
+	return f.openShards(shards, x)
 }
 
-// merge opens shards as one model. With an index, each tensor must lie where that says.
-func (f *folder) merge(shards []*tensor.File, x *index) (*Model, error) {
-	out := &Model{Name: f.name, Files: shards, Sharded: true}
-	if out.Name == "." || out.Name == "" {
-		out.Name = "model"
+// openShards opens shards as one model. With an index, each tensor must lie where that says.
+func (f *folder) openShards(shards []*tensor.File, x *index) (*Model, error) {
+	s := shardSet{model: &Model{Name: f.name, Files: shards, Sharded: true}, index: x, shardOf: map[string]*tensor.File{}}
+	if s.model.Name == "." || s.model.Name == "" {
+		s.model.Name = "model"
 	}
-	lies, tally := map[string]*tensor.File{}, tensor.Tally{}
-	unnamed, told := 0, 0
-	for n, shard := range shards {
-		c, err := Open(shard)
-		if err != nil {
+	for i := range shards {
+		if err := s.add(i); err != nil {
 			return nil, err
 		}
-		if out.Format != "" && out.Format != c.Format {
-			return nil, fault.Not(shard.Name, "this shard is %s, the one before it is %s", c.Format, out.Format).Hint("choose the shards of one model")
-		}
-		out.Format = c.Format
-		if told += share(c.State.Body, out.Bodies); told > maxMetadata {
-			return nil, fault.Not(shard.Name, "__metadata__ of the shards takes more than %d MB in all", maxMetadata>>20)
-		}
-		out.Bodies = append(out.Bodies, c.State.Body)
-		for i := range c.State.Tensors {
-			name := c.State.Tensors[i].Name
-			if other := lies[name]; other != nil {
-				return nil, fault.Bad(shard.Name, "it is in %s, too", path.Base(other.Name)).In(name).Hint("one of the two shards is of another version of the model: download both again")
-			}
-			lies[name] = shard
-			if what := tally.Add(name); what != "" {
-				return nil, fault.Not(shard.Name, "this is more than any model has: %s", what)
-			}
-			out.From = append(out.From, n)
-			if x == nil {
-				continue
-			}
-			switch says, ok := x.where[name]; {
-			case !ok:
-				unnamed++
-			case says != path.Base(shard.Name):
-				return nil, fault.Bad(shard.Name, "the index says that it lies in %s", says).In(name).Hint("index and shards are of different versions of the model: download them again")
-			}
-		}
-		out.State.Tensors = append(out.State.Tensors, c.State.Tensors...)
-		out.State.Notes = append(out.State.Notes, c.State.Notes...)
-		out.State.Absent = append(out.State.Absent, c.State.Absent...)
-		out.State.LeftOut += c.State.LeftOut
 	}
-	if x != nil {
-		for _, name := range sortedKeys(x.where) {
-			if lies[name] == nil {
-				return nil, fault.Bad(path.Join(path.Dir(x.file.Name), x.where[name]), "the index says that it lies here, and it does not").In(name).
-					Hint("index and shards are of different versions of the model: download them again")
-			}
-		}
+	if err := s.checkIndex(); err != nil {
+		return nil, err
 	}
-	if unnamed > 0 {
-		out.State.Notes = append(out.State.Notes, fmt.Sprintf("%d tensors are in the shards and not in the index; they are carried over", unnamed))
-	}
+	out := s.model
 	out.Quantized = quantized(out)
 	out.noteAdapter()
 	var notes []string
@@ -235,11 +193,94 @@ func (f *folder) merge(shards []*tensor.File, x *index) (*Model, error) {
 	return out, nil
 }
 
+// shardSet is the model that shards make, while they are opened one after the other.
+type shardSet struct {
+	model    *Model
+	index    *index // nil without one
+	shardOf  map[string]*tensor.File
+	tally    tensor.Tally
+	metadata int // bytes of what all shards say in __metadata__
+	unnamed  int // tensors that the index does not name
+}
+
+// add opens shard number i and takes its tensors.
+func (s *shardSet) add(i int) error {
+	out, shard := s.model, s.model.Files[i]
+	c, err := Open(shard)
+	if err != nil {
+		return err
+	}
+	if out.Format != "" && out.Format != c.Format {
+		return fault.Not(shard.Name, "this shard is %s, the one before it is %s", c.Format, out.Format).Hint("choose the shards of one model")
+	}
+	out.Format = c.Format
+	if s.metadata += shareMetadata(c.State.Body, out.Bodies); s.metadata > maxMetadata {
+		return fault.Not(shard.Name, "__metadata__ of the shards takes more than %d MB in all", maxMetadata>>20)
+	}
+	for k := range c.State.Tensors {
+		if err := s.addName(c.State.Tensors[k].Name, shard); err != nil {
+			return err
+		}
+		out.From = append(out.From, i)
+	}
+	out.Bodies = append(out.Bodies, c.State.Body)
+	out.State.Tensors = append(out.State.Tensors, c.State.Tensors...)
+	out.State.Notes = append(out.State.Notes, c.State.Notes...)
+	out.State.Absent = append(out.State.Absent, c.State.Absent...)
+	out.State.LeftOut += c.State.LeftOut
+	return nil
+}
+
+// addName takes the name of a tensor that lies in a shard. It refuses one that another shard has, and one that the
+// index looks for elsewhere.
+func (s *shardSet) addName(name string, shard *tensor.File) error {
+	if other := s.shardOf[name]; other != nil {
+		return fault.Bad(shard.Name, "it is in %s, too", path.Base(other.Name)).In(name).
+			Hint("one of the two shards is of another version of the model: download both again")
+	}
+	s.shardOf[name] = shard
+	if what := s.tally.Add(name); what != "" {
+		return fault.Not(shard.Name, "this is more than any model has: %s", what)
+	}
+	if s.index == nil {
+		return nil
+	}
+	switch says, ok := s.index.where[name]; {
+	case !ok:
+		s.unnamed++
+	case says != path.Base(shard.Name):
+		return fault.Bad(shard.Name, "the index says that it lies in %s", says).In(name).Hint(otherVersions)
+	}
+	return nil
+}
+
+// otherVersions is what to do where an index and its shards do not go together.
+const otherVersions = "index and shards are of different versions of the model: download them again"
+
+// checkIndex refuses an index that names a tensor that no shard has, and notes tensors that it does not name.
+func (s *shardSet) checkIndex() error {
+	if s.index == nil {
+		return nil
+	}
+	for _, name := range sortedKeys(s.index.where) {
+		if s.shardOf[name] == nil {
+			shard := path.Join(path.Dir(s.index.file.Name), s.index.where[name])
+			return fault.Bad(shard, "the index says that it lies here, and it does not").In(name).Hint(otherVersions)
+		}
+	}
+	if s.unnamed > 0 {
+		note := fmt.Sprintf("%d tensors are in the shards and not in the index; they are carried over", s.unnamed)
+		s.model.State.Notes = append(s.model.State.Notes, note)
+	}
+	return nil
+}
+
 // maxMetadata bounds what all shards say in __metadata__, in bytes; what they say alike counts once.
 const maxMetadata = 64 << 20
 
-// share puts the texts of shards before in the place of equal ones, and counts the bytes of the others.
-func share(body any, before []any) (bytes int) {
+// shareMetadata puts the texts of the shard before in the place of equal ones, and returns how many bytes the others
+// take.
+func shareMetadata(body any, before []any) (bytes int) {
 	own, ok := body.(*safetensors.Body)
 	if !ok {
 		return 0
@@ -261,8 +302,8 @@ func share(body any, before []any) (bytes int) {
 	return bytes
 }
 
-// one is the text that was held first of those that are equal.
-func one(held map[string]string, text string) string {
+// intern returns the text that was seen first of those that are equal, so that each is held once.
+func intern(held map[string]string, text string) string {
 	if first, ok := held[text]; ok {
 		return first
 	}
@@ -270,6 +311,7 @@ func one(held map[string]string, text string) string {
 	return text
 }
 
+// sortedKeys are the keys of a map, in order.
 func sortedKeys(m map[string]string) []string {
 	keys := make([]string, 0, len(m))
 	for k := range m {

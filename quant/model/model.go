@@ -127,7 +127,7 @@ func openTorch(f *tensor.File, want []string) (*Model, error) {
 	}
 	c := &Model{Name: f.Name, State: *state, Format: kind}
 	if kind != torch.Saved {
-		err = parted(c, want)
+		err = chooseParts(c, want)
 	}
 	return c, err
 }
@@ -156,7 +156,7 @@ func openSafetensors(f *tensor.File, want []string) (*Model, error) {
 	body := &safetensors.Body{Metadata: st.Metadata}
 	c := &Model{Name: f.Name, State: tensor.StateDict{Tensors: st.Tensors, Body: body}, Bodies: []any{body}}
 	c.absent(st.Metadata)
-	return c, parted(c, want)
+	return c, chooseParts(c, want)
 }
 
 // absent finds the names that safetensors.torch.save_model left out, as __metadata__ tells: name -> the one kept.

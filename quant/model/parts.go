@@ -10,16 +10,16 @@ import (
 	"nibble/quant/tensor"
 )
 
-// undecided refuses a file of several models of which none was chosen.
-func (c *Model) undecided() error {
+// chooseError refuses a file of several models of which none was chosen.
+func (c *Model) chooseError() error {
 	return fault.Not(c.Name, "the file holds %d models: %s", len(c.State.Parts), torch.PartNames(c.State.Parts)).
 		Code(fault.ChoosePart).Hint("choose one or more of them")
 }
 
-// parted takes apart a state dict that holds an average of its weights beside them, in formats whose reader does not.
-// Without a wish the average is left out. Our own outputs are whole as they are.
-func parted(c *Model, want []string) error {
-	parts, prefix := parts(c)
+// chooseParts keeps the parts that are wanted of a state dict that holds an average of its weights beside them, in
+// formats whose reader does not do it. Without a wish the average is left out. Our own outputs are whole as they are.
+func chooseParts(c *Model, want []string) error {
+	parts, prefix := liveAndAverage(c)
 	if len(parts) == 0 {
 		if len(want) > 0 {
 			return torch.NoPart(c.Name, want[0], nil)
@@ -42,8 +42,9 @@ func parted(c *Model, want []string) error {
 	return nil
 }
 
-// parts are the live weights and their average, and how the names of those begin; nil where there is no such pair.
-func parts(c *Model) ([]tensor.Part, string) {
+// liveAndAverage are the live weights and their average, and how the names of the average begin; nil where there is
+// no such pair.
+func liveAndAverage(c *Model) ([]tensor.Part, string) {
 	if safetensors.Meta(c.Bodies, safetensors.NibbleContainer) != "" {
 		return nil, ""
 	}

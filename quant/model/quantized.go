@@ -111,7 +111,7 @@ func quantized(c *Model) *Quantized {
 // chosen; nil when one can.
 func (c *Model) Convertible() error {
 	if len(c.State.Tensors) == 0 {
-		return c.undecided()
+		return c.chooseError()
 	}
 	if q := c.Quantized; q != nil {
 		return fault.Not(c.Name, "this model is quantized already (%s)", q.By).In(q.Tensor).

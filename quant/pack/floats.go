@@ -9,10 +9,11 @@ import (
 // floats lays values, scales or offsets in a dtype. They are exact in it, but for BF16, which rounds.
 type floats[T kernel.Float] struct{ Spec }
 
+// newFloats is the row's Single and Double.
 func newFloats[T kernel.Float](s Spec) Code[T] { return floats[T]{s} }
 
-// of is the plane that it lays.
-func (c floats[T]) of(t *plane.Tile[T]) []T {
+// plane is the plane of the tile that the code lays.
+func (c floats[T]) plane(t *plane.Tile[T]) []T {
 	switch c.Plane {
 	case plane.Values:
 		return t.Values
@@ -22,8 +23,9 @@ func (c floats[T]) of(t *plane.Tile[T]) []T {
 	return t.Scale
 }
 
+// Append implements Code.
 func (c floats[T]) Append(dst []byte, t *plane.Tile[T]) []byte {
-	switch v := any(c.of(t)).(type) {
+	switch v := any(c.plane(t)).(type) {
 	case []float64:
 		return append(dst, tensor.Bytes(v)...)
 	case []float32:
@@ -35,7 +37,7 @@ func (c floats[T]) Append(dst []byte, t *plane.Tile[T]) []byte {
 	return dst
 }
 
-// narrow appends half floats, some at a time, which lie in the nearest cache.
+// narrow appends half floats, some at a time, so that they stay in the nearest cache.
 func (c floats[T]) narrow(dst []byte, v []float32) []byte {
 	var half [1024]uint16
 	for len(v) > 0 {
@@ -46,8 +48,9 @@ func (c floats[T]) narrow(dst []byte, v []float32) []byte {
 	return dst
 }
 
+// Read implements Code.
 func (c floats[T]) Read(src []byte, t *plane.Tile[T]) bool {
-	switch v := any(c.of(t)).(type) {
+	switch v := any(c.plane(t)).(type) {
 	case []float64:
 		copy(tensor.Bytes(v), src)
 	case []float32:

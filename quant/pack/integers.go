@@ -8,7 +8,7 @@ import (
 	"nibble/quant/plane"
 )
 
-// integers is the plane of codes or of zero points.
+// integers is the plane of codes or of zero points, as the Spec names it.
 func integers[T kernel.Float](s Spec, t *plane.Tile[T]) []byte {
 	if s.Plane == plane.ZeroPoint {
 		return t.ZeroPoint
@@ -16,16 +16,19 @@ func integers[T kernel.Float](s Spec, t *plane.Tile[T]) []byte {
 	return t.Codes
 }
 
-// whole lays codes and zero points as they are, one a byte.
-type whole[T kernel.Float] struct{ Spec }
+// oneByte lays codes and zero points as they are, one a byte.
+type oneByte[T kernel.Float] struct{ Spec }
 
-func newBytes[T kernel.Float](s Spec) Code[T] { return whole[T]{s} }
+// newBytes is the row's Single and Double.
+func newBytes[T kernel.Float](s Spec) Code[T] { return oneByte[T]{s} }
 
-func (c whole[T]) Append(dst []byte, t *plane.Tile[T]) []byte {
+// Append implements Code.
+func (c oneByte[T]) Append(dst []byte, t *plane.Tile[T]) []byte {
 	return append(dst, integers(c.Spec, t)...)
 }
 
-func (c whole[T]) Read(src []byte, t *plane.Tile[T]) bool {
+// Read implements Code.
+func (c oneByte[T]) Read(src []byte, t *plane.Tile[T]) bool {
 	copy(integers(c.Spec, t), src)
 	return true
 }
@@ -33,15 +36,18 @@ func (c whole[T]) Read(src []byte, t *plane.Tile[T]) bool {
 // nibbles lays one 4-bit code a byte, whose high 4 bits are zero.
 type nibbles[T kernel.Float] struct{ Spec }
 
+// newNibbles is the row's Single and Double.
 func newNibbles[T kernel.Float](s Spec) Code[T] { return nibbles[T]{s} }
 
+// Append implements Code.
 func (c nibbles[T]) Append(dst []byte, t *plane.Tile[T]) []byte {
 	codes := integers(c.Spec, t)
-	dst, out := room(dst, len(codes))
+	dst, out := extend(dst, len(codes))
 	kernel.Low4(codes, out)
 	return dst
 }
 
+// Read implements Code.
 func (c nibbles[T]) Read(src []byte, t *plane.Tile[T]) bool {
 	codes, clean := integers(c.Spec, t), true
 	for i := range codes {
@@ -55,12 +61,14 @@ func (c nibbles[T]) Read(src []byte, t *plane.Tile[T]) bool {
 // codes are moved up by half their range. A row, and a stretch of one, ends with a word, which zeros fill.
 type words[T kernel.Float] struct{ Spec }
 
+// newWords is the row's Single and Double.
 func newWords[T kernel.Float](s Spec) Code[T] { return words[T]{s} }
 
+// Append implements Code.
 func (c words[T]) Append(dst []byte, t *plane.Tile[T]) []byte {
 	rows, row := t.Rows, t.Row()
 	width := int(c.Bytes(int64(row)))
-	dst, out := room(dst, rows*width)
+	dst, out := extend(dst, rows*width)
 	if row*c.Bits/8 == width { // the rows fill their words, and so are packed as one
 		rows, row, width = 1, len(t.Codes), len(out)
 	}
@@ -75,6 +83,7 @@ func (c words[T]) Append(dst []byte, t *plane.Tile[T]) []byte {
 	return dst
 }
 
+// Read implements Code.
 func (c words[T]) Read(src []byte, t *plane.Tile[T]) bool {
 	row, clean := t.Row(), true
 	width := int(c.Bytes(int64(row)))
@@ -99,9 +108,10 @@ func (c words[T]) Read(src []byte, t *plane.Tile[T]) bool {
 // its lowest bits, unsigned as words are. The words of a last few rows are filled with zeros.
 type columns[T kernel.Float] struct{ Spec }
 
+// newColumns is the row's Single and Double.
 func newColumns[T kernel.Float](s Spec) Code[T] { return columns[T]{s} }
 
-// flip and mask are what turns a zero point into its bits.
+// bits are the flip and the mask that turn a zero point into its bits.
 func (c columns[T]) bits() (flip, mask uint32) {
 	mask = 1<<c.Bits - 1
 	if c.Signed {
@@ -110,13 +120,13 @@ func (c columns[T]) bits() (flip, mask uint32) {
 	return flip, mask
 }
 
-// Append makes one a byte; Gather packs them.
+// Append makes one a byte; PackRows lays them.
 func (c columns[T]) Append(dst []byte, t *plane.Tile[T]) []byte { return append(dst, t.ZeroPoint...) }
 
-// Gather implements Gatherer.
-func (c columns[T]) Gather(dst, raw []byte, across, from, n int) []byte {
+// PackRows implements RowPacker.
+func (c columns[T]) PackRows(dst, raw []byte, across, from, n int) []byte {
 	flip, mask := c.bits()
-	dst, out := room(dst, 4*n)
+	dst, out := extend(dst, 4*n)
 	clear(out)
 	for row := range len(raw) / across {
 		for i, z := range raw[row*across+from:][:n] {
@@ -147,8 +157,8 @@ func signed(b byte, s Spec) byte {
 	return b
 }
 
-// room makes dst n bytes longer, and is these bytes, too.
-func room(dst []byte, n int) (longer, out []byte) {
+// extend makes dst n bytes longer; out are these bytes.
+func extend(dst []byte, n int) (longer, out []byte) {
 	at := len(dst)
 	longer = slices.Grow(dst, n)[:at+n]
 	return longer, longer[at:]

@@ -1,9 +1,9 @@
-// Package pack is how planes lie in bytes, and back. A code lays the planes of a tile one after the other and reads
+// Package pack is how planes lie in bytes, and back. A code lays the planes of a tile one after the other, and reads
 // them; it knows no arithmetic and no names of tensors. Everything is little-endian.
 //
-// A Spec says which plane lies in which form. It is plain data, so that it travels with a task; containers make Specs,
-// the executor and verify run them. A new form is a file beside this one, or a package of its own, and a row of the
-// table.
+// A Spec says which plane lies in which form. It is plain data, so that it travels with a task. Containers make
+// Specs; the executor and verify follow them. A new form is a file beside this one, or a package of its own, and a
+// row of the table. Only package quant is stable.
 package pack
 
 import (
@@ -34,12 +34,12 @@ type Code[T kernel.Float] interface {
 	Read(src []byte, t *plane.Tile[T]) (clean bool)
 }
 
-// Gatherer is a Code whose bytes each hold what several rows have. Append makes an item's bytes as they are, one a
-// byte, which wait until Gather lays those of all rows that share bytes.
-type Gatherer interface {
-	// Gather lays the items [from, from+n) of each row. raw is whole rows of across items: those that share bytes, or
-	// fewer of them at the end of a weight.
-	Gather(dst, raw []byte, across, from, n int) []byte
+// RowPacker is a Code whose bytes are shared by several rows. Its Append makes items one a byte, which wait until
+// PackRows lays those of all rows that share bytes.
+type RowPacker interface {
+	// PackRows lays the items [from, from+n) of each row. raw is whole rows of across items: all rows that share bytes,
+	// or the fewer rows at the end of a weight.
+	PackRows(dst, raw []byte, across, from, n int) []byte
 }
 
 // Row is one form.
@@ -47,7 +47,7 @@ type Row struct {
 	Name   string
 	Whole  bool                        // it lays groups whole: codes and parameters lie together
 	Bytes  func(s Spec, n int64) int64 // of n items of a row, from its beginning or a cut on
-	Rows   func(s Spec) int64          // how many rows share bytes, for a Gatherer; nil for others
+	Rows   func(s Spec) int64          // how many rows share bytes, for a RowPacker; nil for others
 	Single func(s Spec) Code[float32]  // of arithmetic in float32
 	Double func(s Spec) Code[float64]  // of arithmetic in float64; nil where there is none
 }
@@ -92,7 +92,7 @@ func (s Spec) Bytes(n int64) int64 {
 	return 0
 }
 
-// Rows is how many rows share bytes: 1 but for a Gatherer.
+// Rows is how many rows share bytes: 1, but for a RowPacker.
 func (s Spec) Rows() int64 {
 	if row := Find(s); row != nil && row.Rows != nil {
 		return row.Rows(s)

@@ -85,7 +85,7 @@ func TestColumns(t *testing.T) {
 		t.Fatal(err)
 	}
 	rows := []byte{1, 2, 0xff, 0xf8, 3, 4} // three rows of two columns
-	got := code.(pack.Gatherer).Gather([]byte{9}, rows, 2, 0, 2)
+	got := code.(pack.RowPacker).PackRows([]byte{9}, rows, 2, 0, 2)
 	if hex.EncodeToString(got) != "09790b00000a0c0000" {
 		t.Fatalf("%x", got)
 	}

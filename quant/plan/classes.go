@@ -19,7 +19,7 @@ func newClasses(state *tensor.StateDict, rules []recipe.TypeRule) *classes {
 	return &classes{rules: rules, used: map[string]bool{}, file: state.Classes, seen: map[string]*recipe.TypeRule{}}
 }
 
-// of is the class set by the user or told by the file, "" when neither says.
+// of is the class that the user set or the file says, "" when neither does.
 func (c *classes) of(module string) (class string, source Source, err error) {
 	rule, known := c.seen[module]
 	for i := 0; !known && rule == nil && i < len(c.rules); i++ {

@@ -74,8 +74,8 @@ func (f *facts) alongColumns(t *tensor.Tensor, module string) bool {
 	return b != nil && len(b.Shape) == 1 && b.Shape[0] == t.Shape[1] && b.Shape[0] != t.Shape[0]
 }
 
-// inParts reports whether a tensor is a part of a weight that a hook or a parametrization puts together.
-func (f *facts) inParts(t *tensor.Tensor, module, name string) bool {
+// isFactor reports whether a tensor is a factor of a weight that a hook or a parametrization puts together.
+func (f *facts) isFactor(t *tensor.Tensor, module, name string) bool {
 	if len(t.Shape) < 2 {
 		return false
 	}
@@ -117,6 +117,7 @@ func infer(t *tensor.Tensor, f *facts) param {
 	return p
 }
 
+// isAttention reports whether a module has the projections of a MultiheadAttention.
 func (f *facts) isAttention(module string) bool {
 	return f.byName[join(module, "in_proj_weight")] != nil || f.byName[join(module, "q_proj_weight")] != nil
 }
@@ -167,7 +168,7 @@ func atTop(module string) bool {
 	return outer == "" || last == "model" || last == "transformer" || last == "module"
 }
 
-// isRouter: a module called router, or a gate beside experts, or what lies in one, by name or by number.
+// isRouter reports whether a module is called router, is a gate beside experts, or lies in one, by name or by number.
 func (f *facts) isRouter(module string) bool {
 	for range 3 {
 		outer, last := split(module)
@@ -252,6 +253,7 @@ func longKernel(t *tensor.Tensor) bool {
 	return false
 }
 
+// sameShape reports whether two shapes of two axes or more are equal.
 func sameShape(a, b []int64) bool {
 	if len(a) != len(b) || len(a) < 2 {
 		return false

@@ -40,7 +40,7 @@ type guess struct {
 func modules(state *tensor.StateDict, facts *facts, known *classes) ([]param, error) {
 	out := make([]param, len(state.Tensors))
 	for i := range state.Tensors {
-		p, err := place(&state.Tensors[i], facts, known)
+		p, err := findModule(&state.Tensors[i], facts, known)
 		if err != nil {
 			return nil, err
 		}
@@ -54,10 +54,10 @@ func modules(state *tensor.StateDict, facts *facts, known *classes) ([]param, er
 	return out, known.unused()
 }
 
-// place takes a class that is known, or infers one.
-func place(t *tensor.Tensor, facts *facts, known *classes) (param, error) {
+// findModule finds the module of a tensor, and its class: one that is known, or else one that is inferred.
+func findModule(t *tensor.Tensor, facts *facts, known *classes) (param, error) {
 	module, name := split(t.Name)
-	if facts.inParts(t, module, name) {
+	if facts.isFactor(t, module, name) {
 		return param{module: module, name: name, guess: guess{kept: Because(IsSplit)}}, nil
 	}
 	if facts.isStack(t, module, name) { // such a tensor is a module by itself
@@ -73,7 +73,7 @@ func place(t *tensor.Tensor, facts *facts, known *classes) (param, error) {
 		return param{}, err
 	}
 	if source != "" {
-		p := told(module, name, class, source)
+		p := fromClass(module, name, class, source)
 		if p.class == layer.Linear && source == FromFile && facts.isRouter(module) {
 			p.kept = Because(IsRouter)
 		}
@@ -81,7 +81,7 @@ func place(t *tensor.Tensor, facts *facts, known *classes) (param, error) {
 	}
 	outer, last := split(module)
 	if last != "out_proj" || name != "weight" {
-		return inferred(infer(t, facts)), nil
+		return withSource(infer(t, facts)), nil
 	}
 	switch class, source, err = known.of(outer); {
 	case err != nil:
@@ -90,14 +90,14 @@ func place(t *tensor.Tensor, facts *facts, known *classes) (param, error) {
 		p := param{module: outer, name: "out_proj.weight", guess: guess{class: layer.Attention}, source: source, set: outer}
 		return p, nil
 	case source != "": // no attention, so its out_proj is a module like others
-		return inferred(param{module: module, name: name, guess: facts.weight(t, module)}), nil
+		return withSource(param{module: module, name: name, guess: facts.weight(t, module)}), nil
 	}
-	return inferred(infer(t, facts)), nil
+	return withSource(infer(t, facts)), nil
 }
 
-// told is a tensor of a module whose class is known: the class is its own when it is a
-// weight, or when all of the module is kept.
-func told(module, name, class string, source Source) param {
+// fromClass is a tensor of a module whose class is known. The class is the tensor's own when it is a weight, or when
+// all of the module is kept.
+func fromClass(module, name, class string, source Source) param {
 	p := param{module: module, name: name, set: module}
 	attention := attentionParam.MatchString(name)
 	switch {
@@ -110,8 +110,8 @@ func told(module, name, class string, source Source) param {
 	return p
 }
 
-// inferred marks a class, where one was found.
-func inferred(p param) param {
+// withSource says of a class that was found by names and shapes where it is from.
+func withSource(p param) param {
 	switch {
 	case p.class == "":
 	case p.kept.Code == Doubtful:

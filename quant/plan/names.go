@@ -42,11 +42,12 @@ func wordsOf(last string) []string {
 	return words
 }
 
+// anyWord reports whether one of the words of a name is one of these.
 func anyWord(last string, of ...string) bool {
 	return slices.ContainsFunc(wordsOf(last), func(w string) bool { return slices.Contains(of, w) })
 }
 
-// saysEmbedding: embed, emb, tok and the like, unless it is what projects them.
+// saysEmbedding reports embed, emb, tok and the like, unless it is what projects them.
 func saysEmbedding(last string) bool {
 	if outputName.MatchString(last) {
 		return false
@@ -60,7 +61,7 @@ func saysEmbedding(last string) bool {
 			!anyWord(last, "proj", "projection", "head", "out", "fc", "linear", "to", "gate", "mixer", "mixing", "mlp", "ffn", "attn")
 }
 
-// saysNorm: norm, ln, bn and the like.
+// saysNorm reports norm, ln, bn and the like.
 func saysNorm(last string) bool {
 	if anyWord(last, "proj", "linear", "fc", "head") {
 		return false
@@ -70,7 +71,7 @@ func saysNorm(last string) bool {
 	})
 }
 
-// saysConv reads a whole name.
+// saysConv reads a whole name for conv.
 func saysConv(module string) bool { return strings.Contains(strings.ToLower(module), "conv") }
 
 // saysTransposed reads a whole name for what only a ConvTranspose is called.
@@ -79,26 +80,27 @@ func saysTransposed(module string) bool {
 	return strings.Contains(low, "deconv") || strings.Contains(low, "transpose")
 }
 
-// saysUp: what makes a picture or a signal larger, which a ConvTranspose may do.
+// saysUp reports what makes a picture or a signal larger, which a ConvTranspose may do.
 func saysUp(last string) bool {
 	return strings.Contains(last, "upsampl") || strings.Contains(last, "upconv") || strings.Contains(last, "upscal") ||
 		strings.Contains(last, "resize") || anyWord(last, "up", "ups", "unpool", "proto", "tconv", "convt", "trans")
 }
 
-// saysDown: what a Conv with a kernel of even length is called.
+// saysDown reports what a Conv with a kernel of even length is called.
 func saysDown(last string) bool {
 	return strings.Contains(last, "conv") || strings.Contains(last, "patch") || strings.Contains(last, "embed") ||
 		anyWord(last, "stem", "down", "downsample", "downsampler", "reduction", "proj")
 }
 
-// routers are what decides which experts work: some by their name, some beside experts.
+// saysRouter reports what decides which experts work.
 func saysRouter(last string) bool { return anyWord(last, "router") }
 
+// saysGate reports a gate, which decides which experts work where it stands beside them.
 func saysGate(last string) bool {
 	return anyWord(last, "gate", "gates", "gating") && !anyWord(last, "proj", "up")
 }
 
-// holdsExperts: what Transformers and MLX call the module with the experts in it.
+// holdsExperts reports what Transformers and MLX call the module with the experts in it.
 func holdsExperts(last string) bool {
 	return last == "experts" || last == "local_experts" || last == "switch_mlp" || last == "switch_glu"
 }

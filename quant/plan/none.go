@@ -4,17 +4,17 @@ import (
 	"nibble/quant/fault"
 )
 
-// Share is a reason, and how much of all tensors' bytes is kept for it.
-type Share struct {
+// KeptShare is a reason, and how much of all tensors' bytes is kept for it.
+type KeptShare struct {
 	Code  Code
 	Text  string // what these tensors are
 	Bytes int64
 	Of    int64
 }
 
-// Mostly is the reason that keeps the most bytes; without bytes where nothing is kept.
-func (p *Plan) Mostly() (most Share) {
-	shares, all := map[Code]*Share{}, int64(0)
+// MostKept is the reason that keeps the most bytes; without bytes where nothing is kept.
+func (p *Plan) MostKept() (most KeptShare) {
+	shares, all := map[Code]*KeptShare{}, int64(0)
 	for i := range p.Entries {
 		e := &p.Entries[i]
 		all += e.Tensor.Bytes()
@@ -23,7 +23,7 @@ func (p *Plan) Mostly() (most Share) {
 		}
 		s := shares[e.Reason.Code]
 		if s == nil {
-			s = &Share{Code: e.Reason.Code, Text: p.sentence(e.Reason.Code).Many}
+			s = &KeptShare{Code: e.Reason.Code, Text: p.sentence(e.Reason.Code).Many}
 			shares[e.Reason.Code] = s
 		}
 		s.Bytes += e.Tensor.Bytes()
@@ -37,9 +37,9 @@ func (p *Plan) Mostly() (most Share) {
 	return most
 }
 
-// nothing refuses a plan that quantizes nothing, unless that was asked for: by an entry of the recipe that keeps, by
-// the type Module, or by the option.
-func (p *Plan) nothing() error {
+// refuseNone refuses a plan that quantizes nothing, unless that was asked for: by an entry of the recipe that keeps,
+// by the type Module, or by the option.
+func (p *Plan) refuseNone() error {
 	if p.Options.AllowNone {
 		return nil
 	}
@@ -49,7 +49,7 @@ func (p *Plan) nothing() error {
 			return nil
 		}
 	}
-	most, file := p.Mostly(), ""
+	most, file := p.MostKept(), ""
 	if len(p.Entries) > 0 {
 		file = p.Entries[0].Tensor.Storage.FileName()
 	}

@@ -41,7 +41,7 @@ type Verdict struct {
 	Beyond   Reason      // quantized, though the tool that the policy follows would keep it: why it would
 }
 
-// Keep is the verdict for a reason.
+// Keep is the verdict of what is kept, for a reason.
 func Keep(c Code, args ...any) Verdict { return Verdict{Reason: Because(c, args...)} }
 
 // Entry is a tensor with its verdict.
@@ -60,11 +60,11 @@ type Config interface {
 // Policy turns a recipe into verdicts: the rules of a tool, and the config that a user gave.
 type Policy interface {
 	Config
-	// Asked are the options that the config itself asks for.
-	Asked() recipe.Options
+	// Options are the options that the config itself asks for.
+	Options() recipe.Options
 	// Decide says what becomes of a weight. An error is a rule that cannot be followed.
 	Decide(w *Weight, o *recipe.Options) (Verdict, error)
-	// Export is the config that makes the tool itself do what a plan does; what no config can say is told in notes.
+	// Export is the config that makes the tool itself do what a plan does. Notes say what no config can say.
 	Export(p *Plan) (Config, []string)
 	// Sentences are the policy's own, in English; they go before the plan's.
 	Sentences() Sentences
@@ -105,7 +105,7 @@ func (p *Plan) Export() (Config, []string) {
 
 // Build decides. An error is a pattern or a module type that cannot be right.
 func Build(state *tensor.StateDict, policy Policy, o recipe.Options) (*Plan, error) {
-	o = o.And(policy.Asked()) // of types the first rule wins: the user's before the config's
+	o = o.With(policy.Options()) // of types the first rule wins: the user's before the config's
 	p := &Plan{State: state, Policy: policy, Options: o, Entries: make([]Entry, len(state.Tensors))}
 	facts, known := newFacts(state), newClasses(state, o.Types)
 	params, err := modules(state, facts, known)
@@ -117,8 +117,8 @@ func Build(state *tensor.StateDict, policy Policy, o recipe.Options) (*Plan, err
 			return nil, err
 		}
 	}
-	if p.Conflict = p.tied(facts, known); p.Conflict == nil {
-		p.Conflict = p.nothing()
+	if p.Conflict = p.unifyTied(facts, known); p.Conflict == nil {
+		p.Conflict = p.refuseNone()
 	}
 	return p, nil
 }
@@ -133,7 +133,7 @@ func (p *Plan) decide(t *tensor.Tensor, m param) (e Entry, err error) {
 	if why, unfit := p.Options.Keep[t.Name]; unfit && e.Quantize {
 		e.Quantize, e.Beyond, e.Reason = false, Reason{}, Because(IsUnfit, Because(Code(why)))
 	}
-	p.say(&e.Reason)
-	p.say(&e.Beyond)
+	p.fillText(&e.Reason)
+	p.fillText(&e.Beyond)
 	return e, err
 }

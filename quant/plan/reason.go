@@ -39,7 +39,7 @@ type Reason struct {
 	Text string
 }
 
-// Because is a reason, without its sentence.
+// Because makes a reason, without its sentence.
 func Because(c Code, args ...any) Reason { return Reason{Code: c, Args: args} }
 
 // MarshalJSON is the code and the arguments in one list, as an argument of another reason is written.
@@ -55,8 +55,8 @@ type Sentence struct {
 // Sentences are those of some codes.
 type Sentences map[Code]Sentence
 
-// say fills in the sentence of a reason.
-func (p *Plan) say(r *Reason) {
+// fillText sets the sentence of a reason.
+func (p *Plan) fillText(r *Reason) {
 	if r.Code != "" && r.Text == "" {
 		r.Text = p.text(*r)
 	}

@@ -15,11 +15,11 @@ type Tie struct {
 	Code       Code // why With is kept
 }
 
-// tied looks at weights that are one view of one storage under several names, and at names that a file leaves out
-// because they are another's. Where one is kept for what it is (an embedding), so are the others, lest it change
-// without a word; where the recipe wants two things, it is an error.
-func (p *Plan) tied(facts *facts, known *classes) error {
-	absent, err := p.absent(facts, known)
+// unifyTied looks at weights that are one view of one storage under several names, and at names that a file leaves
+// out because they are another's. Where one is kept for what it is (an embedding), so are the others, so that it does
+// not change unnoticed; where the recipe wants two things, it is an error.
+func (p *Plan) unifyTied(facts *facts, known *classes) error {
+	absent, err := p.absentNames(facts, known)
 	if err != nil {
 		return err
 	}
@@ -42,15 +42,15 @@ func (p *Plan) tied(facts *facts, known *classes) error {
 				group = append(group, twin)
 			}
 		}
-		if err := p.agree(group); err != nil {
+		if err := p.unify(group); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// agree gives the names of one weight one verdict, or says that there are two.
-func (p *Plan) agree(group []*Entry) error {
+// unify gives the names of one weight one verdict, or says that there are two.
+func (p *Plan) unify(group []*Entry) error {
 	for _, b := range group[1:] {
 		a := group[0]
 		if a.Quantize == b.Quantize && (!a.Quantize || a.Grid == b.Grid && sameScheme(a.Scheme, b.Scheme)) {
@@ -83,16 +83,16 @@ func (p *Plan) keepAll(group []*Entry) bool {
 	for _, e := range group {
 		if e.Quantize {
 			e.Quantize, e.Reason = false, Because(IsTied, strconv.Quote(keeper.Tensor.Name), keeper.Reason)
-			p.say(&e.Reason)
+			p.fillText(&e.Reason)
 			p.Ties = append(p.Ties, Tie{e.Tensor.Name, keeper.Tensor.Name, keeper.Reason.Code})
 		}
 	}
 	return true
 }
 
-// absent decides on the names that the file leaves out, as if they were in it: by the tensor that they are. Only that of
-// an embedding says something: a name alone could be anything.
-func (p *Plan) absent(facts *facts, known *classes) (map[string][]*Entry, error) {
+// absentNames decides on the names that the file leaves out, as if they were in it: by the tensor that they stand
+// for. Only the verdict on an embedding counts: any other name alone could be anything.
+func (p *Plan) absentNames(facts *facts, known *classes) (map[string][]*Entry, error) {
 	if len(p.State.Absent) == 0 {
 		return nil, nil
 	}
@@ -108,7 +108,7 @@ func (p *Plan) absent(facts *facts, known *classes) (map[string][]*Entry, error)
 		}
 		twin := *e.Tensor
 		twin.Name = a.Name
-		m, err := place(&twin, facts, known)
+		m, err := findModule(&twin, facts, known)
 		if err != nil {
 			return nil, err
 		}
@@ -123,6 +123,7 @@ func (p *Plan) absent(facts *facts, known *classes) (map[string][]*Entry, error)
 	return out, nil
 }
 
+// sameScheme reports whether two schemes are equal.
 func sameScheme(a, b scheme.Scheme) bool {
 	return a.Method == b.Method && a.WeightDType == b.WeightDType && a.Granularity == b.Granularity && a.Mode == b.Mode &&
 		slices.Equal(a.BlockSize, b.BlockSize)

@@ -1,14 +1,14 @@
 // Package plane holds the nouns between methods, which make planes of numbers, and pack codes, which lay them in
-// bytes. A plane is one array that a quantized weight becomes: its codes, one for each weight, and what the weights of
-// a group share: a scale, a zero point, an offset.
+// bytes. A plane is one array that a quantized weight becomes: its codes, one for each weight, and what the weights
+// of a group share: a scale, a zero point, an offset.
 //
 // Planes are held as T, the type of the arithmetic, and as raw bytes where they are integers: two's complement when
-// the scheme is signed. The package does no arithmetic and lays no bytes.
+// the scheme is signed. The package does no arithmetic and lays no bytes. Only package quant is stable.
 package plane
 
 import "nibble/quant/kernel"
 
-// Kind says which plane.
+// Kind says which plane is meant.
 type Kind uint8
 
 const (
@@ -23,7 +23,7 @@ const (
 // Has says which planes a method makes beside codes and scales.
 type Has struct{ ZeroPoint, Offset bool }
 
-// Params are the planes that groups share; item k is of group k.
+// Params are the planes that groups share; item k is group k's.
 type Params[T kernel.Float] struct {
 	Scale     []T
 	ZeroPoint []byte // nil where the method makes none
@@ -54,7 +54,7 @@ func (p Params[T]) Slice(from, to int) Params[T] {
 	return out
 }
 
-// Emptied is no parameters, to be added to, of the planes that like has, in the arrays of p.
+// Emptied has the planes of like without items, in the arrays of p, to append to.
 func (p Params[T]) Emptied(like Params[T]) Params[T] {
 	out := Params[T]{Scale: p.Scale[:0]}
 	if like.ZeroPoint != nil {
@@ -85,18 +85,19 @@ func (s Stats[T]) Slice(from, to int) Stats[T] { return Stats[T]{s.Low[from:to],
 
 // Tile is what a pack code sees of a weight: whole rows, or a stretch of one row. Codes and values lie row by row.
 type Tile[T kernel.Float] struct {
-	Rows   int   // whole rows, or 1
-	First  int64 // row of the weight with which it begins
-	Last   bool  // it has the weight's last row
-	Run    int   // weights of a row that share parameters
-	Codes  []byte
-	Values []T // nil where no code asks for them
+	Rows       int   // whole rows, or 1
+	First      int64 // row of the weight with which it begins
+	Last       bool  // it has the weight's last row
+	GroupWidth int   // weights of a row that share parameters
+	Codes      []byte
+	Values     []T // nil where no code asks for them
 	Params[T]
 }
 
 // Row is how many codes a row of the tile has.
 func (t *Tile[T]) Row() int { return len(t.Codes) / max(t.Rows, 1) }
 
+// grown returns n items of any content, in s where it is large enough.
 func grown[E any](s []E, n int) []E {
 	if cap(s) < n {
 		return make([]E, n)

@@ -23,14 +23,17 @@ type Choices struct {
 	Classes     []Class              `json:"classes"`
 	GroupSizes  []int                `json:"group_sizes"` // usual ones
 	Defaults    Defaults             `json:"defaults"`
-	Edit        coremltools.Global   `json:"edit"` // what is offered first for layers that are picked by hand
+	Edit        coremltools.Global   `json:"edit"` // what is offered first for layers that are picked one by one
 }
 
-// ContainerName, HighNibble and ClassName are texts of which the page has words for each.
+// The page has words for each value of these texts.
 type (
+	// ContainerName is the name of a container.
 	ContainerName string
-	HighNibble    string
-	ClassName     string
+	// HighNibble says what the high 4 bits of a byte with a 4-bit code are.
+	HighNibble string
+	// ClassName is the name of a layer class.
+	ClassName string
 )
 
 // Container is one to save a model as.
@@ -66,7 +69,7 @@ type Defaults struct {
 func ChoicesFor(m *model.Model) Choices {
 	c := Choices{
 		DTypes: scheme.DTypes, Schemes: []scheme.Mode{scheme.Symmetric, scheme.Affine}, GroupSizes: []int{16, 32, 64, 128},
-		Defaults: Defaults{Global: coremltools.Global{}.Filled(), Options: recipe.Options{}.Asked(), Container: container.Default},
+		Defaults: Defaults{Global: coremltools.Global{}.Filled(), Options: recipe.Options{}.WithoutNulls(), Container: container.Default},
 		Edit: coremltools.Global{
 			DType: string(scheme.Int8), Granularity: string(scheme.PerChannel), GroupSize: "32", Scheme: string(scheme.Symmetric),
 		},

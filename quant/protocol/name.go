@@ -9,8 +9,8 @@ import (
 	"nibble/quant/scheme"
 )
 
-// named are the endings that a source's name loses.
-var named = []string{".pt", ".pth", ".bin", ".ckpt", ".safetensors"}
+// modelName matches the endings that a source's name loses.
+var modelName = []string{".pt", ".pth", ".bin", ".ckpt", ".safetensors"}
 
 // OutputName is what the result of a request is called: the source's own name, what it became, and the container's
 // ending; that of a folder has none.
@@ -20,7 +20,7 @@ func OutputName(m *model.Model, q *PlanRequest, folder bool) (string, error) {
 		return "", err
 	}
 	base := path.Base(m.Name)
-	for _, ending := range named {
+	for _, ending := range modelName {
 		if len(base) > len(ending) && strings.EqualFold(base[len(base)-len(ending):], ending) {
 			base = base[:len(base)-len(ending)]
 			break

@@ -10,13 +10,13 @@
 //	plan    {data: PlanRequest}                          report.json, errors null: decides what convert does
 //	measure {data: MeasureRequest}                       {name: figures}: what the plan costs a few tensors; it ends when
 //	                                                     another call comes
-//	convert {data: ConvertRequest, sink, progress, hands} report.json: streams the output into the sink's files
+//	convert {data: ConvertRequest, sink, progress, workers} report.json: streams the output into the sink's files
 //	report  {data: ReportRequest}                        text: the last conversion's report in another form
 //	python  {data: PythonRequest}                        text: what to do with its output
 //	config  {}                                           Exported: the plan's recipe
 //	verify  {files: File[], progress}                    verify.Report: holds a result's files against the source
-//	files   {files: File[]}                              null: what the tasks of work speak of
-//	work    {data: tasks, out}                           results: does tasks for another instance, whose hand it is
+//	files   {files: File[]}                              null: the files that the tasks of work name
+//	work    {data: tasks, out}                           results: does tasks for the instance that leads
 //	memory  {}                                           Memory, which tests count
 //	stop()
 //
@@ -26,12 +26,14 @@
 // create(name, bytes), write(at, n) any number of times, close(). Each may return a Promise, which is waited for; the
 // bytes are gone after that. progress(done, total) counts bytes of source.
 //
-// Hands are other workers with an instance each, in which files and work are called: do(tasks as JSON) ->
+// workers are other web workers with an instance each, in which files and work are called: do(tasks as JSON) ->
 // Promise<results as JSON>, then take(at, n), which copies what work put out: put(at, n) any number of times. Both sides
-// speak of files by their index. With no hands the instance does the work itself.
+// name files by their index. With no workers the instance does the work itself.
 //
 // A Promise is rejected with a Failure.
 package protocol
+
+//go:generate go run nibble/quant/testkit/typescript ../../site/src/shared/protocol.ts
 
 import (
 	"nibble/quant/fault"
@@ -42,7 +44,7 @@ import (
 
 // Version is that of the messages. The page has the same number, and refuses to run when they differ, which happens when
 // a browser keeps an old copy of one of the two files.
-const Version = 7
+const Version = 8
 
 // InspectRequest is what inspect is asked for.
 type InspectRequest struct {
@@ -77,7 +79,7 @@ type PlanRequest struct {
 	HighNibble *HighNibble        `json:"high_nibble"` // null for containers that take none
 }
 
-// Edit is what a user gave to one module by hand; no entry keeps it.
+// Edit is what a user set for one module; no entry keeps it.
 type Edit struct {
 	Module string              `json:"module"`
 	Entry  *coremltools.Global `json:"entry"`
@@ -99,7 +101,7 @@ type ConvertRequest struct {
 	Name  string `json:"name"`
 	Hash  bool   `json:"hash"`
 	Zip   bool   `json:"zip"`   // one file of an output that is a folder
-	Batch int64  `json:"batch"` // bytes of source that a hand is given at a time
+	Batch int64  `json:"batch"` // bytes of source that a worker is given at a time
 }
 
 // ReportRequest is what report is asked for: csv or html.

@@ -30,25 +30,25 @@ type Options struct {
 // win next to nothing, and some are no weights at all, such as the numbers 0 to 15 that a YOLO multiplies with.
 type Least struct{ Inputs, Weights int64 }
 
-// Usual is Least where nothing is said.
-var Usual = Least{Inputs: 16, Weights: 4096}
+// DefaultLeast is Least where nothing is said.
+var DefaultLeast = Least{Inputs: 16, Weights: 4096}
 
-// Asked are the options as reports and outputs carry them: lists are never null.
-func (o Options) Asked() Options {
+// WithoutNulls are the options as reports and outputs carry them: lists are never null.
+func (o Options) WithoutNulls() Options {
 	o.Types = append([]TypeRule{}, o.Types...)
 	o.Parts = append([]string{}, o.Parts...)
 	return o
 }
 
-// Nothing reports whether nothing was asked for.
-func (o Options) Nothing() bool {
-	asked, err := json.Marshal(o.Asked())
-	none, _ := json.Marshal(Options{}.Asked())
+// IsZero reports whether nothing was asked for.
+func (o Options) IsZero() bool {
+	asked, err := json.Marshal(o.WithoutNulls())
+	none, _ := json.Marshal(Options{}.WithoutNulls())
 	return err == nil && bytes.Equal(asked, none)
 }
 
-// And is what both ask for: all that is on, and the items of both lists, each once.
-func (o Options) And(more Options) Options {
+// With joins the options of two sources: all that is on, and the items of both lists, each once.
+func (o Options) With(more Options) Options {
 	into, from := reflect.ValueOf(&o).Elem(), reflect.ValueOf(more)
 	for i := range into.NumField() {
 		switch a, b := into.Field(i), from.Field(i); a.Kind() {
@@ -122,7 +122,7 @@ func (o *Options) Set(key string, value []byte) (want string, err error) {
 
 // Values are the options that are asked for, by their names in a config, as JSON, in the order of the fields.
 func (o Options) Values() (keys []string, values [][]byte) {
-	asked, none := reflect.ValueOf(o.Asked()), reflect.ValueOf(Options{}.Asked())
+	asked, none := reflect.ValueOf(o.WithoutNulls()), reflect.ValueOf(Options{}.WithoutNulls())
 	for _, f := range reflect.VisibleFields(asked.Type()) {
 		key := keyOf(f)
 		if key == "" {

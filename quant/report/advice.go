@@ -29,7 +29,7 @@ func (a *Advice) Words() string { return strings.TrimSpace(strings.TrimSuffix(a.
 type AdviceCode string
 
 const (
-	mostly           AdviceCode = "mostly"     // percent, code of the reason that keeps most
+	mostKept         AdviceCode = "mostly"     // percent, code of the reason that keeps most
 	tiedCode         AdviceCode = "tied"       // weights, name, other name
 	tiedOther        AdviceCode = "tied_other" // the same
 	foldWeightNorm   AdviceCode = "fold_weight_norm"
@@ -44,18 +44,18 @@ const (
 
 // AdviceCodes are all of them, for those who have a sentence for each.
 var AdviceCodes = []AdviceCode{
-	mostly, tiedCode, tiedOther, foldWeightNorm, foldSpectralNorm, foldPruning, foldParametrized,
+	mostKept, tiedCode, tiedOther, foldWeightNorm, foldSpectralNorm, foldPruning, foldParametrized,
 	needsIOS18, runsOnIOS16, blocksWantGPU, coarseFourBits,
 }
 
-// advise is an advice with its code.
-func advise(c AdviceCode, fits bool, text string, args ...any) Advice {
+// newAdvice is an advice with its code.
+func newAdvice(c AdviceCode, fits bool, text string, args ...any) Advice {
 	return Advice{About: string(c), Text: text, Fits: fits, Code: c, Args: append([]any{}, args...)}
 }
 
-// fold are the lines of Python that put a weight of several parts together again, by the ends of the names of two of
-// these parts; the second may be none.
-var fold = []struct {
+// foldings are the lines of Python that put a weight of several factors together again, by the ends of the names of
+// two of these factors; the second may be none.
+var foldings = []struct {
 	code                      AdviceCode
 	end, beside, text, python string
 }{
@@ -76,32 +76,32 @@ const (
 	folding    = " To quantize them, fold them in Python, save, and convert that:\n" // the lines follow
 )
 
-// Mostly begins what About says of the reason for which most of a model is kept; the reason's code follows.
-const Mostly = "mostly_"
+// MostKept begins what About says of the reason for which most of a model is kept; the reason's code follows.
+const MostKept = "mostly_"
 
-// fitting is what would quantize more of a model, or why both of two tied weights are kept.
-func fitting(p *plan.Plan) []Advice {
+// fitAdvice is what would quantize more of a model, or why both of two tied weights are kept.
+func fitAdvice(p *plan.Plan) []Advice {
 	out := []Advice{}
-	if most := p.Mostly(); most.Of > 0 && most.Bytes*2 > most.Of && p.Conflict == nil {
+	if most := p.MostKept(); most.Of > 0 && most.Bytes*2 > most.Of && p.Conflict == nil {
 		text := fmt.Sprintf("%d %% of the model is kept: %s.", most.Bytes*100/most.Of, most.Text)
 		if do := p.Remedy(most.Code); do != "" {
 			text += " To try: " + do + "."
 		}
-		a := advise(mostly, true, text, strconv.FormatInt(most.Bytes*100/most.Of, 10), string(most.Code))
-		a.About = Mostly + string(most.Code)
+		a := newAdvice(mostKept, true, text, strconv.FormatInt(most.Bytes*100/most.Of, 10), string(most.Code))
+		a.About = MostKept + string(most.Code)
 		out = append(out, a)
 	}
-	out = append(out, tied(p)...)
+	out = append(out, tiedAdvice(p)...)
 	names := map[string]bool{}
 	for i := range p.Entries {
 		names[p.Entries[i].Tensor.Name] = true
 	}
-	for _, row := range fold {
+	for _, row := range foldings {
 		for i := range p.Entries {
 			e := &p.Entries[i]
 			stem, ends := strings.CutSuffix("."+strings.TrimRight(e.Tensor.Name, "01"), row.end)
 			if e.Reason.Code == plan.IsSplit && ends && (row.beside == "" || names[strings.TrimPrefix(stem+row.beside, ".")]) {
-				a := advise(row.code, true, row.text+folding+row.python)
+				a := newAdvice(row.code, true, row.text+folding+row.python)
 				a.Python = row.python
 				out = append(out, a)
 				break
@@ -111,8 +111,8 @@ func fitting(p *plan.Plan) []Advice {
 	return out
 }
 
-// tied says once that weights are kept because another name of theirs is, and what quantizes both.
-func tied(p *plan.Plan) []Advice {
+// tiedAdvice says once that weights are kept because another name of theirs is, and what quantizes both.
+func tiedAdvice(p *plan.Plan) []Advice {
 	if len(p.Ties) == 0 {
 		return nil
 	}
@@ -123,14 +123,14 @@ func tied(p *plan.Plan) []Advice {
 		text = fmt.Sprintf("%d weights have another name, too, as %q and %q (tied), and all are kept.", n, t.Kept, t.With)
 	}
 	if slices.ContainsFunc(p.Ties, func(t plan.Tie) bool { return t.Code != plan.IsEmbed }) {
-		return []Advice{advise(tiedOther, true, text+" To quantize them, set the types of both.", args...)}
+		return []Advice{newAdvice(tiedOther, true, text+" To quantize them, set the types of both.", args...)}
 	}
 	text += " With embeddings quantized, too, both are quantized, which is what coremltools does to them."
-	return []Advice{advise(tiedCode, true, text, args...)}
+	return []Advice{newAdvice(tiedCode, true, text, args...)}
 }
 
-// advice depends on which schemes a plan uses.
-func advice(p *plan.Plan) []Advice {
+// allAdvice is all advice on a plan; that on devices depends on which schemes it uses.
+func allAdvice(p *plan.Plan) []Advice {
 	var four, eight, blocks, coarse bool
 	for _, e := range p.Entries {
 		if !e.Quantize {
@@ -142,10 +142,10 @@ func advice(p *plan.Plan) []Advice {
 		blocks = blocks || block
 		coarse = coarse || e.Scheme.Bits() == 4 && !block
 	}
-	out := fitting(p)
+	out := fitAdvice(p)
 	add := func(when bool, code AdviceCode, text string) {
 		if when {
-			out = append(out, advise(code, false, text))
+			out = append(out, newAdvice(code, false, text))
 		}
 	}
 	add(four || blocks, needsIOS18, "4-bit linear weights, and blocks of any width, need iOS 18 or macOS 15: convert with "+

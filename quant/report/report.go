@@ -138,7 +138,7 @@ type Totals struct {
 func Build(p *plan.Plan, l *layout.Output) *Report {
 	r := &Report{
 		Recipe: json.RawMessage(p.Policy.Compact()), Notes: p.State.Notes, Tensors: make([]Tensor, len(p.Entries)),
-		Options: p.Options.Asked(), Advice: advice(p), Files: []File{},
+		Options: p.Options.WithoutNulls(), Advice: allAdvice(p), Files: []File{},
 		ProblemArgs: []any{}, Warnings: []Warning{}, Parts: append([]tensor.Part{}, p.State.Parts...),
 	}
 	if r.Notes == nil {

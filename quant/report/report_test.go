@@ -18,7 +18,7 @@ import (
 func sample() *Report {
 	h := kernel.NewHistogram(1)
 	kernel.Count(h, []float32{-0.5, 0.25, 0.1, 0}, []float32{-0.5, 0.3, 0.1, 0})
-	folded := advise("fold_weight_norm", true, "fold <them>:\nfor m in x: y")
+	folded := newAdvice("fold_weight_norm", true, "fold <them>:\nfor m in x: y")
 	folded.Python = "for m in x: y"
 	r := &Report{
 		Inputs: []File{{Name: "<script>alert(1)</script>.pt", Bytes: 1234567, Format: "PyTorch zip"}}, Output: File{Name: "o", Bytes: 99, Format: "packed"},
@@ -28,7 +28,7 @@ func sample() *Report {
 				Scheme: &Scheme{WeightDType: "uint4", Granularity: "per_block", Mode: "affine", BlockSize: []int64{1, 2}}},
 			{Name: "a</td><b>", Shape: []int64{3}, DType: "F16", Verdict: "keep", Reason: `bias & "more"`, Parameters: 3},
 		},
-		Advice: []Advice{advise("ios18", false, "needs <iOS 18>"), folded},
+		Advice: []Advice{newAdvice("ios18", false, "needs <iOS 18>"), folded},
 	}
 	r.Totals.Tensors, r.Totals.Quantized, r.Totals.Parameters = 2, 1, 7
 	r.Totals.Weights, r.Totals.LeftOut = 1234567, 2000
@@ -127,7 +127,7 @@ func TestAdvice(t *testing.T) {
 		{[]plan.Entry{entry("uint4", "per_block"), entry("int4", "per_channel"), entry("int8", "per_tensor")}, "ios18 gpu coarse"},
 	} {
 		var got []string
-		for _, a := range advice(&plan.Plan{Policy: &coremltools.Recipe{}, Entries: c.entries}) {
+		for _, a := range allAdvice(&plan.Plan{Policy: &coremltools.Recipe{}, Entries: c.entries}) {
 			got = append(got, a.About)
 		}
 		if strings.Join(got, " ") != c.want {

@@ -1,9 +1,9 @@
 // Package tile cuts a tensor into tiles and reads them.
 //
-// A tile names rows of a tensor, or columns of one row; it holds no bytes. Whoever runs a
-// tile calls Read, so peak memory is the size of a tile times the number of workers,
-// whatever the size of the model. Where tiles are cut depends on the tensor, its blocks and
-// the Limits alone, never on the machine, so that sums over tiles are the same everywhere.
+// A tile names rows of a tensor, or columns of one row; it holds no bytes. Whoever works on a tile calls Read, so
+// peak memory is the size of a tile times the number of workers, whatever the size of the model. Where tiles are cut
+// depends on the tensor, its groups and the Limits alone, never on the machine, so that sums over tiles are the same
+// everywhere. Only package quant is stable.
 package tile
 
 import (
@@ -15,15 +15,15 @@ import (
 	"nibble/quant/tensor"
 )
 
-// Word is what the columns of a tile are cut at a multiple of: eight codes of 4 bits fill the 32-bit
-// word that packed codes lie in, so that each tile begins at one.
+// Word is the number that the first column of a tile is a multiple of: eight codes of 4 bits fill the 32-bit word
+// that packed codes lie in, so that each tile begins with a whole word.
 const Word = 8
 
-// Tile is the rows [Row, Row+Rows) of axis 0 in their columns [Col, Col+Cols), the other axes seen as one. These are
-// all columns, but where a single row is larger than a tile, which then has a part of it.
+// Tile is the rows [Row, Row+Rows) of axis 0 in their columns [Col, Col+Cols), with the other axes seen as one. It
+// has all columns, unless a single row is larger than a tile; then it is a stretch of that row.
 type Tile struct{ Row, Rows, Col, Cols int64 }
 
-// Whole is the tile of whole rows of a tensor, from one on.
+// Whole is the tile of so many whole rows, from row on.
 func Whole(t *tensor.Tensor, row, rows int64) Tile {
 	_, cols := rowsOf(t)
 	return Tile{Row: row, Rows: rows, Cols: cols}
@@ -41,15 +41,15 @@ func rowsOf(t *tensor.Tensor) (rows, row int64) {
 	return rows, t.Elements() / rows
 }
 
-// Cut divides a tensor into tiles of whole blocks of blockRows rows, of at most limit bytes. An
-// empty tensor has no tiles.
+// Cut divides a tensor into tiles of whole groups of blockRows rows, of at most limit bytes. An empty tensor has no
+// tiles.
 func Cut(t *tensor.Tensor, blockRows, limit int64) []Tile {
 	rows, _ := rowsOf(t)
 	return Rows(t, 0, rows, blockRows, limit)
 }
 
-// Rows is Cut for the rows [from, to). A block that is larger than the limit is a tile all the
-// same; where blocks have one row, which is larger, it is cut into columns.
+// Rows is Cut for the rows [from, to). A group that is larger than the limit is a tile all the same; where groups
+// have one row, a row that is larger is cut into columns.
 func Rows(t *tensor.Tensor, from, to, blockRows, limit int64) []Tile {
 	_, row := rowsOf(t)
 	if row == 0 {
@@ -70,8 +70,8 @@ func Rows(t *tensor.Tensor, from, to, blockRows, limit int64) []Tile {
 	return tiles
 }
 
-// Columns divides the columns [from, to) of one row into tiles that begin at multiples of step
-// from the first one, of at most limit bytes or of one step. The other axes are seen as one.
+// Columns divides the columns [from, to) of one row into tiles of at most limit bytes, or of one step, that begin at
+// multiples of step from the first one. The other axes are seen as one.
 func Columns(t *tensor.Tensor, row, from, to, step, limit int64) (tiles []Tile) {
 	cols := max(limit/t.DType.Size()/step, 1) * step
 	for c := from; c < to; c += cols {
@@ -112,11 +112,12 @@ func (x Tile) Read(t *tensor.Tensor, dst []byte, l Limits) error {
 		return readAt(t, dst, base+(x.Row*row+x.Col)*t.DType.Size())
 	}
 	if x.Cols < row {
-		return x.pick(t, dst, base, l.Page)
+		return x.readByValue(t, dst, base, l.Page)
 	}
-	return x.gather(t, dst, base, l.Window)
+	return x.readStrided(t, dst, base, l.Window)
 }
 
+// readAt fills dst from a place of the tensor's file. A file that ends there is an error that says so.
 func readAt(t *tensor.Tensor, dst []byte, at int64) error {
 	n, err := t.Storage.File.R.ReadAt(dst, at)
 	if n == len(dst) {
@@ -129,9 +130,9 @@ func readAt(t *tensor.Tensor, dst []byte, at int64) error {
 	return fmt.Errorf("%s: reading tensor %q: %w", t.Storage.File.Name, t.Name, err)
 }
 
-// pick reads a part of one long row of a strided view, value by value in the order of the
-// output, a page at a time. It is slow, and rows of megabytes in views are rare.
-func (x Tile) pick(t *tensor.Tensor, dst []byte, base, page int64) error {
+// readByValue reads a stretch of one long row of a strided view, value by value in the order of the output, a page at
+// a time. It is slow, and rows of megabytes in views are rare.
+func (x Tile) readByValue(t *tensor.Tensor, dst []byte, base, page int64) error {
 	size := t.DType.Size()
 	inner := t.Shape[1:]
 	index, rest := make([]int64, len(inner)), x.Col
@@ -165,73 +166,83 @@ func (x Tile) pick(t *tensor.Tensor, dst []byte, base, page int64) error {
 	return nil
 }
 
-// gather reads a strided view. It walks the view's axes from the largest stride to
-// the smallest, so that the storage is passed over almost in order, through a sliding
-// window. The window is as wide as the innermost axes that lie close together: where
-// an outer axis jumps far, only what is wanted is read.
-func (x Tile) gather(t *tensor.Tensor, dst []byte, base, window int64) error {
-	size := t.DType.Size()
+// readStrided reads a strided view. It walks the view's axes from the largest stride to the smallest, so that the
+// storage is passed over almost in order, through a sliding window.
+func (x Tile) readStrided(t *tensor.Tensor, dst []byte, base, size int64) error {
 	shape := append([]int64{x.Rows}, t.Shape[1:]...)
-	dense := tensor.DenseStrides(shape)
 	axes := make([]int, len(shape))
 	for i := range axes {
 		axes[i] = i
 	}
 	sort.SliceStable(axes, func(i, j int) bool { return t.Strides[axes[i]] > t.Strides[axes[j]] })
-	first := base + x.Row*t.Strides[0]*size
+	bytes := t.DType.Size()
+	src := base + x.Row*t.Strides[0]*bytes
 	extent, _ := tensor.Extent(shape, t.Strides)
-	end := first + extent*size
-	window = max(window, size)
-	reach := size
-	inner, strides := []int64{}, []int64{}
-	for k := len(axes) - 1; k >= 0; k-- {
-		inner, strides = append(inner, shape[axes[k]]), append(strides, t.Strides[axes[k]])
-		if n, _ := tensor.Extent(inner, strides); n*size <= window {
-			reach = n * size
-			continue
-		}
-		if t.Strides[axes[k]]*size <= 2*reach { // the next axis is dense enough to read through
-			reach = window
-		}
-		break
-	}
-
-	var buf []byte
-	from, until := int64(0), int64(0) // what buf covers
-	at := func(off int64) ([]byte, error) {
-		if off < from || off+size > until {
-			n := min(reach, end-off)
-			buf = tensor.Buffer(buf, int(n))
-			if err := readAt(t, buf, off); err != nil {
-				return nil, err
-			}
-			from, until = off, off+n
-		}
-		return buf[off-from : off-from+size], nil
-	}
-	index := make([]int64, len(shape))
-	src, out := first, int64(0)
+	w := window{tensor: t, end: src + extent*bytes, reach: reachOf(t, shape, axes, max(size, bytes))}
+	dense, index, out := tensor.DenseStrides(shape), make([]int64, len(shape)), int64(0)
 	for {
-		v, err := at(src)
+		value, err := w.value(src)
 		if err != nil {
 			return err
 		}
-		copy(dst[out:], v)
+		copy(dst[out:], value)
 		k := len(axes) - 1
 		for ; k >= 0; k-- {
 			a := axes[k]
 			index[a]++
-			src += t.Strides[a] * size
-			out += dense[a] * size
+			src += t.Strides[a] * bytes
+			out += dense[a] * bytes
 			if index[a] < shape[a] {
 				break
 			}
-			src -= index[a] * t.Strides[a] * size
-			out -= index[a] * dense[a] * size
+			src -= index[a] * t.Strides[a] * bytes
+			out -= index[a] * dense[a] * bytes
 			index[a] = 0
 		}
 		if k < 0 {
 			return nil
 		}
 	}
+}
+
+// reachOf is how many bytes a window of at most size bytes loads at a time: as many as the innermost axes span that lie
+// close together. Where an outer axis jumps far, only what is wanted is read.
+func reachOf(t *tensor.Tensor, shape []int64, axes []int, size int64) int64 {
+	bytes := t.DType.Size()
+	reach := bytes
+	inner, strides := []int64{}, []int64{}
+	for k := len(axes) - 1; k >= 0; k-- {
+		inner, strides = append(inner, shape[axes[k]]), append(strides, t.Strides[axes[k]])
+		if n, _ := tensor.Extent(inner, strides); n*bytes <= size {
+			reach = n * bytes
+			continue
+		}
+		if t.Strides[axes[k]]*bytes <= 2*reach { // the next axis is dense enough to read through
+			return size
+		}
+		break
+	}
+	return reach
+}
+
+// window is a stretch of a file that is in memory.
+type window struct {
+	tensor      *tensor.Tensor
+	reach, end  int64 // bytes to load at a time, and where the view ends in the file
+	bytes       []byte
+	from, until int64 // what bytes holds of the file
+}
+
+// value is the value at a place of the file, valid until the next call.
+func (w *window) value(at int64) ([]byte, error) {
+	size := w.tensor.DType.Size()
+	if at < w.from || at+size > w.until {
+		n := min(w.reach, w.end-at)
+		w.bytes = tensor.Buffer(w.bytes, int(n))
+		if err := readAt(w.tensor, w.bytes, at); err != nil {
+			return nil, err
+		}
+		w.from, w.until = at, at+n
+	}
+	return w.bytes[at-w.from : at-w.from+size], nil
 }

@@ -14,14 +14,13 @@ import (
 	"nibble/quant/tile"
 )
 
-// derive makes the weight once more, by the scheme that the output names, from the source's blocks,
-// and compares every plane with what the output stores. Where the output names no scheme, one must
-// explain the whole weight.
-func (q *quantized) derive(src *tensor.Tensor, row *Row, l tile.Limits, step func(bytes int64)) error {
+// derive makes the weight once more from the source, by the scheme that the output names, and compares every plane
+// with what the output stores. Where the output names no scheme, one scheme must explain the whole weight.
+func (q *storedWeight) derive(src *tensor.Tensor, row *Row, l tile.Limits, step func(bytes int64)) error {
 	best, counted := int64(0), int64(0)
 	for i, s := range q.Schemes {
 		seen := int64(0)
-		reached, worst, problem, err := q.by(s, src, l, func(n int64) {
+		reached, worst, problem, err := q.deriveBy(s, src, l, func(n int64) {
 			if seen += n; seen > counted { // each byte counts once
 				step(seen - counted)
 				counted = seen
@@ -44,26 +43,27 @@ func (q *quantized) derive(src *tensor.Tensor, row *Row, l tile.Limits, step fun
 	return nil
 }
 
-// by derives by one scheme. It says how many rows it reached, the largest error of a weight, and what
-// is wrong, "" when nothing is.
-func (q *quantized) by(s scheme.Scheme, src *tensor.Tensor, l tile.Limits, step func(int64)) (reached int64, worst float64, problem string, err error) {
+// deriveBy derives the weight by one scheme. It says how many rows it reached, the largest error of a weight, and
+// what is wrong; "" when nothing is.
+func (q *storedWeight) deriveBy(s scheme.Scheme, src *tensor.Tensor, l tile.Limits, step func(int64)) (reached int64, worst float64, problem string, err error) {
 	if src.DType == tensor.F64 {
-		return run[float64](q, s, src, l, step)
+		return deriveWith[float64](q, s, src, l, step)
 	}
-	return run[float32](q, s, src, l, step)
+	return deriveWith[float32](q, s, src, l, step)
 }
 
-func run[T kernel.Float](q *quantized, s scheme.Scheme, src *tensor.Tensor, l tile.Limits, step func(int64)) (int64, float64, string, error) {
+// deriveWith is deriveBy in the arithmetic T.
+func deriveWith[T kernel.Float](q *storedWeight, s scheme.Scheme, src *tensor.Tensor, l tile.Limits, step func(int64)) (int64, float64, string, error) {
 	d, err := newDerivation[T](q, s, src, l, step)
 	if err != nil {
 		return 0, 0, "", err
 	}
-	return d.run()
+	return d.compare()
 }
 
-// derivation is one weight on its way through derive; T is what its arithmetic is done in.
+// derivation is one weight that is derived by one scheme; T is what its arithmetic is done in.
 type derivation[T kernel.Float] struct {
-	*quantized
+	*storedWeight
 	scheme scheme.Scheme
 	method method.Method[T]
 	spread method.Spread[T] // the same, where groups may lie apart; else nil
@@ -72,7 +72,7 @@ type derivation[T kernel.Float] struct {
 
 	source *rows
 	whole  bool // a piece lays groups whole
-	pieces []piece[T]
+	pieces []storedPiece[T]
 
 	wide   []T // half floats as float32
 	stats  plane.Stats[T]
@@ -84,19 +84,20 @@ type derivation[T kernel.Float] struct {
 	worst  float64
 }
 
-// piece is one piece of the weight as it is stored, and its code.
-type piece[T kernel.Float] struct {
+// storedPiece is one piece of the weight as it is stored, and its code.
+type storedPiece[T kernel.Float] struct {
 	layout.Piece
 	code pack.Code[T]
 	rows *rows
 }
 
-func newDerivation[T kernel.Float](q *quantized, s scheme.Scheme, src *tensor.Tensor, l tile.Limits, step func(int64)) (*derivation[T], error) {
+// newDerivation finds the scheme's method and the codes of the weight's pieces.
+func newDerivation[T kernel.Float](q *storedWeight, s scheme.Scheme, src *tensor.Tensor, l tile.Limits, step func(int64)) (*derivation[T], error) {
 	m, err := method.Of[T](s, src.DType)
 	if err != nil {
 		return nil, err
 	}
-	d := &derivation[T]{quantized: q, scheme: s, method: m, limits: l, step: step, source: newRows(src, l)}
+	d := &derivation[T]{storedWeight: q, scheme: s, method: m, limits: l, step: step, source: newRows(src, l)}
 	d.spread, _ = m.(method.Spread[T])
 	for i, p := range q.Pieces {
 		if p.Literal != nil {
@@ -107,13 +108,14 @@ func newDerivation[T kernel.Float](q *quantized, s scheme.Scheme, src *tensor.Te
 			return nil, err
 		}
 		d.whole = d.whole || p.Code.Whole()
-		d.pieces = append(d.pieces, piece[T]{p, code, newRows(q.found[i], l)})
+		d.pieces = append(d.pieces, storedPiece[T]{p, code, newRows(q.found[i], l)})
 	}
 	return d, nil
 }
 
-// run goes through the weight panel by panel: some blocks that lie side by side.
-func (d *derivation[T]) run() (reached int64, worst float64, problem string, err error) {
+// compare derives the weight panel by panel and stops at the first difference. A panel is some groups that lie side
+// by side.
+func (d *derivation[T]) compare() (reached int64, worst float64, problem string, err error) {
 	g := d.Grid
 	n := d.panel()
 	for row := int64(0); row < g.Rows; row += g.BlockRows {
@@ -127,8 +129,8 @@ func (d *derivation[T]) run() (reached int64, worst float64, problem string, err
 	return g.Rows, d.worst, "", nil
 }
 
-// panel is how many blocks are derived at a time: all side by side where they fit a tile, else so many
-// that their ranges are few and their columns begin where packed words do.
+// panel is how many groups are derived at a time: all side by side where they fit a tile, else so many that their
+// ranges are few and their columns begin where packed words do.
 func (d *derivation[T]) panel() int64 {
 	g, size := d.Grid, d.source.tensor.DType.Size()
 	if g.BlockRows*g.Row()*size <= d.limits.Tile {
@@ -136,12 +138,12 @@ func (d *derivation[T]) panel() int64 {
 	}
 	n := d.limits.Scales
 	if g.BlockRows == 1 {
-		n = min(n, d.limits.Tile/(g.Run()*size))
+		n = min(n, d.limits.Tile/(g.GroupWidth()*size))
 	}
 	return max(n/tile.Word, 1) * tile.Word
 }
 
-// blocks derives a panel: its parameters and then, row by row, its codes.
+// blocks derives one panel: its parameters and then, row by row, its codes.
 func (d *derivation[T]) blocks(row, block, count int64) (problem string, err error) {
 	d.params, d.stats = d.params.Make(d.method.Has(), int(count)), d.stats.Make(int(count))
 	unfit, err := d.fit(row, block, count)
@@ -157,12 +159,12 @@ func (d *derivation[T]) blocks(row, block, count int64) (problem string, err err
 			if p.Code.Weights() || r > row && !p.Code.PerRow {
 				continue
 			}
-			if problem, err = d.shared(p, r, block, count); problem != "" || err != nil {
+			if problem, err = d.compareShared(p, r, block, count); problem != "" || err != nil {
 				return problem, err
 			}
 		}
 	}
-	err = d.each(row, block, count, func(r, col int64, values []T) (bool, error) {
+	err = d.eachRow(row, block, count, func(r, col int64, values []T) (bool, error) {
 		d.step(int64(len(values)) * d.source.tensor.DType.Size())
 		problem, err = d.weightsOf(r, block, col, values)
 		return problem == "", err
@@ -173,19 +175,19 @@ func (d *derivation[T]) blocks(row, block, count int64) (problem string, err err
 // fit makes the parameters of a panel.
 func (d *derivation[T]) fit(row, block, count int64) (unfit kernel.Unfit, err error) {
 	if d.spread == nil {
-		err = d.each(row, block, count, func(_, col int64, values []T) (bool, error) {
-			run := int(d.Grid.Run())
-			k := int(col)/run - int(block)
-			n := len(values) / run
-			unfit = d.method.Fit(values, run, d.stats.Slice(k, k+n), d.params.Slice(k, k+n))
+		err = d.eachRow(row, block, count, func(_, col int64, values []T) (bool, error) {
+			width := int(d.Grid.GroupWidth())
+			k := int(col)/width - int(block)
+			n := len(values) / width
+			unfit = d.method.Fit(values, width, d.stats.Slice(k, k+n), d.params.Slice(k, k+n))
 			return unfit == "", nil
 		})
 		return unfit, err
 	}
 	d.spread.Reset(d.stats)
-	err = d.each(row, block, count, func(_, col int64, values []T) (bool, error) {
-		d.perBlock(block, col, len(values), func(from, to, run, k, n int) {
-			d.spread.Range(values[from:to], run, d.stats.Slice(k, k+n))
+	err = d.eachRow(row, block, count, func(_, col int64, values []T) (bool, error) {
+		d.eachBlock(block, col, len(values), func(from, to, width, k, n int) {
+			d.spread.Range(values[from:to], width, d.stats.Slice(k, k+n))
 		})
 		return true, nil
 	})
@@ -195,20 +197,20 @@ func (d *derivation[T]) fit(row, block, count int64) (unfit kernel.Unfit, err er
 	return d.spread.Settle(d.stats, d.params), nil
 }
 
-// each reads a panel row by row, and long rows in parts that end where packed words do and, where that matters, where
-// blocks do, until use has seen enough.
-func (d *derivation[T]) each(row, block, count int64, use func(row, col int64, values []T) (more bool, err error)) error {
+// eachRow reads a panel row by row, until use has seen enough. A long row comes in stretches, which end where packed
+// words do and, where that matters, where groups do.
+func (d *derivation[T]) eachRow(row, block, count int64, use func(row, col int64, values []T) (more bool, err error)) error {
 	g, step := d.Grid, int64(tile.Word)
 	if d.whole || d.spread == nil {
-		for step = g.Run(); step%tile.Word != 0; step *= 2 {
+		for step = g.GroupWidth(); step%tile.Word != 0; step *= 2 {
 		}
 	}
 	most := max(d.limits.Tile/d.source.tensor.DType.Size()/step, 1) * step
 	for r := row; r < row+g.BlockRows; r++ {
-		end := (block + count) * g.Run()
-		for col := block * g.Run(); col < end; col += most {
+		end := (block + count) * g.GroupWidth()
+		for col := block * g.GroupWidth(); col < end; col += most {
 			n := min(most, end-col)
-			raw, err := d.source.part(r, col*d.source.size, n*d.source.size)
+			raw, err := d.source.read(r, col*d.source.size, n*d.source.size)
 			if err != nil {
 				return err
 			}
@@ -233,24 +235,25 @@ func (d *derivation[T]) values(raw []byte) []T {
 	return d.wide
 }
 
-// perBlock parts n values from a column on by blocks: those from from to to are n blocks, the first of
-// which is number k of the panel, of run values each. Blocks that begin and end there come together.
-func (d *derivation[T]) perBlock(block, col int64, count int, use func(from, to, run, k, n int)) {
-	run := d.Grid.Run()
+// eachBlock calls use for the groups in a stretch of a row that begins at column col: [from, to) are n groups of
+// width values each, the first of which is number k of the panel. Whole groups come together; one that an end of the
+// stretch cuts comes alone.
+func (d *derivation[T]) eachBlock(block, col int64, count int, use func(from, to, width, k, n int)) {
+	width := d.Grid.GroupWidth()
 	for at := int64(0); at < int64(count); {
-		k, inside, left := (col+at)/run, (col+at)%run, int64(count)-at
-		n, length := max(left/run, 1), run
-		if inside > 0 || left < run {
-			n, length = 1, min(run-inside, left)
+		k, inside, left := (col+at)/width, (col+at)%width, int64(count)-at
+		n, length := max(left/width, 1), width
+		if inside > 0 || left < width {
+			n, length = 1, min(width-inside, left)
 		}
 		use(int(at), int(at+n*length), int(length), int(k-block), int(n))
 		at += n * length
 	}
 }
 
-// itemRow is which row of a piece's items a row of the weight has, and whether it is the last: each its own, or those of
-// blocks once.
-func (d *derivation[T]) itemRow(p *piece[T], row int64) (own int64, last bool) {
+// itemRow is the row of a piece's items that a row of the weight has, and whether it is the last: each row has its
+// own, or the rows of a group have one.
+func (d *derivation[T]) itemRow(p *storedPiece[T], row int64) (own int64, last bool) {
 	rows := d.Grid.Rows
 	if !p.Code.Weights() && !p.Code.PerRow {
 		row, rows = row/d.Grid.BlockRows, d.Grid.Down()
@@ -258,13 +261,13 @@ func (d *derivation[T]) itemRow(p *piece[T], row int64) (own int64, last bool) {
 	return row, row == rows-1
 }
 
-// names of what groups share, for people.
+// names are what people call the planes that groups share.
 var names = map[plane.Kind]string{plane.Scale: "scale", plane.ZeroPoint: "zero point", plane.Offset: "offset"}
 
-// shared compares what the blocks of a panel share, as a piece has it for a row of the weight.
-func (d *derivation[T]) shared(p *piece[T], row, block, count int64) (string, error) {
+// compareShared compares what the groups of a panel share, as a piece has it for one row of the weight.
+func (d *derivation[T]) compareShared(p *storedPiece[T], row, block, count int64) (string, error) {
 	own, last := d.itemRow(p, row)
-	got, err := p.rows.part(own/p.Code.Rows(), p.Code.Bytes(block), p.Code.Bytes(count))
+	got, err := p.rows.read(own/p.Code.Rows(), p.Code.Bytes(block), p.Code.Bytes(count))
 	if err != nil {
 		return "", err
 	}

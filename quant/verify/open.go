@@ -10,15 +10,15 @@ import (
 	"nibble/quant/tile"
 )
 
-// quantized is one quantized tensor of the output, its pieces found and their shapes checked.
-type quantized struct {
+// storedWeight is one quantized weight of the output, with its pieces found and their shapes checked.
+type storedWeight struct {
 	*layout.Stored
 	found []*tensor.Tensor // of each piece
 }
 
-// pieces finds what a stored weight must have, and says in Problem what is not as it must be.
-func (v *verifier) pieces(s *layout.Stored) (*quantized, error) {
-	q := &quantized{Stored: s}
+// findPieces finds what a stored weight must have, and says in Problem what is not as it must be.
+func (v *verifier) findPieces(s *layout.Stored) (*storedWeight, error) {
+	q := &storedWeight{Stored: s}
 	for i := range s.Pieces {
 		p := &s.Pieces[i]
 		t := v.find(p.Name)

@@ -91,7 +91,7 @@ func (v *verifier) tensor(src *tensor.Tensor) (Row, error) {
 	if stored == nil {
 		return v.kept(src)
 	}
-	q, err := v.pieces(stored)
+	q, err := v.findPieces(stored)
 	if err != nil {
 		return Row{}, err
 	}

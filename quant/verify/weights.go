@@ -15,27 +15,27 @@ import (
 func (d *derivation[T]) weightsOf(row, block, col int64, values []T) (string, error) {
 	d.codes = resize(d.codes, len(values))
 	e := kernel.Errors{}
-	d.perBlock(block, col, len(values), func(from, to, run, k, n int) {
-		d.method.Encode(values[from:to], run, d.params.Slice(k, k+n), d.codes[from:to], &e)
+	d.eachBlock(block, col, len(values), func(from, to, width, k, n int) {
+		d.method.Encode(values[from:to], width, d.params.Slice(k, k+n), d.codes[from:to], &e)
 	})
 	for i := range d.pieces {
 		p := &d.pieces[i]
 		if !p.Code.Weights() {
 			continue
 		}
-		t := plane.Tile[T]{Rows: 1, First: row, Run: int(d.Grid.Run()), Codes: d.codes}
+		t := plane.Tile[T]{Rows: 1, First: row, GroupWidth: int(d.Grid.GroupWidth()), Codes: d.codes}
 		switch {
 		case p.Code.Plane == plane.Values:
 			t.Values = d.decoded(block, col)
 		case p.Code.Whole():
-			k := int(col/d.Grid.Run() - block)
-			t.Params = d.params.Slice(k, k+len(values)/t.Run)
+			k := int(col/d.Grid.GroupWidth() - block)
+			t.Params = d.params.Slice(k, k+len(values)/t.GroupWidth)
 		}
 		d.made = p.code.Append(d.made[:0], &t)
 		if p.Code.Plane == plane.Values && p.DType == tensor.BF16 {
 			e.Max = largest(values, d.made)
 		}
-		got, err := p.rows.part(row, p.Code.Bytes(col), int64(len(d.made)))
+		got, err := p.rows.read(row, p.Code.Bytes(col), int64(len(d.made)))
 		if err != nil {
 			return "", err
 		}
@@ -52,8 +52,8 @@ func (d *derivation[T]) weightsOf(row, block, col int64, values []T) (string, er
 // decoded is what the codes from a column on stand for.
 func (d *derivation[T]) decoded(block, col int64) []T {
 	d.out = resize(d.out, len(d.codes))
-	d.perBlock(block, col, len(d.codes), func(from, to, run, k, n int) {
-		d.method.Decode(d.codes[from:to], run, d.params.Slice(k, k+n), d.out[from:to])
+	d.eachBlock(block, col, len(d.codes), func(from, to, width, k, n int) {
+		d.method.Decode(d.codes[from:to], width, d.params.Slice(k, k+n), d.out[from:to])
 	})
 	return d.out
 }

@@ -1,4 +1,4 @@
-// Reads a file as the hands of a conversion do, and does nothing with it: what a conversion
+// Reads a file as the pool of a conversion does, and does nothing with it: what a conversion
 // is held against. read.mjs bundles it; it is a worker when it gets a message.
 
 import { chooseReading, readBy, sourceOf } from '../src/worker/reader'

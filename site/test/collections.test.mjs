@@ -80,7 +80,7 @@ if (kind !== 'firefox') test('reading large files does not make the browser coll
   const now = collected(), marks = now.marks - before.marks
   const gigabytes = 16 * 4096 * 4096 * 4 / 1e9
   console.log(`${gigabytes.toFixed(2)} GB: ${marks} Mark-Compacts by Chromium`)
-  assert.ok(now.all > 0, 'the browser told of no collection at all')
+  assert.ok(now.all > 0, 'the browser reported no collection at all')
   assert.ok(marks <= 40 * gigabytes, `${marks} Mark-Compacts in ${gigabytes} GB`)
   assert.deepEqual(problems, [])
   assert.ok(await page.$(id('download')))

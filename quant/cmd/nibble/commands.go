@@ -86,7 +86,7 @@ func (c *call) job() (*quant.Job, error) {
 		return nil, err
 	}
 	if len(c.parts) == 0 {
-		c.parts = r.Asked().Parts
+		c.parts = r.Options().Parts
 	}
 	m, err := c.model()
 	if err != nil {
@@ -96,7 +96,7 @@ func (c *call) job() (*quant.Job, error) {
 }
 
 func planCommand(ctx context.Context, c *call) error {
-	if err := c.apart(); err != nil {
+	if err := c.refuseOverlap(); err != nil {
 		return err
 	}
 	j, err := c.job()
@@ -139,7 +139,7 @@ func convertCommand(ctx context.Context, c *call) error {
 	if c.out == "" {
 		return fmt.Errorf("%wconvert needs -o OUT", errUsage)
 	}
-	if err := c.apart(); err != nil {
+	if err := c.refuseOverlap(); err != nil {
 		return err
 	}
 	j, err := c.job()

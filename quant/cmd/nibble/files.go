@@ -197,8 +197,8 @@ func (c *call) isInput(path string) bool {
 	return false
 }
 
-// apart refuses a call in which two of what it writes, or the config, are one file, by whatever path.
-func (c *call) apart() error {
+// refuseOverlap refuses a call in which two of what it writes, or the config, are one file, by whatever path.
+func (c *call) refuseOverlap() error {
 	roles := []struct{ what, path string }{{"the config", c.config}, {"the output", c.out}, {"the export", c.export}}
 	for _, path := range c.reports {
 		roles = append(roles, struct{ what, path string }{"a report", path})

@@ -104,7 +104,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintf(stderr, "nibble: there is no command %q; use inspect, plan, convert, verify or python\n", args[0])
 		return 2
 	}
-	out := &sturdy{w: bufio.NewWriter(stdout)}
+	out := &errWriter{w: bufio.NewWriter(stdout)}
 	c := &call{stdout: out, stderr: stderr, outside: map[string]bool{}}
 	if err := c.parse(args[0], args[1:]); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
@@ -137,7 +137,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	return 1
 }
 
-// asker asks a person, where one is at a terminal: nil elsewhere. To be stopped is to say no.
+// asker asks a person, where one is at a terminal; it is nil elsewhere. To be stopped is to say no.
 func asker(ctx context.Context, stderr io.Writer) func(question string) bool {
 	f, ok := stderr.(*os.File)
 	if !ok || !isTerminal(f) || !isTerminal(os.Stdin) {
@@ -159,26 +159,27 @@ func asker(ctx context.Context, stderr io.Writer) func(question string) bool {
 	}
 }
 
+// isTerminal reports whether a file is a terminal.
 func isTerminal(f *os.File) bool {
 	info, err := f.Stat()
 	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }
 
-// sturdy is standard output, which can be full: it keeps its first error, and a command whose result was not
+// errWriter is standard output, which can be full: it keeps its first error, and a command whose result was not
 // printed has failed.
-type sturdy struct {
+type errWriter struct {
 	w   *bufio.Writer
 	err error
 }
 
-func (s *sturdy) Write(b []byte) (int, error) {
+func (s *errWriter) Write(b []byte) (int, error) {
 	if s.err == nil {
 		_, s.err = s.w.Write(b)
 	}
 	return len(b), s.err
 }
 
-func (s *sturdy) flush() error {
+func (s *errWriter) flush() error {
 	if s.err == nil {
 		s.err = s.w.Flush()
 	}

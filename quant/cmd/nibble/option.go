@@ -10,19 +10,19 @@ import (
 // options name the command's option for what the core advises, which knows of none: by the code of an error, of a
 // reason, or of an advice.
 var options = map[string]string{
-	string(fault.ChoosePart):     "--part NAME, once for each",
-	string(fault.Unfit):          "--keep-unfit",
-	string(fault.Tied):           "--include-embeddings",
-	string(fault.NoneQuantized):  "--allow-none converts it all the same",
-	mostly(plan.IsEmbed):         "--include-embeddings",
-	mostly(coremltools.IsConv1D): "--module-type 'PATTERN=Conv1D'",
-	mostly(plan.IsExpert):        "--module-type 'PATTERN=Conv1d'",
-	mostly(plan.IsRouter):        "--module-type 'PATTERN=Linear'",
-	mostly(plan.Doubtful):        "--module-type 'PATTERN=CLASS'",
-	mostly(plan.NoLayer):         "--module-type 'PATTERN=CLASS'",
+	string(fault.ChoosePart):       "--part NAME, once for each",
+	string(fault.Unfit):            "--keep-unfit",
+	string(fault.Tied):             "--include-embeddings",
+	string(fault.NoneQuantized):    "--allow-none converts it all the same",
+	mostKept(plan.IsEmbed):         "--include-embeddings",
+	mostKept(coremltools.IsConv1D): "--module-type 'PATTERN=Conv1D'",
+	mostKept(plan.IsExpert):        "--module-type 'PATTERN=Conv1d'",
+	mostKept(plan.IsRouter):        "--module-type 'PATTERN=Linear'",
+	mostKept(plan.Doubtful):        "--module-type 'PATTERN=CLASS'",
+	mostKept(plan.NoLayer):         "--module-type 'PATTERN=CLASS'",
 }
 
-func mostly(c plan.Code) string { return report.Mostly + string(c) }
+func mostKept(c plan.Code) string { return report.MostKept + string(c) }
 
 // optionFor is the option that goes with an error, in brackets, and the error's code.
 func optionFor(err error) string {

@@ -36,16 +36,16 @@ func (c *call) output(j *quant.Job) (*output, error) {
 		return nil, err
 	}
 	return &output{
-		create:  func(string, int64) (io.WriteCloser, error) { return left{f}, nil },
+		create:  func(string, int64) (io.WriteCloser, error) { return unclosed{f}, nil },
 		commit:  commit,
 		discard: func() { f.Close(); os.Remove(f.Name()) },
 	}, nil
 }
 
-// left is a file that commit closes.
-type left struct{ io.Writer }
+// unclosed is a file that commit closes.
+type unclosed struct{ io.Writer }
 
-func (left) Close() error { return nil }
+func (unclosed) Close() error { return nil }
 
 // mayReplace refuses to replace a model that is there, unless it is asked to: by --force, or by a person.
 func (c *call) mayReplace(path string) error {

@@ -68,8 +68,8 @@ func (k *Container) metadata(p *plan.Plan) (map[string]string, error) {
 		metaRecipe:    string(config.Compact()),
 		metaSchemes:   string(text),
 	}
-	if !p.Options.Nothing() {
-		text, err := json.Marshal(p.Options.Asked())
+	if !p.Options.IsZero() {
+		text, err := json.Marshal(p.Options.WithoutNulls())
 		if err != nil {
 			return nil, err
 		}

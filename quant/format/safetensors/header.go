@@ -20,7 +20,7 @@ type header struct {
 	dec  *jsontext.Decoder
 	out  Contents
 
-	told         bool // there was __metadata__
+	hasMetadata  bool // there was __metadata__
 	offsets      [2]int64
 	room         []int64 // for shapes and strides, which are small and many
 	tally        tensor.Tally
@@ -44,10 +44,10 @@ func (h *header) syntax(err error) error {
 func (h *header) read() error {
 	err := h.object(func(name string) error {
 		if name == "__metadata__" {
-			if h.told {
+			if h.hasMetadata {
 				return h.bad("the header has __metadata__ twice")
 			}
-			h.told = true
+			h.hasMetadata = true
 			return h.metadata()
 		}
 		return h.tensor(name)

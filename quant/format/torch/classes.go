@@ -34,7 +34,7 @@ type unreadable struct {
 type function func(args []any) (any, error)
 
 func (f function) Call(args ...any) (any, error) {
-	if err := handsOver(args); err != nil {
+	if err := refusePassed(args); err != nil {
 		return nil, err
 	}
 	return f(args)

@@ -109,13 +109,14 @@ func (c *class) refuse(how string) error {
 		Hint("do not load it: a file of weights needs no such thing, and its maker should be asked")
 }
 
-// handsOver refuses getattr among arguments, itself or in lists and tuples in them, as far as a few thousand go.
-func handsOver(args []any) error {
+// refusePassed refuses getattr among arguments, itself or in lists and tuples in them, as far as a few thousand go.
+func refusePassed(args []any) error {
 	left := 4096
-	return handed(args, &left)
+	return passed(args, &left)
 }
 
-func handed(args []any, left *int) error {
+// passed is refusePassed with what is left of these few thousand.
+func passed(args []any, left *int) error {
 	for _, a := range args {
 		if *left--; *left < 0 {
 			return nil
@@ -131,13 +132,14 @@ func handed(args []any, left *int) error {
 		case *types.List:
 			inner = *a
 		}
-		if err := handed(inner, left); err != nil {
+		if err := passed(inner, left); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
+// isGetattr reports whether a class is Python's getattr, by either of its names.
 func (c *class) isGetattr() bool {
 	builtin := c.module == "builtins" || c.module == "__builtin__"
 	return builtin && (c.name == "getattr" || strings.HasSuffix(c.name, ".__getattribute__"))

@@ -25,6 +25,7 @@ func (l *leftovers) add(path string, it pair) {
 	l.notes = append(l.notes, fmt.Sprintf("%s%s (%s) is not part of the state dict and is left out", path, short(it.key), describe(it.value)))
 }
 
+// all are the sentences, and how many more there would be.
 func (l *leftovers) all() []string {
 	if l.more > 0 {
 		return append(l.notes, fmt.Sprintf("and %d more entries that are left out", l.more))
@@ -32,6 +33,7 @@ func (l *leftovers) all() []string {
 	return l.notes
 }
 
+// short is a key for people, cut where it is long.
 func short(key any) string {
 	switch k := key.(type) {
 	case string:

@@ -22,6 +22,8 @@ import (
 //	serialized_state_dict.pt                      the same at the root (before 2.8)
 //
 // where model is the program's name; an archive can hold several.
+
+// oldWeightsZip is the entry with the weights before PyTorch 2.8.
 const oldWeightsZip = "serialized_state_dict.pt"
 
 // maxConfig bounds the config, in bytes.
@@ -187,7 +189,7 @@ func readWeightsConfig(a *archive, entry string) (*tensor.StateDict, error) {
 	if len(out.Tensors) == 0 {
 		return nil, fault.Not(a.file.Name, "the exported program holds no weights")
 	}
-	return out, r.apart()
+	return out, r.refuseSharedStorage()
 }
 
 func (r *reader) exportedTensor(a *archive, name string, m *weightMeta) (*tensor.Tensor, error) {
@@ -220,5 +222,5 @@ func (r *reader) exportedTensor(a *archive, name string, m *weightMeta) (*tensor
 	if err != nil {
 		return nil, err
 	}
-	return r.named(pair{name, v})
+	return r.tensorOf(pair{name, v})
 }

@@ -31,15 +31,15 @@ func classOf(o *record, attributes map[string]any) string {
 			}
 		}
 	}
-	if class := derived(attributes, shapes); class != "" {
+	if class := baseClass(attributes, shapes); class != "" {
 		return class
 	}
 	return full
 }
 
-// derived finds torch's layer that a class of the user's own derives from, by the attributes that only such have
-// and the shapes that go with them; "" for none.
-func derived(attributes map[string]any, shapes map[string][]int64) string {
+// baseClass finds torch's layer that a class of the user's own derives from, by the attributes that only such classes
+// have and the shapes that go with them; "" for none.
+func baseClass(attributes map[string]any, shapes map[string][]int64) string {
 	number := func(name string) int64 {
 		n, _ := integer(attributes[name])
 		return n

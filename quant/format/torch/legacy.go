@@ -13,9 +13,8 @@ import (
 	"nibble/quant/tensor"
 )
 
-// The format of torch.save before 1.6, and of its flag
-// _use_new_zipfile_serialization=False since (_legacy_load in torch/serialization.py of
-// PyTorch 2.8), one after the other:
+// The format of torch.save before 1.6, and of its flag _use_new_zipfile_serialization=False since (_legacy_load in
+// torch/serialization.py of PyTorch 2.8), has one after the other:
 //
 //	pickle       0x1950a86a20f9469cfc6c
 //	pickle       1001, the version
@@ -23,6 +22,8 @@ import (
 //	pickle       the value; storages in it by key, with their sizes; a view names its whole
 //	pickle       list of keys
 //	per key      number of values (int64), then the values
+
+// legacyVersion is the second pickle's number.
 const legacyVersion = 1001
 
 // legacyMagic is the first pickle's number as every protocol writes it.

@@ -13,11 +13,11 @@ import (
 // the state dict is read off the tree as nn.Module.state_dict would (torch/nn/modules/
 // module.py of PyTorch 2.8). The classes are what the file tells of the layers' types.
 
-// moduleKind is whether a record is an nn.Module, by the attributes that all of them have.
+// moduleKind says whether a record is an nn.Module, by the attributes that all of them have.
 type moduleKind uint8
 
 const (
-	unasked     moduleKind = iota // the record was not looked at yet
+	unknownKind moduleKind = iota // the record was not looked at yet
 	noModule                      // it has neither of the attributes
 	wholeModule                   // it has both
 	halfModule                    // it has one: torch could not tell its weights, and neither can Nibble
@@ -32,7 +32,7 @@ func moduleKindOf(v any) moduleKind {
 	if !ok {
 		return noModule
 	}
-	if o.module == unasked {
+	if o.module == unknownKind {
 		_, parameters := o.attribute("_parameters")
 		_, modules := o.attribute("_modules")
 		switch {
@@ -56,24 +56,25 @@ const (
 	maxDepth = 200
 )
 
-// moduleWalk reads a state dict off a tree of modules. What a module has differs between
-// pickles of nn.Module and TorchScript, so sort tells it, once for each module.
+// moduleWalk reads a state dict off a tree of modules. What a module has is found differently in pickles of nn.Module
+// and in TorchScript, so readLayer says it, once for each module.
 type moduleWalk struct {
-	file    string
-	sort    func(o *record, path string) (*layer, error)
-	items   []pair
-	classes map[string]string
-	work    int
-	seen    map[*record]*layer
+	file      string
+	readLayer func(o *record, path string) (*layer, error)
+	items     []pair
+	classes   map[string]string
+	work      int
+	seen      map[*record]*layer
 }
 
-// layer is what one module has: its own parameters and persistent buffers, and its
-// children, each in order, and its class, "" where that is to be inferred.
+// layer is what one module has: its own parameters and persistent buffers, its children, each in order, and its
+// class, "" where that is to be inferred.
 type layer struct {
 	own, children []pair
 	class         string
 }
 
+// newModuleWalk is a walk that has found nothing yet.
 func newModuleWalk(file string) *moduleWalk {
 	return &moduleWalk{file: file, classes: map[string]string{}, seen: map[*record]*layer{}}
 }
@@ -82,17 +83,18 @@ func newModuleWalk(file string) *moduleWalk {
 // children, in order; and the class of each module.
 func (r *reader) moduleState(root *record) ([]pair, map[string]string, error) {
 	w := newModuleWalk(r.file.Name)
-	w.sort, w.work = w.layerOf, r.walked // all walks of a file together are bounded
+	w.readLayer, w.work = w.pickledLayer, r.walked // all walks of a file together are bounded
 	err := w.walk(root, "", 0)
 	r.walked = w.work
 	return w.items, w.classes, err
 }
 
+// walk reads a module and those in it.
 func (w *moduleWalk) walk(o *record, path string, depth int) error {
 	l := w.seen[o]
 	if l == nil {
 		var err error
-		if l, err = w.sort(o, path); err != nil {
+		if l, err = w.readLayer(o, path); err != nil {
 			return err
 		}
 		w.seen[o] = l
@@ -126,17 +128,17 @@ func (w *moduleWalk) walk(o *record, path string, depth int) error {
 	return nil
 }
 
-// layerOf sorts out the attributes of an nn.Module.
-func (w *moduleWalk) layerOf(o *record, path string) (*layer, error) {
+// pickledLayer reads the attributes of an nn.Module.
+func (w *moduleWalk) pickledLayer(o *record, path string) (*layer, error) {
 	if !w.pay(0, rawLen(o.state)) {
 		return nil, w.endless()
 	}
 	if c := o.class.module; strings.HasPrefix(c, "torch.ao.nn.") || strings.HasPrefix(c, "torch.nn.quantized.") || strings.HasPrefix(c, "torch.nn.intrinsic.quantized.") {
-		return nil, fault.Not(w.file, "%s is a quantized layer (%s)", spoken(path), describe(o)).Code(fault.AlreadyQuantized, describe(o)).
+		return nil, fault.Not(w.file, "%s is a quantized layer (%s)", moduleLabel(path), describe(o)).Code(fault.AlreadyQuantized, describe(o)).
 			Hint("take the model from before it was quantized")
 	}
 	if rawLen(o.state) != o.size {
-		return nil, fault.Bad(w.file, "the attributes of %s change after they were set", spoken(path))
+		return nil, fault.Bad(w.file, "the attributes of %s change after they were set", moduleLabel(path))
 	}
 	attributes, _ := entries(o.state)
 	l, kinds := &layer{}, map[string]any{}
@@ -149,7 +151,7 @@ func (w *moduleWalk) layerOf(o *record, path string) (*layer, error) {
 	passing := map[string]bool{} // buffers that torch does not save
 	left, ok := names(kinds["_non_persistent_buffers_set"])
 	if !ok {
-		return nil, fault.Not(w.file, "the buffers of %s that are not saved are %s", spoken(path), describe(kinds["_non_persistent_buffers_set"]))
+		return nil, fault.Not(w.file, "the buffers of %s that are not saved are %s", moduleLabel(path), describe(kinds["_non_persistent_buffers_set"]))
 	}
 	if !w.pay(0, len(left)) {
 		return nil, w.endless()
@@ -173,7 +175,7 @@ func (w *moduleWalk) layerOf(o *record, path string) (*layer, error) {
 			case isModule(it.value):
 				l.children = append(l.children, it)
 			default:
-				return nil, fault.Not(w.file, "%s is %s, whose weights cannot be told", spoken(join(path, name)), describe(it.value)).
+				return nil, fault.Not(w.file, "%s is %s, whose weights cannot be told", moduleLabel(join(path, name)), describe(it.value)).
 					Hint("save the weights with torch.save(model.state_dict(), ...)")
 			}
 		}
@@ -181,6 +183,7 @@ func (w *moduleWalk) layerOf(o *record, path string) (*layer, error) {
 	return l, nil
 }
 
+// join puts a path and a name together with a dot.
 func join(path, name string) string {
 	if path == "" {
 		return name
@@ -188,8 +191,8 @@ func join(path, name string) string {
 	return path + "." + name
 }
 
-// spoken is a module's path for people.
-func spoken(path string) string {
+// moduleLabel is a module's path for people.
+func moduleLabel(path string) string {
 	if path == "" {
 		return "the model"
 	}
@@ -202,11 +205,13 @@ func (w *moduleWalk) pay(characters, entries int) bool {
 	return w.work <= maxWork
 }
 
+// endless is the error for a tree that takes more work than any model's.
 func (w *moduleWalk) endless() error {
 	return fault.Bad(w.file, "its modules nest or repeat more than those of a model do")
 }
 
-// names lists the members of a set, a list or a tuple, or the keys of a dict; none of nothing.
+// names lists the members of a set, a list or a tuple, or the keys of a dict; none of nothing. ok is false for
+// anything else.
 func names(v any) ([]any, bool) {
 	switch v.(type) {
 	case nil:
@@ -224,7 +229,7 @@ func names(v any) ([]any, bool) {
 	return nil, false
 }
 
-// members lists what builtins.set was made of.
+// members lists what a builtins.set was made of.
 func members(v any) []any {
 	switch v := v.(type) {
 	case *types.List:

@@ -85,7 +85,7 @@ func isTensorClass(module, name string) bool {
 	return false
 }
 
-// BUILD on any of these would change what a tensor holds, or is wrong.
+// errBuild refuses BUILD on any of these types: it would change what a tensor holds, or is wrong.
 var errBuild = errors.New("it sets the state of a tensor, a storage or a function")
 
 func (*value) PySetState(any) error         { return errBuild }

@@ -28,8 +28,8 @@ const (
 	maxModels  = 256
 )
 
-// model is one part.
-type model struct {
+// candidate is one model of a file.
+type candidate struct {
 	name string // its path, or what else tells it from the others
 	path string // keys that lead to it, with dots between; "" for the file's own dict
 	root any
@@ -38,13 +38,13 @@ type model struct {
 	skip string // how those begin that are another part's
 }
 
-// has reports whether a name of its dict is the part's.
-func (m model) has(name string) bool {
+// has reports whether a tensor of its dict, by name, is its own.
+func (m candidate) has(name string) bool {
 	return strings.HasPrefix(name, m.only) && (m.skip == "" || !strings.HasPrefix(name, m.skip))
 }
 
-// add appends a part; where a state dict holds an average of itself, both.
-func add(found []model, m model, items []pair) []model {
+// add appends a candidate; where its state dict holds an average of itself, both.
+func add(found []candidate, m candidate, items []pair) []candidate {
 	for _, prefix := range tensor.Averages {
 		inside, beside := false, false
 		for _, it := range items {
@@ -67,13 +67,13 @@ func add(found []model, m model, items []pair) []model {
 	return append(found, m)
 }
 
-// models finds the parts of a file, in its order. Keys that speak of training, and dicts of a few numbers, count
+// candidates finds the models of a file, in its order. Keys that speak of training, and dicts of a few numbers, count
 // where there is nothing else.
-func (r *reader) models(root any) []model {
+func (r *reader) candidates(root any) []candidate {
 	l := &search{reader: r, seen: map[any]bool{}}
-	if l.look(model{root: root}, 0); len(l.found) == 0 {
+	if l.look(candidate{root: root}, 0); len(l.found) == 0 {
 		l = &search{reader: r, seen: map[any]bool{}, all: true}
-		l.look(model{root: root}, 0)
+		l.look(candidate{root: root}, 0)
 	}
 	taken := map[string]int{}
 	for i := range l.found {
@@ -92,11 +92,12 @@ func (r *reader) models(root any) []model {
 type search struct {
 	*reader
 	all   bool
-	found []model
+	found []candidate
 	seen  map[any]bool
 }
 
-func (l *search) look(m model, depth int) {
+// look finds the candidates in one value.
+func (l *search) look(m candidate, depth int) {
 	switch m.root.(type) {
 	case *types.Dict, *ordered, *types.List, *types.Tuple, *record:
 	default:
@@ -113,7 +114,7 @@ func (l *search) look(m model, depth int) {
 	case halfModule: // a module inside is not the model
 		return
 	}
-	items, _ := within(m.root)
+	items, _ := childrenOf(m.root)
 	if l.Spend(16*(len(items)+1)) != nil || isOptimizer(items) {
 		return
 	}
@@ -125,7 +126,7 @@ func (l *search) look(m model, depth int) {
 	before := len(l.found)
 	for _, it := range items {
 		if key := keyOf(it); key != "" && (l.all || !isTraining(key)) {
-			l.look(model{path: join(m.path, key), root: it.value, ema: m.ema || saysEMA(key)}, depth+1)
+			l.look(candidate{path: join(m.path, key), root: it.value, ema: m.ema || saysEMA(key)}, depth+1)
 		}
 	}
 	_, inner := l.wrapped(items)
@@ -145,9 +146,9 @@ func keyOf(it pair) string {
 	return ""
 }
 
-// meant reports whether the part that the usual wrappers lead to is the one that is meant: it is not where it is a
-// tensor or two beside models.
-func (r *reader) meant(m model, found []model) bool {
+// isMain reports whether the candidate that the usual wrappers lead to is the one that is meant. It is not where it
+// is a tensor or two beside models.
+func (r *reader) isMain(m candidate, found []candidate) bool {
 	own := size(m.root)
 	for _, f := range found {
 		if f.root != m.root && strings.HasPrefix(f.path, m.path) && size(f.root) > own {
@@ -157,8 +158,8 @@ func (r *reader) meant(m model, found []model) bool {
 	return own > 0
 }
 
-// size is how many tensors a part holds by name; what holds a matrix is larger than what holds none, and a whole model
-// larger than any dict.
+// size is how many tensors a candidate holds by name; what holds a matrix is larger than what holds none, and a whole
+// model larger than any dict.
 func size(root any) (n int) {
 	if isModule(root) {
 		return math.MaxInt
@@ -175,8 +176,8 @@ func size(root any) (n int) {
 	return n
 }
 
-// within lists what a dict, a list, or an object that is no module, holds.
-func within(v any) ([]pair, bool) {
+// childrenOf lists what a dict, a list, or an object that is no module, holds.
+func childrenOf(v any) ([]pair, bool) {
 	switch o := v.(type) {
 	case *types.Dict, *ordered:
 		return entries(v)
@@ -235,14 +236,14 @@ func isTraining(key string) bool {
 	return low == "opt"
 }
 
-// pick finds the parts that were asked for: each by its path, or by the end of one.
-func (r *reader) pick(found []model, want []string) ([]model, error) {
-	var out []model
+// chooseParts finds the candidates that were asked for: each by its path, or by the end of one.
+func (r *reader) chooseParts(found []candidate, want []string) ([]candidate, error) {
+	var out []candidate
 	for _, name := range want {
-		var hits []model
+		var hits []candidate
 		for _, m := range found {
 			if m.name == name {
-				hits = []model{m}
+				hits = []candidate{m}
 				break
 			}
 			if strings.HasSuffix(m.path, "."+name) {
@@ -250,7 +251,7 @@ func (r *reader) pick(found []model, want []string) ([]model, error) {
 			}
 		}
 		switch {
-		case len(hits) == 1 && slices.ContainsFunc(out, func(m model) bool { return m.path == hits[0].path }):
+		case len(hits) == 1 && slices.ContainsFunc(out, func(m candidate) bool { return m.path == hits[0].path }):
 		case len(hits) == 1:
 			out = append(out, hits[0])
 		case len(hits) > 1:
@@ -263,7 +264,7 @@ func (r *reader) pick(found []model, want []string) ([]model, error) {
 	return out, nil
 }
 
-// Live is the name of the part that has none: the tensors beside other parts.
+// Live is the name of the model that has no path: the tensors beside other models.
 const Live = "live"
 
 // NoPart refuses a part that a file does not hold.
@@ -287,11 +288,11 @@ func PartNames(parts []tensor.Part) string {
 	return strings.Join(names, ", ")
 }
 
-// partsOf describes the parts of a file, of which some are chosen.
-func (r *reader) partsOf(found, chosen []model) []tensor.Part {
+// partsOf describes the models of a file, of which some are chosen.
+func (r *reader) partsOf(found, chosen []candidate) []tensor.Part {
 	out := []tensor.Part{}
 	for _, m := range found {
-		taken := slices.ContainsFunc(chosen, func(c model) bool { return c.root == m.root && c.only == m.only })
+		taken := slices.ContainsFunc(chosen, func(c candidate) bool { return c.root == m.root && c.only == m.only })
 		p := tensor.Part{Name: m.name, EMA: m.ema, Chosen: taken}
 		items, _ := entries(m.root)
 		if isModule(m.root) {

@@ -48,7 +48,7 @@ func readSaved(a *archive, want []string) (*tensor.StateDict, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := r.apart(); err != nil {
+	if err := r.refuseSharedStorage(); err != nil {
 		return nil, err
 	}
 	state, err := r.stateDict(root, want)

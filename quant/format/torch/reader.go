@@ -13,14 +13,14 @@ type reader struct {
 	storages map[string]*storage
 	dense    float64 // bytes of all views so far, were each laid out densely
 	views    map[viewed]bool
-	holds    map[question]bool
+	holds    map[holdsKey]bool
 	walked   int // work done in walks through modules
 	sizes    int // of all shapes
 	tally    tensor.Tally
 }
 
 func newReader(f *tensor.File) *reader {
-	r := &reader{file: f, storages: map[string]*storage{}, holds: map[question]bool{}, views: map[viewed]bool{}}
+	r := &reader{file: f, storages: map[string]*storage{}, holds: map[holdsKey]bool{}, views: map[viewed]bool{}}
 	r.Machine = pickle.Machine{File: f.Name, R: f.R, FindClass: r.find, Remedy: "save the state dict with torch.save(model.state_dict(), ...)"}
 	return r
 }

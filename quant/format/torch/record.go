@@ -18,7 +18,7 @@ type class struct {
 
 // Call runs nothing: what a call would give is a record of it.
 func (c *class) Call(args ...any) (any, error) {
-	if err := handsOver(args); err != nil {
+	if err := refusePassed(args); err != nil {
 		return nil, err
 	}
 	if takesAttribute(c, args) {
@@ -50,7 +50,7 @@ func changes(c *class, args []any) bool {
 
 // PyNew makes an empty record, as cls.__new__(cls) would.
 func (c *class) PyNew(args ...any) (any, error) {
-	return &record{class: c}, handsOver(args)
+	return &record{class: c}, refusePassed(args)
 }
 
 // record is an object: its attributes are the state it was pickled with. Objects of
@@ -67,7 +67,7 @@ type record struct {
 
 // Call is a call of what a call gave (getattr's, functools.partial's), which runs nothing.
 func (o *record) Call(args ...any) (any, error) {
-	return &record{class: o.class, called: true}, handsOver(args)
+	return &record{class: o.class, called: true}, refusePassed(args)
 }
 
 // Set, Append and Add are what a pickle does to a dict, a list and a set.
@@ -86,7 +86,7 @@ func inert(v any) bool {
 
 // PySetState keeps the attributes.
 func (o *record) PySetState(state any) error {
-	if err := handsOver([]any{state}); err != nil {
+	if err := refusePassed([]any{state}); err != nil {
 		return err
 	}
 	if t, ok := state.(*types.Tuple); ok && t.Len() == 2 {
@@ -95,7 +95,7 @@ func (o *record) PySetState(state any) error {
 	if o.state != nil {
 		return fmt.Errorf("the state of an object is set twice")
 	}
-	o.state, o.module, o.size = state, unasked, rawLen(state)
+	o.state, o.module, o.size = state, unknownKind, rawLen(state)
 	return nil
 }
 

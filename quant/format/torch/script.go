@@ -44,7 +44,7 @@ func readScripted(a *archive) (*tensor.StateDict, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := r.apart(); err != nil {
+	if err := r.refuseSharedStorage(); err != nil {
 		return nil, err
 	}
 	top, ok := root.(*record)
@@ -52,18 +52,18 @@ func readScripted(a *archive) (*tensor.StateDict, error) {
 		return nil, fault.Bad(a.file.Name, "this TorchScript archive holds %s, not a module", describe(root))
 	}
 	s := &script{moduleWalk: newModuleWalk(a.file.Name), archive: a, kinds: map[*class]*kind{}, sources: map[string]*kind{}, read: map[string]bool{}, left: maxCode}
-	s.sort = s.layerOf
+	s.readLayer = s.scriptedLayer
 	if err := s.walk(top, "", 0); err != nil {
 		return nil, err
 	}
 	out := &tensor.StateDict{Classes: s.classes, Notes: []string{"the file holds a TorchScript program; its code, constants and settings are left out"}}
 	for _, it := range s.items {
-		t, err := r.named(it)
+		t, err := r.tensorOf(it)
 		if err != nil {
 			return nil, err
 		}
 		if t == nil {
-			return nil, r.untold(it)
+			return nil, r.refuseEntry(it)
 		}
 		out.Tensors = append(out.Tensors, *t)
 	}
@@ -74,8 +74,8 @@ func readScripted(a *archive) (*tensor.StateDict, error) {
 	return out, nil
 }
 
-// layerOf sorts out the attributes of a scripted module.
-func (s *script) layerOf(o *record, path string) (*layer, error) {
+// scriptedLayer reads the attributes of a scripted module.
+func (s *script) scriptedLayer(o *record, path string) (*layer, error) {
 	if !s.pay(0, rawLen(o.state)) {
 		return nil, s.endless()
 	}
@@ -85,7 +85,7 @@ func (s *script) layerOf(o *record, path string) (*layer, error) {
 		return nil, err
 	}
 	if k.setsState {
-		return nil, fault.Not(s.file, "%s makes its weights in code when it is loaded (__setstate__)", spoken(path)).
+		return nil, fault.Not(s.file, "%s makes its weights in code when it is loaded (__setstate__)", moduleLabel(path)).
 			Hint("save the weights with torch.save(model.state_dict(), ...)")
 	}
 	l := &layer{class: k.layer}
@@ -103,7 +103,7 @@ func (s *script) layerOf(o *record, path string) (*layer, error) {
 			continue
 		}
 		if strings.HasPrefix(child.class.module, "__torch__.torch.classes.") {
-			return nil, fault.Not(s.file, "%s holds weights in a form of its own (%s)", spoken(join(path, name)), describe(child)).
+			return nil, fault.Not(s.file, "%s holds weights in a form of its own (%s)", moduleLabel(join(path, name)), describe(child)).
 				Code(fault.AlreadyQuantized, describe(child)).Hint("take the model from before it was quantized or compiled")
 		}
 		k, err := s.kindOf(child.class)

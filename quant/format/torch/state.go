@@ -21,51 +21,71 @@ type pair struct {
 // maxNotes bounds what is said about entries that are left out.
 const maxNotes = 100
 
-// stateDict finds the parts of a file and reads those that are wanted; without a wish, the one that the
-// usual wrappers lead to. Where the file holds several and none is meant more than others, it reads none.
+// stateDict is what is converted of a file: the parts that are wanted or, without a wish, the one that is meant. Where
+// none is, it has no tensors and lists the parts.
 func (r *reader) stateDict(root any, want []string) (*tensor.StateDict, error) {
-	found, out, left := r.models(root), &tensor.StateDict{}, &leftovers{}
-	var chosen []model
-	var err error
-	if len(want) > 0 {
-		chosen, err = r.pick(found, want)
-		r.leave(root, chosen, left)
-	} else if usual := r.usual(root, left); r.meant(usual, found) {
-		chosen = []model{itself(found, usual)}
-	} else if live := liveOf(found); len(live) == 1 {
-		chosen, left = live, &leftovers{} // what stands beside another part is not left out
-		r.leave(root, chosen, left)
-	} else if len(found) == 0 {
-		err = r.nothing(usual.root)
-	}
+	c, err := r.choose(root, want)
 	if err != nil {
 		return nil, err
 	}
-	for _, m := range chosen {
+	out := &tensor.StateDict{}
+	for _, m := range c.chosen {
 		prefix := ""
-		if len(chosen) > 1 && m.only == "" && m.path != "" { // an average's names begin with its own
+		if len(c.chosen) > 1 && m.only == "" && m.path != "" { // an average's names begin with its own
 			prefix = m.path
 		}
-		if err := r.read(out, m, prefix, left); err != nil {
+		if err := r.addModel(out, m, prefix, c.others); err != nil {
 			return nil, err
 		}
 	}
-	if len(chosen) > 0 && len(out.Tensors) == 0 {
+	if len(c.chosen) > 0 && len(out.Tensors) == 0 {
 		return nil, fault.Not(r.file.Name, "the file holds no tensors by name").Hint(savePlain)
 	}
-	if len(found) > 1 || len(chosen) == 0 {
-		out.Parts = r.partsOf(found, chosen)
+	if len(c.found) > 1 || len(c.chosen) == 0 {
+		out.Parts = r.partsOf(c.found, c.chosen)
 	}
-	out.Notes = left.all()
-	if len(found) >= maxModels {
-		out.Notes = append(out.Notes, fmt.Sprintf("the file holds more than %d models; the others are not looked at", maxModels))
+	out.Notes = c.others.all()
+	if len(c.found) >= maxModels {
+		note := fmt.Sprintf("the file holds more than %d models; the others are not looked at", maxModels)
+		out.Notes = append(out.Notes, note)
 	}
-	out.LeftOut = r.unused(out)
-	return out, r.partitioned(root, out)
+	out.LeftOut = r.unusedBytes(out)
+	return out, r.refusePartitioned(root, out)
 }
 
-// liveOf are the parts that are no averages, or all where all are.
-func liveOf(found []model) (live []model) {
+// choice is which models of a file are converted.
+type choice struct {
+	found, chosen []candidate
+	others        *leftovers // what stands beside the chosen ones
+}
+
+// choose finds the models of a file, and of these the ones that are wanted; without a wish the one that the usual
+// wrappers lead to, or the only one that is no average. It chooses none where several could be meant.
+func (r *reader) choose(root any, want []string) (c choice, err error) {
+	c = choice{found: r.candidates(root), others: &leftovers{}}
+	if len(want) > 0 {
+		c.chosen, err = r.chooseParts(c.found, want)
+		r.noteOthers(root, c.chosen, c.others)
+		return c, err
+	}
+	wrapped := r.unwrap(root, c.others)
+	if r.isMain(wrapped, c.found) {
+		c.chosen = []candidate{asFound(c.found, wrapped)}
+		return c, nil
+	}
+	if live := liveOnes(c.found); len(live) == 1 {
+		c.chosen, c.others = live, &leftovers{} // what stands beside another part is not left out
+		r.noteOthers(root, live, c.others)
+		return c, nil
+	}
+	if len(c.found) == 0 {
+		return c, r.refuseEmpty(wrapped.root)
+	}
+	return c, nil
+}
+
+// liveOnes are the candidates that are no averages, or all where all are.
+func liveOnes(found []candidate) (live []candidate) {
 	for _, m := range found {
 		if !m.ema {
 			live = append(live, m)
@@ -77,8 +97,8 @@ func liveOf(found []model) (live []model) {
 	return live
 }
 
-// itself is a part as it was found, without what is another part's.
-func itself(found []model, m model) model {
+// asFound is a candidate as the search found it, without the tensors that are an average's.
+func asFound(found []candidate, m candidate) candidate {
 	for _, f := range found {
 		if f.root == m.root && f.only == "" {
 			return f
@@ -87,9 +107,9 @@ func itself(found []model, m model) model {
 	return m
 }
 
-// usual follows the wrappers; what stands beside them is left out.
-func (r *reader) usual(root any, left *leftovers) model {
-	m := model{root: root}
+// unwrap follows the wrappers to the state dict in them; what stands beside them is left out.
+func (r *reader) unwrap(root any, left *leftovers) candidate {
+	m := candidate{root: root}
 	items, ok := entries(root)
 	for depth := 0; ok && depth < maxWraps; depth++ {
 		key, inner := r.wrapped(items)
@@ -103,29 +123,29 @@ func (r *reader) usual(root any, left *leftovers) model {
 				left.add(m.path, it)
 			}
 		}
-		m = model{path: join(m.path, short(key)), root: inner, ema: m.ema || saysEMA(key)}
+		m = candidate{path: join(m.path, short(key)), root: inner, ema: m.ema || saysEMA(key)}
 		items, ok = entries(inner)
 	}
 	return m
 }
 
-// leave names what stands beside the parts that were asked for.
-func (r *reader) leave(root any, chosen []model, left *leftovers) {
+// noteOthers names what stands beside the models that were chosen.
+func (r *reader) noteOthers(root any, chosen []candidate, left *leftovers) {
 	items, _ := entries(root)
 	for _, it := range items {
-		if slices.ContainsFunc(chosen, func(m model) bool { return m.root == root }) && isTensor(it.value) {
+		if slices.ContainsFunc(chosen, func(m candidate) bool { return m.root == root }) && isTensor(it.value) {
 			continue // of this part, or of the average beside it, which is a part
 		}
 		key := short(it.key)
-		within := func(m model) bool { return m.path == "" || m.path == key || strings.HasPrefix(m.path, key+".") }
+		within := func(m candidate) bool { return m.path == "" || m.path == key || strings.HasPrefix(m.path, key+".") }
 		if !slices.ContainsFunc(chosen, within) {
 			left.add("", it)
 		}
 	}
 }
 
-// read adds the tensors of a part, under their names behind a prefix.
-func (r *reader) read(out *tensor.StateDict, m model, prefix string, left *leftovers) error {
+// addModel adds the tensors of a model, under their names behind a prefix.
+func (r *reader) addModel(out *tensor.StateDict, m candidate, prefix string, left *leftovers) error {
 	items, ok := entries(m.root)
 	whole := isModule(m.root)
 	if whole {
@@ -138,12 +158,12 @@ func (r *reader) read(out *tensor.StateDict, m model, prefix string, left *lefto
 			out.Classes = map[string]string{}
 		}
 		for module, class := range classes {
-			out.Classes[joined(prefix, module)] = class
+			out.Classes[joinRoot(prefix, module)] = class
 		}
 		left.notes = append(left.notes, moduleNote(m.root.(*record)))
 	}
 	if !ok && !whole {
-		return r.nothing(m.root)
+		return r.refuseEmpty(m.root)
 	}
 	for _, it := range items {
 		name, isName := it.key.(string)
@@ -153,12 +173,12 @@ func (r *reader) read(out *tensor.StateDict, m model, prefix string, left *lefto
 		if isName && prefix != "" {
 			it.key = join(prefix, name)
 		}
-		t, err := r.named(it)
+		t, err := r.tensorOf(it)
 		if err != nil {
 			return err
 		}
 		if t == nil && whole {
-			return r.untold(it)
+			return r.refuseEntry(it)
 		}
 		if t == nil {
 			left.add(m.path, it)
@@ -172,22 +192,22 @@ func (r *reader) read(out *tensor.StateDict, m model, prefix string, left *lefto
 		out.Body = body
 	}
 	for _, v := range versions(m.root) {
-		v.Module = joined(prefix, v.Module)
+		v.Module = joinRoot(prefix, v.Module)
 		body.Versions = append(body.Versions, v)
 	}
 	return nil
 }
 
-// joined is join where either may be the root.
-func joined(prefix, module string) string {
+// joinRoot is join where either may be the root.
+func joinRoot(prefix, module string) string {
 	if module == "" {
 		return prefix
 	}
 	return join(prefix, module)
 }
 
-// unused is how many bytes the file's storages hold that no tensor of the state dict lies in.
-func (r *reader) unused(out *tensor.StateDict) (n int64) {
+// unusedBytes is how many bytes the file's storages hold in which no tensor of the state dict lies.
+func (r *reader) unusedBytes(out *tensor.StateDict) (n int64) {
 	used := map[tensor.Storage]bool{}
 	for i := range out.Tensors {
 		used[out.Tensors[i].Storage] = true
@@ -200,8 +220,8 @@ func (r *reader) unused(out *tensor.StateDict) (n int64) {
 	return n
 }
 
-// named is the tensor of an entry, nil when the entry is no tensor with a name.
-func (r *reader) named(it pair) (*tensor.Tensor, error) {
+// tensorOf is the tensor of an entry; nil when the entry is no tensor with a name.
+func (r *reader) tensorOf(it pair) (*tensor.Tensor, error) {
 	name, isName := it.key.(string)
 	if !isName {
 		return nil, nil
@@ -236,8 +256,8 @@ func (r *reader) named(it pair) (*tensor.Tensor, error) {
 	return nil, nil
 }
 
-// untold refuses a parameter or buffer of a model that is no tensor Nibble knows.
-func (r *reader) untold(it pair) error {
+// refuseEntry refuses a parameter or buffer of a model that is no tensor Nibble knows.
+func (r *reader) refuseEntry(it pair) error {
 	return fault.Not(r.file.Name, "it is %s, whose values cannot be told", describe(it.value)).In(short(it.key)).
 		Hint("save the weights with torch.save(model.state_dict(), ...)")
 }

@@ -129,8 +129,8 @@ func (a *archive) load(r *reader, folder string) func(id any) (any, error) {
 	}
 }
 
-// apart refuses storages that share bytes of the file, which no writer makes.
-func (r *reader) apart() error {
+// refuseSharedStorage refuses storages that share bytes of the file, which no writer makes.
+func (r *reader) refuseSharedStorage() error {
 	var all []*storage
 	for _, s := range r.storages {
 		if s.placed && s.End > s.Start {

@@ -12,14 +12,14 @@ import (
 	"nibble/quant/tensor"
 )
 
-// The tar of PyTorch 0.1 (legacy_load in torch/serialization.py of PyTorch 2.8):
+// The tar of PyTorch 0.1 (legacy_load in torch/serialization.py of PyTorch 2.8) has these files:
 //
 //	storages   pickle: how many; then each: pickle (key, location, class), number of values
 //	           (int64), the values; at last pickle: [(view, whole, offset, size)]
 //	tensors    pickle: how many; then each: pickle (key, storage, class), rank (int32), four
 //	           bytes, sizes and strides (int64 each), offset (int64)
 //	pickle     the value; persistent ids are the keys of tensors and storages
-//
+
 // MatchTar reports whether a file begins like a tar; head is its first 512 bytes.
 func MatchTar(head []byte, size int64) bool {
 	return len(head) >= 262 && bytes.Equal(head[257:262], []byte("ustar"))

@@ -68,8 +68,8 @@ func (r *reader) wrappedIn(items []pair, depth int) (string, any) {
 	return "", nil
 }
 
-// question is one that holdsTensors answered: a dict can stand in very many places.
-type question struct {
+// holdsKey is a question that holdsTensors answered once: a dict can stand in very many places.
+type holdsKey struct {
 	dict  any
 	depth int
 }
@@ -81,7 +81,7 @@ func (r *reader) holdsTensors(dict any, depth int) bool {
 	default:
 		return false
 	}
-	q := question{dict, depth}
+	q := holdsKey{dict, depth}
 	answer, asked := r.holds[q]
 	if !asked {
 		items, _ := entries(dict)
@@ -91,6 +91,7 @@ func (r *reader) holdsTensors(dict any, depth int) bool {
 	return answer
 }
 
+// lookForTensors is holdsTensors for the items of a dict that was not looked at yet.
 func (r *reader) lookForTensors(items []pair, depth int) bool {
 	if holdsNamed(items) {
 		return true

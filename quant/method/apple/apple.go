@@ -28,18 +28,18 @@ func New[T kernel.Float](s scheme.Scheme, half bool) *Method[T] {
 // Has is which planes it makes beside codes and scales.
 func (m *Method[T]) Has() plane.Has { return m.has }
 
-// Fit makes the parameters of groups that lie one after the other in w, run weights each, and says why there are none.
-func (m *Method[T]) Fit(w []T, run int, s plane.Stats[T], p plane.Params[T]) kernel.Unfit {
+// Fit makes the parameters of groups that lie one after the other in w, and says why there are none.
+func (m *Method[T]) Fit(w []T, group int, s plane.Stats[T], p plane.Params[T]) kernel.Unfit {
 	m.Reset(s)
-	m.Range(w, run, s)
+	m.Range(w, group, s)
 	return m.Settle(s, p)
 }
 
 // Reset empties the ranges of groups.
 func (m *Method[T]) Reset(s plane.Stats[T]) { kernel.Reset(s.Low, s.High) }
 
-// Range widens the range of group k by the k-th run of w.
-func (m *Method[T]) Range(w []T, run int, s plane.Stats[T]) { kernel.Range(w, run, s.Low, s.High) }
+// Range widens the range of group k by group k of w.
+func (m *Method[T]) Range(w []T, group int, s plane.Stats[T]) { kernel.Range(w, group, s.Low, s.High) }
 
 // Merge widens ranges by those of other parts of the same groups, in any order.
 func (m *Method[T]) Merge(s, part plane.Stats[T]) {
@@ -52,12 +52,12 @@ func (m *Method[T]) Settle(s plane.Stats[T], p plane.Params[T]) kernel.Unfit {
 	return kernel.Fit(m.arith, s.Low, s.High, p.Scale, p.ZeroPoint)
 }
 
-// Encode writes one code for each weight and adds what that costs to e.
-func (m *Method[T]) Encode(w []T, run int, p plane.Params[T], codes []byte, e *kernel.Errors) {
-	kernel.Quantize(m.arith, w, run, p.Scale, p.ZeroPoint, codes, e)
+// Encode writes one code for each weight and adds what that loses to e.
+func (m *Method[T]) Encode(w []T, group int, p plane.Params[T], codes []byte, e *kernel.Errors) {
+	kernel.Quantize(m.arith, w, group, p.Scale, p.ZeroPoint, codes, e)
 }
 
 // Decode writes what codes stand for.
-func (m *Method[T]) Decode(codes []byte, run int, p plane.Params[T], out []T) {
-	kernel.Dequantize(m.arith, codes, run, p.Scale, p.ZeroPoint, out)
+func (m *Method[T]) Decode(codes []byte, group int, p plane.Params[T], out []T) {
+	kernel.Dequantize(m.arith, codes, group, p.Scale, p.ZeroPoint, out)
 }

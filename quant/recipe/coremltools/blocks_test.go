@@ -65,7 +65,7 @@ func TestBlocks(t *testing.T) {
 			if got := g.ScaleShape(len(c.shape)); why.Code != "" || !reflect.DeepEqual(got, c.scales) {
 				t.Errorf("%v %q, want %v", got, why, c.scales)
 			}
-			if g.Scales()*g.BlockRows*g.Run() != g.Rows*g.Row() {
+			if g.Scales()*g.BlockRows*g.GroupWidth() != g.Rows*g.Row() {
 				t.Errorf("%+v does not cover the weight", g)
 			}
 		})
@@ -113,7 +113,7 @@ func TestTrueBlocks(t *testing.T) {
 			}
 		case why.Code != "" || !reflect.DeepEqual(g.ScaleShape(len(c.shape)), c.scales):
 			t.Errorf("%s: %v %q, want %v", c.name, g.ScaleShape(len(c.shape)), why, c.scales)
-		case g.Scales()*g.BlockRows*g.Run() != g.Rows*g.Row():
+		case g.Scales()*g.BlockRows*g.GroupWidth() != g.Rows*g.Row():
 			t.Errorf("%s: %+v does not cover the weight", c.name, g)
 		}
 	}

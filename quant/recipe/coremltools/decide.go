@@ -102,7 +102,7 @@ func cut(w *plan.Weight, s scheme.Scheme, o *recipe.Options) (g scheme.Grid, bey
 func tooLittle(w *plan.Weight, s scheme.Scheme, g scheme.Grid, o *recipe.Options) plan.Reason {
 	least := o.Least
 	if least == (recipe.Least{}) {
-		least = recipe.Usual
+		least = recipe.DefaultLeast
 	}
 	weights := w.Tensor.Elements()
 	perScale := w.Tensor.DType.Arithmetic().Size()

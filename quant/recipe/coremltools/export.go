@@ -48,7 +48,7 @@ func (r *Recipe) Export(p *plan.Plan) (plan.Config, []string) {
 		}
 	}
 	out := r.With(rules)
-	out.asked = p.Options
+	out.options = p.Options
 	return out, append(notes, out.cannotSay(p)...)
 }
 
@@ -72,7 +72,7 @@ func (r *Recipe) cannotSay(p *plan.Plan) (notes []string) {
 	if p.Options.KeepUnfit {
 		notes = append(notes, "tensors that cannot be quantized are kept; coremltools writes NaN for them")
 	}
-	if !p.Options.Nothing() {
+	if !p.Options.IsZero() {
 		notes = append(notes, "its key nibble is Nibble's own, and coremltools refuses it: take it out for coremltools")
 	}
 	return notes

@@ -16,13 +16,13 @@ func TestOptionsInAConfig(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	o := r.Asked()
+	o := r.Options()
 	if !o.Embeddings || o.KeepUnfit || !reflect.DeepEqual(o.Parts, []string{"ema"}) || len(o.Types) != 1 || o.Types[0].String() != "up=ConvTranspose2d" {
 		t.Fatalf("%+v", o)
 	}
 	for _, text := range [][]byte{r.JSON(), r.YAML()} {
 		again, err := Parse("", text)
-		if err != nil || !reflect.DeepEqual(again.Asked().Asked(), o.Asked()) {
+		if err != nil || !reflect.DeepEqual(again.Options().WithoutNulls(), o.WithoutNulls()) {
 			t.Errorf("%s comes back as %+v, %v", text, again, err)
 		}
 	}
@@ -56,11 +56,11 @@ func TestOptionsOfBoth(t *testing.T) {
 		t.Fatal(err)
 	}
 	a := recipe.Options{Types: []recipe.TypeRule{rule}, KeepUnfit: true}
-	both := a.And(recipe.Options{Types: []recipe.TypeRule{rule}, Embeddings: true, Parts: []string{"x"}, Keep: map[string]string{"a": "nan"}})
-	if len(both.Types) != 1 || !both.KeepUnfit || !both.Embeddings || len(both.Parts) != 1 || both.Keep["a"] != "nan" || !a.And(recipe.Options{}).KeepUnfit {
+	both := a.With(recipe.Options{Types: []recipe.TypeRule{rule}, Embeddings: true, Parts: []string{"x"}, Keep: map[string]string{"a": "nan"}})
+	if len(both.Types) != 1 || !both.KeepUnfit || !both.Embeddings || len(both.Parts) != 1 || both.Keep["a"] != "nan" || !a.With(recipe.Options{}).KeepUnfit {
 		t.Errorf("%+v", both)
 	}
-	if both.Nothing() || !(recipe.Options{Keep: map[string]string{"a": "nan"}}).Nothing() {
+	if both.IsZero() || !(recipe.Options{Keep: map[string]string{"a": "nan"}}).IsZero() {
 		t.Error("what is asked for is not told from nothing")
 	}
 }

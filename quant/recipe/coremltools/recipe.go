@@ -52,11 +52,11 @@ type Recipe struct {
 	Names  []NameRule // in the order of the file; the first match wins
 	Source []byte     // the config as given, as compact JSON, to be carried in outputs
 
-	asked recipe.Options // under the key nibble
+	options recipe.Options // under the key nibble
 }
 
-// Asked implements plan.Policy: it is what the config asks for under the key nibble.
-func (r *Recipe) Asked() recipe.Options { return r.asked }
+// Options are what the config asks for under its key nibble.
+func (r *Recipe) Options() recipe.Options { return r.options }
 
 // Rule finds the entry for a module: by name, then by class, then the global one,
 // in coremltools' order. rule says which one won, in words, and is empty when none

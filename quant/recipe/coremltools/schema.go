@@ -94,7 +94,7 @@ func (p *parser) recipe(v value) (*Recipe, error) {
 				return err
 			})
 		case nibble:
-			r.asked, err = p.options(m)
+			r.options, err = p.options(m)
 		default:
 			err = p.unknown(m, "the config", "global_config", "module_type_configs", "module_name_configs", nibble)
 		}

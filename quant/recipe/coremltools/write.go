@@ -17,7 +17,7 @@ func (r *Recipe) Compact() []byte { return r.Source }
 // JSON writes the recipe as an indented config for PostTrainingQuantizerConfig.from_dict.
 // A block size of several axes is a list, which Python has to turn into a tuple first.
 func (r *Recipe) JSON() []byte {
-	text := jsontext.Value(r.value(r.asked).json(nil))
+	text := jsontext.Value(r.value(r.options).json(nil))
 	// It is valid, so indenting cannot fail.
 	_ = text.Indent(jsontext.WithIndent("  "))
 	return append(text, '\n')
@@ -27,7 +27,7 @@ func (r *Recipe) JSON() []byte {
 // size of several axes.
 func (r *Recipe) YAML() []byte {
 	var b strings.Builder
-	r.value(r.asked).yaml(&b, "")
+	r.value(r.options).yaml(&b, "")
 	return []byte(b.String())
 }
 

@@ -160,15 +160,19 @@ func (y *yamlReader) mapping(n *yaml.Node, v *value) error {
 		v.members = append(v.members, m)
 	}
 	for i := 0; i+1 < len(n.Content); i += 2 {
-		if mergeKey(n.Content[i]) {
-			if err := y.merge(n.Content[i+1], put); err != nil {
+		if isMergeKey(n.Content[i]) {
+			members, err := y.merged(n.Content[i+1])
+			if err != nil {
 				return err
+			}
+			for _, m := range members {
+				put(m)
 			}
 		}
 	}
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		key := n.Content[i]
-		if mergeKey(key) {
+		if isMergeKey(key) {
 			continue
 		}
 		if k, _ := scalar(key); key.Kind != yaml.ScalarNode || k != text {
@@ -187,29 +191,30 @@ func (y *yamlReader) mapping(n *yaml.Node, v *value) error {
 	return nil
 }
 
-func mergeKey(n *yaml.Node) bool {
+// isMergeKey reports whether a key is <<, which brings in the members of other objects.
+func isMergeKey(n *yaml.Node) bool {
 	return n.Kind == yaml.ScalarNode && n.Value == "<<" && n.Style == 0
 }
 
-func (y *yamlReader) merge(item *yaml.Node, put func(member)) error {
+// merged are the members that a merge key brings in. Of a list of objects the first wins, so that its members come last.
+func (y *yamlReader) merged(item *yaml.Node) ([]member, error) {
 	x, err := y.value(item)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	sources := []value{x}
 	if x.kind == list {
 		sources = slices.Clone(x.items)
 		slices.Reverse(sources)
 	}
+	var members []member
 	for _, s := range sources {
 		if s.kind != object {
-			return y.refuse(item, "a merge key (<<) takes an object or a list of objects")
+			return nil, y.refuse(item, "a merge key (<<) takes an object or a list of objects")
 		}
-		for _, m := range s.members {
-			put(m)
-		}
+		members = append(members, s.members...)
 	}
-	return nil
+	return members, nil
 }
 
 // What PyYAML (YAML 1.1) makes of a plain scalar.

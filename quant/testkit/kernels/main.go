@@ -23,7 +23,7 @@ import (
 type bench struct {
 	name  string
 	dtype tensor.Type
-	run   int
+	group int
 	bits  int
 	arith kernel.Arith
 }
@@ -86,7 +86,7 @@ func newWork(b bench) *work {
 			}
 		}
 	}
-	blocks := piece / b.run
+	blocks := piece / b.group
 	w.lo, w.hi, w.scale = make([]float32, blocks), make([]float32, blocks), make([]float32, blocks)
 	if b.arith.HasZero {
 		w.zp = make([]byte, blocks)
@@ -105,9 +105,9 @@ func (w *work) once() {
 			kernel.Widen(src, tensor.View[uint16](w.source)[at:at+piece], w.dtype == tensor.F16)
 		}
 		kernel.Reset(w.lo, w.hi)
-		kernel.Range(src, w.run, w.lo, w.hi)
+		kernel.Range(src, w.group, w.lo, w.hi)
 		kernel.Params(w.arith, w.lo, w.hi, w.scale, w.zp)
-		kernel.Quantize(w.arith, src, w.run, w.scale, w.zp, w.codes, &w.errors)
+		kernel.Quantize(w.arith, src, w.group, w.scale, w.zp, w.codes, &w.errors)
 		if w.bits == 4 {
 			kernel.Pack4(w.codes, w.arith.Signed, w.packed[at/2:at/2+piece/2])
 		} else {

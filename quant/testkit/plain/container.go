@@ -41,7 +41,8 @@ func Output(p *plan.Plan, o container.Options, samples int64) (map[string]Tensor
 		case "int8":
 			w.int8(e, o.HighNibble == "zero", out)
 		case "coremltools":
-			steps = w.coremltools(e, out)
+			w.coremltools(e, out)
+			steps = floats(out[e.Tensor.Name].Bytes, e.Tensor.DType) // as they are stored: bfloat16 has rounded them
 		}
 		figures[i] = figuresOf(w, steps, samples)
 	}
@@ -103,21 +104,18 @@ func (w *Weight) int8(e *plan.Entry, cleared bool, out map[string]Tensor) {
 	}
 }
 
-// coremltools is the state dict that PostTrainingQuantizer leaves; it returns the weights that stand
-// in it, which bfloat16 has rounded once more.
-func (w *Weight) coremltools(e *plan.Entry, out map[string]Tensor) []float64 {
+// coremltools adds what the state dict holds that PostTrainingQuantizer leaves.
+func (w *Weight) coremltools(e *plan.Entry, out map[string]Tensor) {
 	name, blocks, d := e.Tensor.Name, e.Grid.ScaleShape(len(e.Tensor.Shape)), e.Tensor.DType
 	module := name[:strings.LastIndexByte(name, '.')+1]
 	buffer := module + "_COREML_/" + strings.TrimPrefix(name, module) + "/"
-	raw := stored(w.Steps, d)
-	out[name] = Tensor{d, e.Tensor.Shape, raw}
+	out[name] = Tensor{d, e.Tensor.Shape, stored(w.Steps, d)}
 	out[buffer+"quantization_n_bits"] = numbers(nil, int64(e.Scheme.Bits()))
 	out[buffer+"quantization_scale"] = Tensor{d.Arithmetic(), blocks, stored(w.Scale, d.Arithmetic())}
 	if e.Scheme.HasZeroPoint() {
 		out[buffer+"zero_point"] = Tensor{codeType(e), blocks, w.zeros()}
 	}
 	out[buffer+"compression_type"] = numbers([]int64{1}, 3)
-	return floats(raw, d)
 }
 
 func codeType(e *plan.Entry) tensor.Type {

@@ -134,7 +134,7 @@ func ofApple(t *testing.T, e *plan.Entry) (out []byte) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	run := int(e.Grid.Run())
+	run := int(e.Grid.GroupWidth())
 	for k, scale := range w.Scale {
 		out = lay(out, e, scale, 0, w.Codes[k*run:(k+1)*run])
 	}
@@ -147,7 +147,7 @@ func ofOffset(t *testing.T, e *plan.Entry) (out []byte) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	run, most := int(e.Grid.Run()), float64(int(1)<<e.Scheme.Bits()-1)
+	run, most := int(e.Grid.GroupWidth()), float64(int(1)<<e.Scheme.Bits()-1)
 	for from := 0; from < len(w.Values); from += run {
 		group := w.Values[from : from+run]
 		low, high := group[0], group[0]

@@ -1,5 +1,6 @@
-// Command typescript prints the types of package protocol, and what hangs on them, in TypeScript. ./build.sh generate
-// writes them to site/src/shared/protocol.ts, and ./build.sh check fails when that file is not what it would print.
+// Command typescript makes the types of package protocol, and what hangs on them, in TypeScript. It writes the file that
+// is named, or prints it. ./build.sh generate makes site/src/shared/protocol.ts of it by go generate; ./build.sh check
+// fails when running it again would change the file.
 //
 // It follows what encoding/json does: names of tags, pointers as null, embedded structs as extended interfaces. Types of
 // text that have a list of values become unions of these. There are libraries for this; none of them tells what is null
@@ -7,6 +8,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding"
 	"encoding/json"
 	"fmt"
@@ -92,7 +94,18 @@ func values() map[string][]string {
 	return out
 }
 
-func main() { write(os.Stdout) }
+func main() {
+	if len(os.Args) < 2 {
+		write(os.Stdout)
+		return
+	}
+	var b bytes.Buffer
+	write(&b)
+	if err := os.WriteFile(os.Args[1], b.Bytes(), 0o666); err != nil {
+		fmt.Fprintln(os.Stderr, "typescript:", err)
+		os.Exit(1)
+	}
+}
 
 // write prints the file.
 func write(w io.Writer) {

@@ -3,7 +3,7 @@
 
 import { CoreError, errorOf } from '../shared/error'
 import type { CallName, Calls, Fault, Response } from '../shared/messages'
-import { startWorker } from '../pool/hands'
+import { startWorker } from '../pool/pool'
 import { lockName, sweep } from '../private/files'
 import { language, text } from '../shared/text'
 
@@ -24,7 +24,7 @@ export class Core {
   private next = 1
   private readonly tab = Math.random().toString(36).slice(2) // randomUUID is not there on plain http
 
-  /** crashed is told when the worker dies on its own, whether or not a call was pending. */
+  /** crashed is called when the worker dies on its own, whether or not a call was pending. */
   constructor(private crashed: (err: CoreError) => void) {
     // Held for as long as the tab lives; see private/files.ts.
     void navigator.locks?.request(lockName(this.tab), () => new Promise(() => undefined))
@@ -51,14 +51,14 @@ export class Core {
 
   /** Ends the worker at once. Pending calls are rejected; the next call starts anew. */
   stop(err = new CoreError('cancelled', '')) {
-    this.worker?.terminate() // and its hands with it
+    this.worker?.terminate() // and its pool with it
     this.abandon?.(err)
     this.worker = this.ready = undefined
     for (const p of this.pending.values()) p.reject(err)
     this.pending.clear()
   }
 
-  /** Has the worker start so many hands, while something else is done. */
+  /** Has the worker start a pool of so many, while something else is done. */
   async enlist(n: number) {
     await this.ready
     this.worker?.postMessage({ enlist: n })

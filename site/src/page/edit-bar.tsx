@@ -20,7 +20,7 @@ export function EditBar({ rows, hidden, state, session, draft, choose, done }: P
   const owners = [...new Set(rows.map(owner))]
   const blocks = hasBlocks(granularity, choices)
   const apply = () => session.edit(modules, { dtype, granularity, group_size: blocks ? size : '', scheme: '' })
-  // Attention parameters have one class only; everything else is told apart by its axes.
+  // Attention parameters have one class only; everything else differs in its axes.
   const ranks = [...new Set(rows.map(t => t.shape.length))]
   const classes = choices.classes.filter(c => c.other || ranks.length === 1 && c.rank === ranks[0])
   const sound = !blocks || /^[1-9]\d*$/.test(size.trim())

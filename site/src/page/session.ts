@@ -17,7 +17,7 @@ import { Walks, type Walk } from './walks'
 const quickToMeasure = 100e6
 
 /** A smaller model is done by the leading worker before others would be of use. */
-const worthHands = 32e6
+const worthPool = 32e6
 
 /** How long a download that was begun may go on reading a result that is gone from the page. */
 const keepForDownload = 10_000
@@ -283,7 +283,7 @@ export class Session {
   }
 
   /** How many workers a model is converted by, besides the one that leads; 0 when it does all. */
-  private workers(model: Inspection) { return model.bytes < worthHands ? 0 : this.state.chosen.workers }
+  private workers(model: Inspection) { return model.bytes < worthPool ? 0 : this.state.chosen.workers }
 
   /** Puts progress into the state, for as long as the walk goes on. */
   private watch(walk: Walk, change: (p: Progress) => Partial<State>) {

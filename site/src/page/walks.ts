@@ -32,7 +32,7 @@ export class Walk {
     throw late
   }
 
-  /** Takes the steps; failed is told what goes wrong while the walk goes on. */
+  /** Takes the steps; failed is called with what goes wrong while the walk goes on. */
   async steps(take: () => Promise<void>, failed: (err: unknown) => void | Promise<void>): Promise<void> {
     try {
       await take()

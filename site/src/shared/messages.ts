@@ -1,4 +1,4 @@
-// The messages between the page, its worker, and the worker's hands. What the Go core is asked and answers is in
+// The messages between the page, its worker, and the worker's pool. What the Go core is asked and answers is in
 // protocol.ts, which is made of the Go types.
 
 import type {
@@ -29,7 +29,7 @@ export type CallName = keyof Calls
 /** Page to worker. The first message is Start. */
 export interface Start { start: Address }
 export interface Address { base: string, version: string, tab: string, language: string }
-/** How many hands the worker is to have. */
+/** How many workers the pool is to have. */
 export interface Enlist { enlist: number }
 export type Call = { [C in CallName]: { id: number, call: C, request: Calls[C]['request'] } }[CallName]
 
@@ -49,14 +49,14 @@ export type Response =
 export interface Reading { way: Way, batch: number }
 export type Way = 'stream' | 'slice' | 'sync'
 
-/** The leading worker to a hand; the module is compiled once. */
-export type ToHand =
-  | { hand: Address, module: WebAssembly.Module }
+/** The leading worker to a worker of its pool; the module is compiled once. */
+export type ToPool =
+  | { join: Address, module: WebAssembly.Module }
   | { files: Input[], reading: Reading }
   | { id: number, tasks: string, spare: ArrayBuffer[] }
 
-/** A hand to the leading worker. */
-export type FromHand =
+/** A worker of the pool to the leading one. */
+export type FromPool =
   | { loaded: true }
   | { fatal: Fault }
   | { id: number, text: string, bytes: Uint8Array[] }

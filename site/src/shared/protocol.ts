@@ -1,6 +1,6 @@
 // Made by ./build.sh generate of the Go types in quant/protocol, where they are explained. Not to be edited.
 
-export const PROTOCOL = 7
+export const PROTOCOL = 8
 
 export type AdviceCode =
   | 'mostly' | 'tied' | 'tied_other' | 'fold_weight_norm' | 'fold_spectral_norm' | 'fold_pruning' | 'fold_parametrizations' | 'ios18'

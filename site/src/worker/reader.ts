@@ -49,7 +49,7 @@ export function sourceOf({ name, blob }: Input, memory: Memory): Source {
     ahead(from, to) {
       if (way === 'sync') return
       const span: Span = { from, to, bytes: undefined, coming: fetchSpan(blob, from, to) }
-      span.coming.then(b => { span.bytes = b }, () => undefined) // whoever reads it is told
+      span.coming.then(b => { span.bytes = b }, () => undefined) // whoever reads it gets the error
       spans.push(span)
     },
     forget(from, to) {

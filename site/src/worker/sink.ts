@@ -36,7 +36,7 @@ export async function openSink(tab: string, target: Target): Promise<Sink> {
 }
 
 /** A full disk and a lost permission in the page's words. */
-function told(err: unknown): unknown {
+function inPageWords(err: unknown): unknown {
   if (!(err instanceof DOMException)) return err
   if (err.name === 'QuotaExceededError') return new Error(text.errors.disk)
   return err.name === 'NotAllowedError' || err.name === 'NoModificationAllowedError' || err.name === 'NotFoundError' ? new Error(text.errors.permission) : err
@@ -71,7 +71,7 @@ async function privateFile(root: FileSystemDirectoryHandle, tab: string): Promis
           at += wrote
         }
       } catch (err) {
-        throw told(err)
+        throw inPageWords(err)
       }
       return undefined
     },
@@ -115,7 +115,7 @@ async function chosenFolder(target: Extract<Target, { kind: 'folder' }>): Promis
         made.push(handle)
         await out.open(handle)
       } catch (err) {
-        throw told(err)
+        throw inPageWords(err)
       }
     },
     write: out.write,
@@ -143,14 +143,14 @@ function writer() {
       try {
         stream = await handle.createWritable()
       } catch (err) {
-        throw told(err)
+        throw inPageWords(err)
       }
     },
     async write(b: Uint8Array) {
       try {
         await stream!.write(b.slice()) // a copy: b will be something else
       } catch (err) {
-        throw told(err)
+        throw inPageWords(err)
       }
     },
     async close() {
@@ -158,7 +158,7 @@ function writer() {
         await stream!.close()
         stream = undefined
       } catch (err) {
-        throw told(err)
+        throw inPageWords(err)
       }
     },
     async abort() { await stream?.abort().catch(() => undefined) },

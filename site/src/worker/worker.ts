@@ -1,11 +1,11 @@
 // The worker: it loads the Go core and passes calls to it, and gives conversions a place to
 // write to. It is started from a blob, so that the page's content security policy binds it
 // too; absolute addresses come with the first message. For large models there are several:
-// one leads, the others are its hands, which only do tasks.
+// one leads, the others are its pool, which only do tasks.
 
-import { Hands, type Hand } from '../pool/hands'
+import { Pool, type PoolWorker } from '../pool/pool'
 import { sweep } from '../private/files'
-import type { Address, Call, Conversion, Enlist, Fault, FromHand, Input, Response, Start, ToHand } from '../shared/messages'
+import type { Address, Call, Conversion, Enlist, Fault, FromPool, Input, Response, Start, ToPool } from '../shared/messages'
 import { PROTOCOL, type ConvertRequest } from '../shared/protocol'
 import { speak, text } from '../shared/text'
 import { chooseReading, readBy, sourceOf, type Out, type Source } from './reader'
@@ -22,7 +22,7 @@ interface Core {
   inspect(q: { data: string, files: Source[] }): Promise<string>
   plan(q: { data: string }): Promise<string>
   measure(q: { data: string }): Promise<string>
-  convert(q: { data: string, sink: CoreSink, progress: Progress, hands: Hand[] }): Promise<string>
+  convert(q: { data: string, sink: CoreSink, progress: Progress, workers: PoolWorker[] }): Promise<string>
   report(q: { data: string }): Promise<string>
   python(q: { data: string }): Promise<string>
   config(q: object): Promise<string>
@@ -34,8 +34,8 @@ interface Core {
 interface GoRuntime { importObject: WebAssembly.Imports, run(i: WebAssembly.Instance): Promise<void> }
 
 declare const self: {
-  onmessage: ((e: MessageEvent<Start | Enlist | Call | ToHand>) => void) | null
-  postMessage(m: Response | FromHand, transfer?: Transferable[]): void
+  onmessage: ((e: MessageEvent<Start | Enlist | Call | ToPool>) => void) | null
+  postMessage(m: Response | FromPool, transfer?: Transferable[]): void
   importScripts(url: string): void
   Go: new () => GoRuntime
   nibble?: Core
@@ -50,15 +50,15 @@ let address: Address
 let inputs: Input[] = []
 
 const memoryNow = () => memory.buffer as ArrayBuffer
-const hands = new Hands(memoryNow)
+const pool = new Pool(memoryNow)
 const sources = (files: Input[]) => files.map(f => sourceOf(f, memoryNow))
 
 self.onmessage = e => {
   const m = e.data
   const fatal = (err: unknown) => self.postMessage({ fatal: failure(err) })
   if ('start' in m) lead(m.start).catch(fatal)
-  else if ('hand' in m) ready = beHand(m.hand, m.module).catch(fatal)
-  else if ('enlist' in m) hands.enlist(m.enlist, address, module)
+  else if ('join' in m) ready = join(m.join, m.module).catch(fatal)
+  else if ('enlist' in m) pool.enlist(m.enlist, address, module)
   else if ('files' in m) ready = ready.then(() => core.files({ files: sources(m.files) })).then(() => readBy(m.reading))
   else if ('tasks' in m) ready.then(() => work(m.id, m.tasks, m.spare)).catch((err: unknown) => self.postMessage({ id: m.id, failure: failure(err) }))
   else serve(m).catch((err: unknown) => self.postMessage({ id: m.id, failure: failure(err) }))
@@ -77,10 +77,10 @@ async function lead(start: Address) {
   self.postMessage({ ready: true })
 }
 
-/** Of a hand: what came before, in order. */
+/** In a worker of the pool: what came before, in order. */
 let ready: Promise<unknown> = Promise.resolve()
 
-async function beHand(start: Address, compiled: WebAssembly.Module) {
+async function join(start: Address, compiled: WebAssembly.Module) {
   speak(start.language)
   self.importScripts(`${start.base}wasm_exec.js?v=${start.version}`)
   module = compiled
@@ -160,13 +160,13 @@ function ask(m: Exclude<Call, { call: 'convert' }>, progress: Progress): Promise
 async function convert({ target, workers, ...asked }: Conversion, progress: Progress) {
   const sink = await openSink(address.tab, target)
   try {
-    hands.enlist(workers, address, module)
+    pool.enlist(workers, address, module)
     const reading = await chooseReading(inputs)
     readBy(reading)
     const into = { create: sink.create, close: sink.close, write: (at: number, n: number) => sink.write(new Uint8Array(memory.buffer, at, n)) }
     // A folder that goes to no folder is one zip.
     const data: ConvertRequest = { ...asked, zip: target.kind === 'private', batch: reading.batch }
-    const report = await core.convert({ data: JSON.stringify(data), sink: into, progress, hands: hands.lend(workers, inputs, reading) })
+    const report = await core.convert({ data: JSON.stringify(data), sink: into, progress, workers: pool.lend(workers, inputs, reading) })
     return { report: JSON.parse(report), output: await sink.finish() }
   } catch (err) {
     await sink.discard()

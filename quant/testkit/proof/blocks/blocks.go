@@ -46,7 +46,7 @@ func own(o layout.Options) safetensors.Container {
 }
 
 func pieces(t *tensor.Tensor, s scheme.Scheme, g scheme.Grid, _ safetensors.Note) []layout.Piece {
-	spec := pack.Spec{Form: Name, Plane: plane.Codes, DType: tensor.F32, Bits: s.Bits(), Signed: s.Signed(), Group: int(g.Run())}
+	spec := pack.Spec{Form: Name, Plane: plane.Codes, DType: tensor.F32, Bits: s.Bits(), Signed: s.Signed(), Group: int(g.GroupWidth())}
 	if t.DType == tensor.F64 {
 		spec.DType = tensor.F64
 	}
@@ -64,7 +64,7 @@ func (c code[T]) Append(dst []byte, t *plane.Tile[T]) []byte {
 			offset = t.Offset[k : k+1]
 		}
 		dst = append(dst, tensor.Bytes(offset)...)
-		codes := t.Codes[k*t.Run : (k+1)*t.Run]
+		codes := t.Codes[k*t.GroupWidth : (k+1)*t.GroupWidth]
 		for i := 0; i < len(codes); i += 8 / c.Bits {
 			b := codes[i]
 			if c.Bits == 4 {
@@ -87,7 +87,7 @@ func (c code[T]) Read(src []byte, t *plane.Tile[T]) bool {
 		if t.Offset != nil {
 			copy(tensor.Bytes(t.Offset[k:k+1]), block[width:])
 		}
-		packed, codes := block[2*width:], t.Codes[k*t.Run:(k+1)*t.Run]
+		packed, codes := block[2*width:], t.Codes[k*t.GroupWidth:(k+1)*t.GroupWidth]
 		for i := range codes {
 			if codes[i] = packed[i*c.Bits/8]; c.Bits == 4 {
 				codes[i] = packed[i/2] >> (4 * (i & 1)) & 15

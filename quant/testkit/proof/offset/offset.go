@@ -27,9 +27,9 @@ type arithmetic[T kernel.Float] struct{ most float64 }
 
 func (arithmetic[T]) Has() plane.Has { return plane.Has{Offset: true} }
 
-func (m arithmetic[T]) Fit(w []T, run int, _ plane.Stats[T], p plane.Params[T]) kernel.Unfit {
+func (m arithmetic[T]) Fit(w []T, group int, _ plane.Stats[T], p plane.Params[T]) kernel.Unfit {
 	for k := range p.Scale {
-		group := w[k*run : (k+1)*run]
+		group := w[k*group : (k+1)*group]
 		low, high := group[0], group[0]
 		for _, v := range group {
 			if v != v {
@@ -69,9 +69,9 @@ func Code[T kernel.Float](w, scale, offset, most T) byte {
 // Value is what a code stands for.
 func Value[T kernel.Float](code byte, scale, offset T) T { return T(scale*T(code)) + offset }
 
-func (m arithmetic[T]) Encode(w []T, run int, p plane.Params[T], codes []byte, e *kernel.Errors) {
+func (m arithmetic[T]) Encode(w []T, group int, p plane.Params[T], codes []byte, e *kernel.Errors) {
 	for i, v := range w {
-		scale, offset := p.Scale[i/run], p.Offset[i/run]
+		scale, offset := p.Scale[i/group], p.Offset[i/group]
 		codes[i] = Code(v, scale, offset, T(m.most))
 		before, after := float64(v), float64(Value(codes[i], scale, offset))
 		e.Count++
@@ -82,8 +82,8 @@ func (m arithmetic[T]) Encode(w []T, run int, p plane.Params[T], codes []byte, e
 	}
 }
 
-func (m arithmetic[T]) Decode(codes []byte, run int, p plane.Params[T], out []T) {
+func (m arithmetic[T]) Decode(codes []byte, group int, p plane.Params[T], out []T) {
 	for i, c := range codes {
-		out[i] = Value(c, p.Scale[i/run], p.Offset[i/run])
+		out[i] = Value(c, p.Scale[i/group], p.Offset[i/group])
 	}
 }

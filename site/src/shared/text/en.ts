@@ -150,7 +150,7 @@ export const en = {
   advice: (a: Advice) => a.text.slice(0, a.text.length - a.python.length).trim(),
   sources: {
     inferred: 'inferred from its name and shape', doubtful: 'its name and shape leave this open: set it to quantize it',
-    user: 'set by you', file: 'told by the file',
+    user: 'set by you', file: 'said by the file',
   } as Record<Exclude<ClassSource, ''>, string>,
   beyond: (t: TensorRow) => `coremltools would keep this layer: ${t.beyond_coremltools}`,
   rangeOf: (m: SchemeMode) => ({ symmetric: '', affine: 'affine' })[m],

@@ -24,9 +24,9 @@ import (
 	"nibble/quant/tile"
 )
 
-// distant is a hand that gets its tasks as text, as another process would, and takes its time.
+// distant is a worker that gets its tasks as text, as another process would, and takes its time.
 type distant struct {
-	worker executor.Worker
+	worker executor.Local
 	files  []*tensor.File
 	random *rand.Rand
 	did    *atomic.Int64
@@ -70,13 +70,13 @@ func (d *distant) Do(ctx context.Context, tasks []*executor.Task) ([]*executor.R
 	return d.worker.Do(ctx, sent)
 }
 
-func distants(n int, files []*tensor.File) ([]executor.Hand, *atomic.Int64) {
+func distants(n int, files []*tensor.File) ([]executor.Worker, *atomic.Int64) {
 	did := &atomic.Int64{}
-	var hands []executor.Hand
+	var workers []executor.Worker
 	for i := range n {
-		hands = append(hands, &distant{files: files, random: rand.New(rand.NewPCG(uint64(i), 9)), did: did})
+		workers = append(workers, &distant{files: files, random: rand.New(rand.NewPCG(uint64(i), 9)), did: did})
 	}
-	return hands, did
+	return workers, did
 }
 
 // small are limits by which the weight of large is many tiles and several batches.
@@ -108,9 +108,9 @@ func large(t testing.TB, d tensor.Type, spoil func(values []float32)) []byte {
 		testkit.F32("big.bias", []int64{300}, 1), testkit.F32("small.weight", []int64{64, 64}, 0.5, -0.25, 0.125), testkit.F32("norm.weight", []int64{64}, 1))
 }
 
-// Tasks that are done elsewhere, by any number of hands, in whatever time, make the same file
+// Tasks that are done elsewhere, by any number of workers, in whatever time, make the same file
 // and the same report.
-func TestHandsMakeTheSame(t *testing.T) {
+func TestPoolMakesTheSame(t *testing.T) {
 	for _, d := range []tensor.Type{tensor.F32, tensor.BF16, tensor.F16} {
 		in := large(t, d, nil)
 		for _, config := range []string{
@@ -127,15 +127,15 @@ func TestHandsMakeTheSame(t *testing.T) {
 				}
 				for _, n := range []int{1, 5} {
 					var did *atomic.Int64
-					got, same, err := convertBy(t, in, config, o, func(files []*tensor.File) (h []executor.Hand) { h, did = distants(n, files); return h })
+					got, same, err := convertBy(t, in, config, o, func(files []*tensor.File) (h []executor.Worker) { h, did = distants(n, files); return h })
 					if err != nil {
 						t.Fatal(err)
 					}
 					if !bytes.Equal(want, got) || !reflect.DeepEqual(report, same) {
-						t.Errorf("%s of %s, %s: %d hands make something else", config, d, o.To, n)
+						t.Errorf("%s of %s, %s: %d workers make something else", config, d, o.To, n)
 					}
 					if did.Load() == 0 {
-						t.Error("the hands did nothing")
+						t.Error("the workers did nothing")
 					}
 				}
 			}
@@ -147,8 +147,8 @@ func convertIn(t testing.TB, in []byte, config string, c container.Options, o qu
 	return convertAll(t, in, config, recipe.Options{}, c, func([]*tensor.File) quant.Options { return o })
 }
 
-func convertBy(t testing.TB, in []byte, config string, c container.Options, hands func([]*tensor.File) []executor.Hand) ([]byte, any, error) {
-	return convertAll(t, in, config, recipe.Options{}, c, func(f []*tensor.File) quant.Options { return quant.Options{Hands: hands(f), Limits: small} })
+func convertBy(t testing.TB, in []byte, config string, c container.Options, workers func([]*tensor.File) []executor.Worker) ([]byte, any, error) {
+	return convertAll(t, in, config, recipe.Options{}, c, func(f []*tensor.File) quant.Options { return quant.Options{Pool: workers(f), Limits: small} })
 }
 
 func convertAll(t testing.TB, in []byte, config string, asked recipe.Options, c container.Options, options func([]*tensor.File) quant.Options) ([]byte, any, error) {
@@ -167,13 +167,13 @@ func convertAll(t testing.TB, in []byte, config string, asked recipe.Options, c 
 	return out.Bytes(), r, err
 }
 
-// What one hand cannot take is said as one process says it, or kept where that is asked for.
-func TestHandsFindWhatDoesNotFit(t *testing.T) {
+// What one worker cannot take is said as one process says it, or kept where that is asked for.
+func TestPoolFindsWhatDoesNotFit(t *testing.T) {
 	in := large(t, tensor.F32, func(values []float32) { values[len(values)-7] = float32(math.NaN()) })
 	for _, config := range []string{coremltools.Default, `{"global_config":{"weight_dtype":"int8","granularity":"per_tensor"}}`} {
 		options := func(files []*tensor.File) quant.Options {
-			hands, _ := distants(3, files)
-			return quant.Options{Hands: hands, Limits: small}
+			workers, _ := distants(3, files)
+			return quant.Options{Pool: workers, Limits: small}
 		}
 		_, _, err := convertAll(t, in, config, recipe.Options{}, container.Options{}, options)
 		if err == nil || !strings.Contains(err.Error(), `in: tensor "big.weight": its weights hold a value that is not a number (NaN)`) {
@@ -197,26 +197,26 @@ func TestHandsFindWhatDoesNotFit(t *testing.T) {
 	}
 }
 
-// An error of a hand ends the conversion with that error, in a split group's first pass too.
-func TestHandsThatFail(t *testing.T) {
+// An error of a worker ends the conversion with that error, in a split group's first pass too.
+func TestPoolThatFails(t *testing.T) {
 	in := large(t, tensor.F32, nil)
 	lost := errors.New("the worker is gone")
 	for _, config := range []string{coremltools.Default, `{"global_config":{"weight_dtype":"int8","granularity":"per_tensor"}}`} {
 		for healthy := range 2 {
-			_, _, err := convertBy(t, in, config, container.Options{}, func(files []*tensor.File) []executor.Hand {
-				hands, _ := distants(healthy, files)
-				return append(hands, &distant{fails: lost})
+			_, _, err := convertBy(t, in, config, container.Options{}, func(files []*tensor.File) []executor.Worker {
+				workers, _ := distants(healthy, files)
+				return append(workers, &distant{fails: lost})
 			})
 			if healthy == 0 && !errors.Is(err, lost) || err != nil && !errors.Is(err, lost) {
-				t.Errorf("%s, %d other hands: %v", config, healthy, err)
+				t.Errorf("%s, %d other workers: %v", config, healthy, err)
 			}
 		}
 	}
 }
 
-// failing is a hand that cannot measure, once, and is well before and after.
+// failing is a worker that cannot measure, once, and is well before and after.
 type failing struct {
-	executor.Worker
+	executor.Local
 	failed *atomic.Bool
 	err    error
 }
@@ -225,7 +225,7 @@ func (f *failing) Do(ctx context.Context, tasks []*executor.Task) ([]*executor.R
 	if tasks[0].Step == executor.Measure && f.failed.CompareAndSwap(false, true) {
 		return nil, f.err
 	}
-	return f.Worker.Do(ctx, tasks)
+	return f.Local.Do(ctx, tasks)
 }
 
 // One part of a row of blocks that could not be measured: the ranges of the others make a scale that looks
@@ -236,8 +236,8 @@ func TestMeasuringThatFailsOnce(t *testing.T) {
 	for _, asked := range []recipe.Options{{}, {KeepUnfit: true}} {
 		failed := &atomic.Bool{}
 		_, _, err := convertAll(t, in, `{"global_config":{"weight_dtype":"int8","granularity":"per_tensor"}}`, asked, container.Options{To: "coremltools"}, func([]*tensor.File) quant.Options {
-			hands := []executor.Hand{&failing{failed: failed, err: lost}, &failing{failed: failed, err: lost}}
-			return quant.Options{Hands: hands, Limits: small}
+			workers := []executor.Worker{&failing{failed: failed, err: lost}, &failing{failed: failed, err: lost}}
+			return quant.Options{Pool: workers, Limits: small}
 		})
 		if !errors.Is(err, lost) || !failed.Load() {
 			t.Errorf("%+v: %v", asked, err)
@@ -256,8 +256,8 @@ func TestManySmallTensors(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, same, err := convertBy(t, in, coremltools.Default, container.Options{}, func(files []*tensor.File) []executor.Hand { h, _ := distants(3, files); return h })
+	got, same, err := convertBy(t, in, coremltools.Default, container.Options{}, func(files []*tensor.File) []executor.Worker { h, _ := distants(3, files); return h })
 	if err != nil || !bytes.Equal(want, got) || !reflect.DeepEqual(report, same) {
-		t.Errorf("hands make something else (%v)", err)
+		t.Errorf("workers make something else (%v)", err)
 	}
 }

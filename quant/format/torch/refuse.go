@@ -9,11 +9,11 @@ import (
 
 // What a file is said to hold in which no model is found.
 
-// nothing says what a file without tensors by name holds.
-func (r *reader) nothing(root any) error {
+// refuseEmpty says what a file without tensors by name holds.
+func (r *reader) refuseEmpty(root any) error {
 	items, ok := entries(root)
 	for _, it := range items {
-		if _, err := r.named(it); err != nil {
+		if _, err := r.tensorOf(it); err != nil {
 			return err
 		}
 	}
@@ -59,9 +59,9 @@ func (r *reader) holdsOptimizer(items []pair) bool {
 	return false
 }
 
-// partitioned refuses what DeepSpeed's ZeRO-3 leaves in place of weights: tensors without values, and their shapes
+// refusePartitioned refuses what DeepSpeed's ZeRO-3 leaves in place of weights: tensors without values, and their shapes
 // beside them.
-func (r *reader) partitioned(root any, out *tensor.StateDict) error {
+func (r *reader) refusePartitioned(root any, out *tensor.StateDict) error {
 	items, _ := entries(root)
 	shapes := slices.ContainsFunc(items, func(it pair) bool { return it.key == "param_shapes" })
 	full := slices.ContainsFunc(out.Tensors, func(t tensor.Tensor) bool {

@@ -12,23 +12,22 @@ import (
 	"nibble/quant/tensor"
 )
 
-// helper is an instance that works for another one, whose hand it is: hand.go is the other
-// side.
-type helper struct {
+// taskServer does tasks for the instance that leads a conversion; pool.go is the other side.
+type taskServer struct {
 	inputs []*tensor.File
 	mu     sync.Mutex // one batch at a time; the next is read meanwhile
-	worker convert.Worker
+	worker convert.Local
 }
 
-// files takes what the tasks speak of.
-func (h *helper) files(q request) (_ any, err error) {
+// files takes the source files that tasks name by index.
+func (h *taskServer) files(q request) (_ any, err error) {
 	h.inputs, err = q.files()
 	return nil, err
 }
 
 // work does tasks, and puts out the bytes of what they made.
-func (h *helper) work(q request) (any, error) {
-	var received []sentTask
+func (h *taskServer) work(q request) (any, error) {
+	var received []wireTask
 	if err := q.data(&received); err != nil {
 		return nil, err
 	}
@@ -59,17 +58,17 @@ func (h *helper) work(q request) (any, error) {
 	}()
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	sent := make([]sentResult, len(tasks))
+	sent := make([]wireResult, len(tasks))
 	for i, t := range tasks {
-		if sent[i], err = h.one(t, out); err != nil {
+		if sent[i], err = h.doTask(t, out); err != nil {
 			return nil, err
 		}
 	}
 	return sent, nil
 }
 
-// one does a task. Bytes that are only copied do not come into this instance.
-func (h *helper) one(t *convert.Task, out safejs.Value) (s sentResult, err error) {
+// doTask does one task. Bytes that are only copied do not come into this instance.
+func (h *taskServer) doTask(t *convert.Task, out safejs.Value) (s wireResult, err error) {
 	if from, to := t.Span(); t.Step == convert.Copy && from < to && t.Tensor.Contiguous() {
 		n := int(to - from)
 		s.Lengths = []*int{&n}
@@ -81,8 +80,8 @@ func (h *helper) one(t *convert.Task, out safejs.Value) (s sentResult, err error
 	}
 	r := results[0]
 	defer r.Release()
-	s = sentResult{Histogram: r.Histogram, Low: r.Low, High: r.High, Unfit: r.Unfit}
-	for _, p := range r.Parts {
+	s = wireResult{Histogram: r.Histogram, Low: r.Low, High: r.High, Unfit: r.Unfit}
+	for _, p := range r.Pieces {
 		if p == nil {
 			s.Lengths = append(s.Lengths, nil)
 			continue
@@ -94,11 +93,12 @@ func (h *helper) one(t *convert.Task, out safejs.Value) (s sentResult, err error
 		}
 	}
 	for _, e := range r.Errors {
-		s.Errors = append(s.Errors, sendErrors(e))
+		s.Errors = append(s.Errors, newWireErrors(e))
 	}
 	return s, nil
 }
 
+// put gives bytes to the page's side.
 func put(out safejs.Value, part []byte) error {
 	if len(part) == 0 {
 		return nil
@@ -109,7 +109,7 @@ func put(out safejs.Value, part []byte) error {
 	return err
 }
 
-// span is bytes of a file that are read in a row.
+// span is a range of a file that is read in a row.
 type span struct {
 	file     *blob
 	from, to int64
@@ -120,7 +120,7 @@ const (
 	longest = 64 << 20 // a span that is longer is not read ahead
 )
 
-// spansOf are where the tiles of tasks lie, what is close together joined.
+// spansOf are the ranges in which the tiles of tasks lie; ranges close together are joined.
 func spansOf(tasks []*convert.Task) (spans []span) {
 	for _, t := range tasks {
 		from, to := t.Span()

@@ -17,16 +17,17 @@ import (
 	"nibble/quant/tensor"
 )
 
-// hand is another worker's instance as a convert.Hand; helper.go is the other side.
-type hand struct {
+// webWorker is the instance of another web worker as a convert.Worker; taskserver.go is the other side.
+type webWorker struct {
 	object safejs.Value // {do, take}
 	index  map[*tensor.File]int
 }
 
-// perHand is how many batches a hand is given ahead: while it computes one, the next is read.
-const perHand = 2
+// batchesAhead is how many batches a web worker has at a time: while it computes one, it reads the next.
+const batchesAhead = 2
 
-func newHands(list safejs.Value, files []*tensor.File) ([]convert.Hand, error) {
+// newPool takes the web workers that the page lends, for tasks on these files.
+func newPool(list safejs.Value, files []*tensor.File) ([]convert.Worker, error) {
 	n, err := list.Length()
 	if err != nil {
 		return nil, err
@@ -35,63 +36,67 @@ func newHands(list safejs.Value, files []*tensor.File) ([]convert.Hand, error) {
 	for i, f := range files {
 		index[f] = i
 	}
-	var hands []convert.Hand
+	var pool []convert.Worker
 	for i := range n {
 		object, err := list.Index(i)
 		if err != nil {
 			return nil, err
 		}
-		hands = append(hands, &hand{object, index})
+		pool = append(pool, &webWorker{object, index})
 	}
-	return hands, nil
+	return pool, nil
 }
 
-// sentTask is a task on its way; its tensor names the file by index.
-type sentTask struct {
+// wireTask is a task on its way; its tensor names the file by index.
+type wireTask struct {
 	*convert.Task
 	File int
 }
 
-// sentResult is a result on its way. Numbers are sent as bits, since JSON has no infinity,
-// and parts as their lengths; their bytes follow, all parts of all results in a row.
-type sentResult struct {
+// wireResult is a result on its way. Numbers are sent as bits, since JSON has no infinity, and pieces as their
+// lengths; their bytes follow, all pieces of all results in a row.
+type wireResult struct {
 	Lengths   []*int // null for none
-	Errors    []sentErrors
+	Errors    []wireErrors
 	Histogram *kernel.Histogram
 	Low, High []byte
 	Unfit     kernel.Unfit
 }
 
-type sentErrors struct {
+// wireErrors are kernel.Errors as bits.
+type wireErrors struct {
 	Count                            int64
 	Signal, Noise, Approximated, Max uint64
 }
 
-func sendErrors(e kernel.Errors) sentErrors {
-	return sentErrors{e.Count, math.Float64bits(e.Signal), math.Float64bits(e.Noise), math.Float64bits(e.Approximated), math.Float64bits(e.Max)}
+// newWireErrors makes bits of the sums.
+func newWireErrors(e kernel.Errors) wireErrors {
+	return wireErrors{e.Count, math.Float64bits(e.Signal), math.Float64bits(e.Noise), math.Float64bits(e.Approximated), math.Float64bits(e.Max)}
 }
 
-func (e sentErrors) receive() kernel.Errors {
+// sums is the inverse of newWireErrors.
+func (e wireErrors) sums() kernel.Errors {
 	return kernel.Errors{
 		Count: e.Count, Signal: math.Float64frombits(e.Signal), Noise: math.Float64frombits(e.Noise),
 		Approximated: math.Float64frombits(e.Approximated), Max: math.Float64frombits(e.Max),
 	}
 }
 
-// remote is an error that another instance met.
-type remote struct {
+// remoteError is an error that another instance met.
+type remoteError struct {
 	kind    fault.Kind
 	message string
 }
 
-func (e *remote) Error() string { return e.message }
+// Error is its sentence.
+func (e *remoteError) Error() string { return e.message }
 
-// Do implements convert.Hand.
-func (h *hand) Do(_ context.Context, tasks []*convert.Task) ([]*convert.Result, error) {
-	sent := make([]sentTask, len(tasks))
+// Do implements convert.Worker.
+func (h *webWorker) Do(_ context.Context, tasks []*convert.Task) ([]*convert.Result, error) {
+	sent := make([]wireTask, len(tasks))
 	for i, t := range tasks {
 		var err error
-		if sent[i], err = h.send(t); err != nil {
+		if sent[i], err = h.encode(t); err != nil {
 			return nil, err
 		}
 	}
@@ -111,32 +116,33 @@ func (h *hand) Do(_ context.Context, tasks []*convert.Task) ([]*convert.Result, 
 	if err != nil {
 		return nil, err
 	}
-	var received []sentResult
+	var received []wireResult
 	if err := json.Unmarshal([]byte(said), &received); err != nil {
 		return nil, err
 	}
 	if len(received) != len(tasks) {
 		return nil, fmt.Errorf("internal error: %d results of %d tasks", len(received), len(tasks))
 	}
-	return h.take(received)
+	return h.results(received)
 }
 
-func (h *hand) send(t *convert.Task) (sentTask, error) {
+// encode makes a task travel.
+func (h *webWorker) encode(t *convert.Task) (wireTask, error) {
 	if t.Tensor == nil {
-		return sentTask{Task: t}, nil
+		return wireTask{Task: t}, nil
 	}
 	task, x := *t, *t.Tensor
 	file, known := h.index[x.Storage.File]
 	if !known {
-		return sentTask{}, errFiles
+		return wireTask{}, errFiles
 	}
 	x.Storage.File = nil
 	task.Tensor = &x
-	return sentTask{&task, file}, nil
+	return wireTask{&task, file}, nil
 }
 
-// take fetches the bytes of the parts.
-func (h *hand) take(received []sentResult) ([]*convert.Result, error) {
+// results fetches the bytes of the pieces, and puts the results together again.
+func (h *webWorker) results(received []wireResult) ([]*convert.Result, error) {
 	total := 0
 	for _, r := range received {
 		for _, n := range r.Lengths {
@@ -156,19 +162,19 @@ func (h *hand) take(received []sentResult) ([]*convert.Result, error) {
 	}
 	results := make([]*convert.Result, len(received))
 	for i, r := range received {
-		out := &convert.Result{Parts: make([][]byte, len(r.Lengths)), Histogram: r.Histogram, Low: r.Low, High: r.High, Unfit: r.Unfit}
+		out := &convert.Result{Pieces: make([][]byte, len(r.Lengths)), Histogram: r.Histogram, Low: r.Low, High: r.High, Unfit: r.Unfit}
 		for k, n := range r.Lengths {
 			if n != nil {
-				out.Parts[k], all = all[:*n:*n], all[*n:]
+				out.Pieces[k], all = all[:*n:*n], all[*n:]
 			}
 		}
 		for _, e := range r.Errors {
-			out.Errors = append(out.Errors, e.receive())
+			out.Errors = append(out.Errors, e.sums())
 		}
 		results[i] = out
 	}
 	// They are written in their order: with the last one the buffer is free.
-	results[len(results)-1].Lent = [][]byte{lent}
+	results[len(results)-1].Buffers = [][]byte{lent}
 	return results, nil
 }
 

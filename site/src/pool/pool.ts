@@ -3,11 +3,11 @@
 // leading worker's own, so that they end with it, and what passes between them is moved:
 // through a port, Firefox would copy it by way of another process.
 
-import type { Address, Fault, FromHand, Input, Memory, Reading, ToHand } from '../shared/messages'
+import type { Address, Fault, FromPool, Input, Memory, Reading, ToPool } from '../shared/messages'
 import { text } from '../shared/text'
 
-/** What the core calls; wasm/hand.go is the other side. One batch at a time goes through each. */
-export interface Hand {
+/** What the core calls; wasm/pool.go is the other side. One batch at a time goes through each. */
+export interface PoolWorker {
   do(tasks: string): Promise<string>
   take(at: number, n: number): void
 }
@@ -31,12 +31,12 @@ class Remote {
   private next = 1
   dead: Fault | undefined
   /** What waits until the worker is loaded. */
-  private waiting: [ToHand, Transferable[]][] | undefined = []
+  private waiting: [ToPool, Transferable[]][] | undefined = []
 
   constructor(address: Address, module: WebAssembly.Module) {
     this.worker = startWorker(address.base, address.version)
     this.worker.onerror = e => this.died({ kind: 'internal', message: e.message || text.errors.stopped })
-    this.worker.onmessage = ({ data }: MessageEvent<FromHand>) => {
+    this.worker.onmessage = ({ data }: MessageEvent<FromPool>) => {
       if ('loaded' in data) return this.loaded()
       if ('fatal' in data) return this.died(data.fatal)
       const p = this.pending.get(data.id)
@@ -44,7 +44,7 @@ class Remote {
       if ('failure' in data) p?.reject(data.failure)
       else p?.resolve(data)
     }
-    this.send({ hand: address, module })
+    this.send({ join: address, module })
   }
 
   private died(f: Fault) {
@@ -53,7 +53,7 @@ class Remote {
     this.pending.clear()
   }
 
-  send(m: ToHand, transfer: Transferable[] = []) {
+  send(m: ToPool, transfer: Transferable[] = []) {
     if (this.waiting) this.waiting.push([m, transfer])
     else this.worker.postMessage(m, transfer)
   }
@@ -75,7 +75,7 @@ class Remote {
   }
 }
 
-export class Hands {
+export class Pool {
   private remotes: Remote[] = []
 
   constructor(private memory: Memory) {}
@@ -87,13 +87,13 @@ export class Hands {
   }
 
   /** So many of them for a conversion of these files. */
-  lend(n: number, files: Input[], reading: Reading): Hand[] {
+  lend(n: number, files: Input[], reading: Reading): PoolWorker[] {
     const lent = this.remotes.slice(0, n)
     for (const r of lent) r.send({ files, reading })
-    return Array.from({ length: ahead }, () => lent.map(r => this.hand(r))).flat()
+    return Array.from({ length: ahead }, () => lent.map(r => this.asPoolWorker(r))).flat()
   }
 
-  private hand(r: Remote): Hand {
+  private asPoolWorker(r: Remote): PoolWorker {
     let bytes: Uint8Array[] = []
     let spare: ArrayBuffer[] = []
     return {

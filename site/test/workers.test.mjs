@@ -37,11 +37,11 @@ for (const [what, config] of Object.entries(configs)) {
       await convert(page)
       const made = await download(site, page)
       assert.ok(wanted.equals(made), `${workers} workers make another file: ${made.length} bytes, ${wanted.length} wanted`)
-      const told = JSON.parse(await download(site, page, 'report-download'))
-      assert.deepEqual(told.totals, totals)
+      const report = JSON.parse(await download(site, page, 'report-download'))
+      assert.deepEqual(report.totals, totals)
     }
     if (kind !== 'firefox') { // its driver does not see workers of workers
-      assert.equal(page.workers().length, 3) // one that leads, two hands
+      assert.equal(page.workers().length, 3) // one that leads, two in its pool
       const other = site.address.replace('localhost', '127.0.0.1')
       for (const w of page.workers()) {
         assert.equal(await w.evaluate(url => fetch(url, { mode: 'no-cors' }).then(() => 'reached', () => 'refused'), other), 'refused')

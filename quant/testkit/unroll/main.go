@@ -1,0 +1,85 @@
+// Command unroll makes the SIMD twins whose loops are unrolled (quant/kernel/unrolled_simd.go), of which it has the one
+// template. It writes the file that is named, or prints it. ./build.sh generate runs it by go generate; ./build.sh check
+// fails when running it again would change the file.
+package main
+
+import (
+	"bytes"
+	_ "embed"
+	"fmt"
+	"go/format"
+	"os"
+	"text/template"
+)
+
+//go:embed unrolled.go.tmpl
+var source string
+
+// twin is one SIMD twin of Quantize.
+type twin struct {
+	Name, Doc string
+	Half      string // whether its arithmetic is float16's, as an expression
+	Symmetric bool   // it has no zero points
+	Step      string // the call that makes the code and the value of four weights
+}
+
+// whole are the twins for groups of a multiple of 32 weights.
+var whole = []twin{
+	{
+		Name: "quantizeSymmetric", Half: "false", Symmetric: true, Step: "symmetric(w, s, base)",
+		Doc: `// quantizeSymmetric is the twin for symmetric codes in float32 arithmetic and groups of a multiple of 32 weights. What
+// Params made of a symmetric range keeps the quotients within the codes but for rounding, so nothing is clipped.`,
+	},
+	{
+		Name: "quantizeClipped", Half: "false", Step: "clipped(w, s, base, z, bottom, top)",
+		Doc: `// quantizeClipped is the twin for codes with zero points, in float32 arithmetic, and groups of a multiple of 32
+// weights.`,
+	},
+	{
+		Name: "quantizeHalf", Half: "true", Step: "clippedHalf(w, s, base, z, bottom, top)",
+		Doc: `// quantizeHalf is the twin for float16 arithmetic and groups of a multiple of 32 weights.`,
+	},
+}
+
+// step is one of the eight vectors of a round.
+type step struct {
+	Offset int // bytes from the round's first weight
+	Shift  int // bits by which its codes are moved while four vectors are joined
+	Codes  int // where the codes of the four vectors go
+}
+
+// steps are the first n of a round.
+func steps(n int) (all []step) {
+	for i := range n {
+		all = append(all, step{Offset: 16 * i, Shift: 8 * (i % 4), Codes: 16 * (i / 4)})
+	}
+	return all
+}
+
+func main() {
+	text, err := unrolled()
+	switch {
+	case err != nil:
+	case len(os.Args) > 1:
+		err = os.WriteFile(os.Args[1], text, 0o666)
+	default:
+		_, err = os.Stdout.Write(text)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "unroll:", err)
+		os.Exit(1)
+	}
+}
+
+// unrolled is the text of the file.
+func unrolled() ([]byte, error) {
+	t, err := template.New("unrolled").Funcs(template.FuncMap{"steps": steps}).Parse(source)
+	if err != nil {
+		return nil, err
+	}
+	var b bytes.Buffer
+	if err := t.Execute(&b, map[string]any{"Whole": whole, "Short": twin{Half: "half"}}); err != nil {
+		return nil, err
+	}
+	return format.Source(b.Bytes())
+}
