@@ -5,6 +5,7 @@
 #   ./build.sh                  build the site into dist/ and the command into build/
 #   ./build.sh serve [--port N] build, then serve dist/ on http://localhost:8080
 #   ./build.sh generate         make what is generated: the page's types, of the core's, and the unrolled SIMD twins
+#   ./build.sh format           format Go and TypeScript as check wants it
 #   ./build.sh check            formatting, vet, types, that generating again changes nothing, and the command for
 #                               macOS and Windows
 #   ./build.sh test [core|wasm|race|page|firefox]
@@ -33,18 +34,28 @@ export NIBBLE_BUILD="$PWD/build"
 die() { echo "build.sh: $*" >&2; exit 1; }
 
 need_go() {
-  command -v go >/dev/null || die "Go is missing: install Go 1.21 or newer (Debian: apt-get install -t bookworm-backports golang)"
+  command -v go >/dev/null ||
+    die "Go is missing: install Go 1.21 or newer (Debian: apt-get install -t bookworm-backports golang)"
   go version >/dev/null 2>&1 || die "Go could not fetch its toolchain $GOTOOLCHAIN: 'go version' says why"
 }
 
 need_node() {
   command -v node >/dev/null && command -v npm >/dev/null || die "Node and npm are missing: install Node 20 or newer"
-  [ "$(node -p 'process.versions.node.split(".")[0]')" -ge 20 ] || die "Node $(node --version) is too old: install Node 20 or newer"
+  [ "$(node -p 'process.versions.node.split(".")[0]')" -ge 20 ] ||
+    die "Node $(node --version) is too old: install Node 20 or newer"
   # Installed again only when the lock file changes.
   if ! cmp -s site/package-lock.json site/node_modules/.nibble-lock; then
-    (cd site && npm ci --no-audit --no-fund --loglevel=error) || die "npm could not install the locked packages of site/"
+    (cd site && npm ci --no-audit --no-fund --loglevel=error) ||
+      die "npm could not install the locked packages of site/"
     cp site/package-lock.json site/node_modules/.nibble-lock
   fi
+}
+
+# Installs a Debian package, where this is root on Debian.
+apt_install() {
+  [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null || return 0
+  { apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "$@"; } >&2 ||
+    die "$* could not be installed"
 }
 
 # Prints the browser's path. As root on Debian it is installed when it is missing.
@@ -55,10 +66,8 @@ find_browser() {
     firefox-esr) names="firefox-esr firefox" ;;
   esac
   for name in $names; do command -v "$name" && return; done
-  if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
-    { apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "$1"; } >&2 || die "$1 could not be installed"
-    command -v "$1" && return
-  fi
+  apt_install "$1"
+  command -v "$1" && return
   die "no $1 is found: install it (Debian: apt-get install $1) and run this again"
 }
 
@@ -77,7 +86,8 @@ build_site() {
   cp "$(go env GOROOT)/lib/wasm/wasm_exec.js" dist/
   go run ./quant/testkit/sample dist/sample-tiny-transformer.safetensors
   node site/build.mjs
-  echo "dist/nibble.wasm: $(wc -c <dist/nibble.wasm) bytes ($(gzip -9c dist/nibble.wasm | wc -c) gzipped), sha256 $(sha256sum dist/nibble.wasm | cut -d' ' -f1)"
+  local wasm=dist/nibble.wasm
+  echo "$wasm: $(wc -c <$wasm) bytes ($(gzip -9c $wasm | wc -c) gzipped)"
 }
 
 # What is generated: the page's types, of the core's, and the unrolled SIMD twins, of their template.
@@ -91,6 +101,16 @@ check_generated() {
   go run "./quant/testkit/$1" | cmp -s - "$2" || die "$2 is not what quant/testkit/$1 makes: run ./build.sh generate"
 }
 
+# What prettier formats: all of the site that is not generated.
+prettier_files='src/**/*.{ts,tsx} test/*.mjs bench/*.{mjs,js,ts} *.mjs !src/shared/protocol.ts'
+
+format() {
+  need_go
+  need_node
+  gofmt -w quant wasm
+  (cd site && node_modules/.bin/prettier --write --log-level=warn $prettier_files)
+}
+
 check() {
   need_go
   need_node
@@ -99,12 +119,15 @@ check() {
   local unformatted
   unformatted=$(gofmt -l quant wasm)
   [ -z "$unformatted" ] || die "gofmt wants to change: $unformatted"
+  (cd site && node_modules/.bin/prettier --check --log-level=warn $prettier_files) ||
+    die "prettier wants to change them: run ./build.sh format"
   go vet ./quant/...
   # The command for the systems that it is not tested on, its tests included.
   local system
   for system in darwin/amd64 darwin/arm64 windows/amd64 windows/arm64; do
     GOOS=${system%/*} GOARCH=${system#*/} go vet ./quant/cmd/... || die "the command does not pass go vet for $system"
-    GOOS=${system%/*} GOARCH=${system#*/} go build -o /dev/null ./quant/cmd/nibble || die "the command cannot be built for $system"
+    GOOS=${system%/*} GOARCH=${system#*/} go build -o /dev/null ./quant/cmd/nibble ||
+      die "the command cannot be built for $system"
   done
   GOOS=js GOARCH=wasm go vet ./quant/... ./wasm
   (cd site && node_modules/.bin/tsc)
@@ -114,11 +137,12 @@ test_core() { need_go; go test ./quant/...; }
 
 # As root on Debian it is installed when it is missing.
 need_gcc() {
-  if ! command -v gcc >/dev/null && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
-    { apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends gcc libc6-dev; } >&2 || die "gcc could not be installed"
-  fi
-  command -v gcc >/dev/null || die "gcc is missing, which Go's race detector needs (Debian: apt-get install gcc libc6-dev)"
+  command -v gcc >/dev/null || apt_install gcc libc6-dev
+  command -v gcc >/dev/null ||
+    die "gcc is missing, which Go's race detector needs (Debian: apt-get install gcc libc6-dev)"
 }
+
+race_tests='TestPool|TestTinyLimits|TestMany|TestSame|TestCancel|TestKeepUnfit|TestMeasur|TestTied|TestWeightsLarger'
 
 # The core's conversions under Go's race detector: those of a pattern, with so many random cases.
 test_race() {
@@ -145,7 +169,8 @@ test_page() {
   browser=$(find_browser "$1")
   rm -rf build/broken
   go run ./quant/testkit/broken/write build/broken
-  NIBBLE_BROWSER=$browser NIBBLE_BROWSER_KIND=${1%-esr} node --test --test-timeout=240000 --test-reporter=spec site/test/*.test.mjs
+  NIBBLE_BROWSER=$browser NIBBLE_BROWSER_KIND=${1%-esr} \
+    node --test --test-timeout=240000 --test-reporter=spec site/test/*.test.mjs
 }
 
 # The kernels as programs: natively and as wasm, and where clang is found in C, both ways.
@@ -160,7 +185,8 @@ build_kernels() {
   if command -v clang >/dev/null && command -v wasm-ld >/dev/null; then
     local strict="-O3 -ffp-contract=off"
     clang $strict -march=native -o build/kernels-c site/bench/kernels.c
-    clang $strict --target=wasm32 -msimd128 -nostdlib -Wl,--no-entry -Wl,--export-dynamic -o build/kernels-c.wasm site/bench/kernels.c
+    clang $strict --target=wasm32 -msimd128 -nostdlib -Wl,--no-entry -Wl,--export-dynamic \
+      -o build/kernels-c.wasm site/bench/kernels.c
   fi
 }
 
@@ -174,7 +200,10 @@ bench_with() {
 bench_kernels() {
   build_kernels
   local firefox
-  case " $* " in *" --quick "*) firefox=$(command -v firefox-esr || true) ;; *) firefox=$(find_browser firefox-esr) ;; esac
+  case " $* " in
+    *" --quick "*) firefox=$(command -v firefox-esr || true) ;;
+    *) firefox=$(find_browser firefox-esr) ;;
+  esac
   NIBBLE_CHROMIUM=$(find_browser chromium) NIBBLE_FIREFOX=$firefox node site/bench/kernels.mjs "$@"
 }
 
@@ -198,7 +227,8 @@ fuzz() {
 
 # The Python environment with the real tools, in $ORACLE.
 oracle_env() {
-  command -v python3 >/dev/null || die "Python is missing: install Python 3.11 with venv (Debian: apt-get install python3-venv)"
+  command -v python3 >/dev/null ||
+    die "Python is missing: install Python 3.11 with venv (Debian: apt-get install python3-venv)"
   local want=quant/testkit/oracle/requirements.txt
   ORACLE="${XDG_CACHE_HOME:-$HOME/.cache}/nibble/oracle-$(sha256sum $want | cut -c1-12)"
   if [ ! -e "$ORACLE/ready" ]; then
@@ -243,13 +273,22 @@ case ${1:-build} in
     build_site
     exec node site/serve.mjs "$port" ;;
   generate) generate ;;
+  format) format ;;
   check) check ;;
   test)
     case ${2:-all} in
-      all) check; test_core; test_race 150 '^(TestPool|TestTinyLimits|TestManySmall)'; test_wasm; build_command; build_site; test_page chromium ;;
+      all)
+        check
+        test_core
+        test_race 150 '^(TestPool|TestTinyLimits|TestManySmall)'
+        test_wasm
+        build_command
+        build_site
+        test_page chromium ;;
       core) test_core ;;
       wasm) test_wasm ;;
-      race) test_race 2000 '^(TestPool|TestTinyLimits|TestMany|TestSame|TestCancel|TestKeepUnfit|TestMeasur|TestTied|TestWeightsLarger)' ;;
+      race)
+        test_race 2000 "^($race_tests)" ;;
       page) build_command; build_site; test_page chromium ;;
       firefox) build_command; build_site; test_page firefox-esr ;;
       *) die "test takes core, wasm, race, page or firefox" ;;

@@ -47,7 +47,8 @@ func TestFilesThatAreNotWholeAreNotClosed(t *testing.T) {
 		"weights of none": {float32(math.NaN()), nil, []string{"abandon"}},
 		"no room":         {1, disk, []string{"abandon"}},
 	} {
-		in := testkit.Safetensors(testkit.F32("a.weight", []int64{64, 64}, 1, 2, 3), testkit.F32("b.weight", []int64{64, 64}, 1, c.last))
+		in := testkit.Safetensors(testkit.F32("a.weight", []int64{64, 64}, 1, 2, 3),
+			testkit.F32("b.weight", []int64{64, 64}, 1, c.last))
 		m, err := quant.Inspect([]*tensor.File{testkit.File("in", in)})
 		if err != nil {
 			t.Fatal(err)
@@ -57,7 +58,8 @@ func TestFilesThatAreNotWholeAreNotClosed(t *testing.T) {
 			t.Fatal(err)
 		}
 		p := &place{fails: c.fails}
-		r, err := quant.ConvertTo(context.Background(), j, func(string, int64) (io.WriteCloser, error) { return p, nil }, quant.Options{Workers: 2})
+		r, err := quant.ConvertTo(context.Background(), j, func(string, int64) (io.WriteCloser, error) { return p, nil },
+			quant.Options{Workers: 2})
 		if !slices.Equal(p.did, c.want) || (err == nil) != (c.want[0] == "close") || (r == nil) == (err == nil) {
 			t.Errorf("%s: %v, report %v, error %v", name, p.did, r != nil, err)
 		}

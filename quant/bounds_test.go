@@ -24,12 +24,18 @@ func TestWeightsLargerThanTiles(t *testing.T) {
 		passes     string // what it is about
 	}{
 		{3, long, `{"global_config":{"weight_dtype":"int4","granularity":"per_channel"}}`, "one block is a long row"},
-		{2, long, `{"global_config":{"weight_dtype":"uint8","granularity":"per_tensor","quantization_scheme":"affine"}}`, "one block is all"},
-		{2, long, `{"global_config":{"weight_dtype":"uint4","granularity":"per_block","block_size":32,"quantization_scheme":"affine"}}`, "short blocks in long rows"},
-		{4, long, `{"global_config":{"weight_dtype":"int4","granularity":"per_block","block_size":[2,` + fmt.Sprint(long/8) + `]}}`, "blocks of rows that tiles cut"},
-		{4096, 1024, `{"global_config":{"weight_dtype":"uint4","granularity":"per_block","block_size":[2048,64],"quantization_scheme":"affine"}}`, "tall blocks"},
-		{1025, 4098, `{"global_config":{"weight_dtype":"uint8","granularity":"per_block","block_size":1,"quantization_scheme":"affine"}}`, "more scales than are held"},
-		{1025, 4098, `{"global_config":{"weight_dtype":"uint4","granularity":"per_block","block_size":1,"quantization_scheme":"affine"}}`, "more packed zero points than are held"},
+		{2, long, `{"global_config":{"weight_dtype":"uint8","granularity":"per_tensor","quantization_scheme":"affine"}}`,
+			"one block is all"},
+		{2, long, `{"global_config":{"weight_dtype":"uint4","granularity":"per_block","block_size":32,` +
+			`"quantization_scheme":"affine"}}`, "short blocks in long rows"},
+		{4, long, `{"global_config":{"weight_dtype":"int4","granularity":"per_block","block_size":[2,` + fmt.Sprint(long/8) +
+			`]}}`, "blocks of rows that tiles cut"},
+		{4096, 1024, `{"global_config":{"weight_dtype":"uint4","granularity":"per_block","block_size":[2048,64],` +
+			`"quantization_scheme":"affine"}}`, "tall blocks"},
+		{1025, 4098, `{"global_config":{"weight_dtype":"uint8","granularity":"per_block","block_size":1,` +
+			`"quantization_scheme":"affine"}}`, "more scales than are held"},
+		{1025, 4098, `{"global_config":{"weight_dtype":"uint4","granularity":"per_block","block_size":1,` +
+			`"quantization_scheme":"affine"}}`, "more packed zero points than are held"},
 	} {
 		t.Run(c.passes, func(t *testing.T) {
 			random := rand.New(rand.NewPCG(3, 4))
@@ -37,7 +43,8 @@ func TestWeightsLargerThanTiles(t *testing.T) {
 			for i := range values {
 				values[i] = float32(random.NormFloat64())
 			}
-			in := testkit.Safetensors(testkit.Weight{Name: "a.weight", DType: tensor.F32, Shape: []int64{c.rows, c.cols}, Values: tensor.Bytes(values)})
+			in := testkit.Safetensors(testkit.Weight{Name: "a.weight", DType: tensor.F32, Shape: []int64{c.rows, c.cols},
+				Values: tensor.Bytes(values)})
 			out, first, err := convert(t, in, c.config, container.Options{To: "int8"}, 3)
 			if err != nil {
 				t.Fatal(err)
@@ -53,7 +60,8 @@ func TestWeightsLargerThanTiles(t *testing.T) {
 			}
 			for i := range tensors {
 				x := &tensors[i]
-				want := map[string][]byte{"a.weight": codes, "a.weight_scale": tensor.Bytes(scale), "a.weight_zero_point": zp}[x.Name]
+				want := map[string][]byte{"a.weight": codes, "a.weight_scale": tensor.Bytes(scale),
+					"a.weight_zero_point": zp}[x.Name]
 				if got := out[x.Storage.Start:x.Storage.End]; !bytes.Equal(got, want) {
 					t.Errorf("%s differs from what all at once gives", x.Name)
 				}
@@ -76,7 +84,8 @@ func TestWeightsLargerThanTiles(t *testing.T) {
 }
 
 // atOnce quantizes a matrix whole, block by block, with the kernels alone.
-func atOnce(t *testing.T, values []float32, r *coremltools.Recipe, rows, cols int64) (codes []byte, scale []float32, zp []byte) {
+func atOnce(t *testing.T, values []float32, r *coremltools.Recipe, rows, cols int64) (codes []byte, scale []float32,
+	zp []byte) {
 	entry, _, err := r.Rule("a", "Linear")
 	if err != nil {
 		t.Fatal(err)
@@ -96,7 +105,8 @@ func atOnce(t *testing.T, values []float32, r *coremltools.Recipe, rows, cols in
 			for i := range block {
 				block[i] = values[place(int64(i))]
 			}
-			lo, hi, s, z, c := make([]float32, 1), make([]float32, 1), make([]float32, 1), make([]byte, 1), make([]byte, len(block))
+			lo, hi, s, z, c := make([]float32, 1), make([]float32, 1), make([]float32, 1), make([]byte, 1), make([]byte,
+				len(block))
 			kernel.Reset(lo, hi)
 			kernel.Range(block, len(block), lo, hi)
 			if !entry.Scheme.HasZeroPoint() {

@@ -86,7 +86,8 @@ func everything(t testing.TB, b []byte) {
 // seeds are whole, small, good files of each format.
 func seeds(t testing.TB) [][]byte {
 	return [][]byte{
-		testkit.Fixture(t, ".", "small.safetensors"), testkit.Fixture(t, ".", "protocol2.pt"), testkit.Fixture(t, ".", "protocol4.pt"),
+		testkit.Fixture(t, ".", "small.safetensors"), testkit.Fixture(t, ".", "protocol2.pt"),
+		testkit.Fixture(t, ".", "protocol4.pt"),
 		testkit.Fixture(t, ".", "views.pt"), testkit.Fixture(t, ".", "wrapped-model.ckpt"),
 		testkit.Safetensors(testkit.F32("a.weight", []int64{4, 64}, 1, -2, 3, 0.5), testkit.F32("a.bias", []int64{4}, 1)),
 		testkit.Torch(testkit.F32("a.weight", []int64{4, 64}, 1, -2, 3, 0.5), testkit.F32("a.bias", []int64{4}, 1)),

@@ -62,7 +62,8 @@ func TestCasesThatAreRefused(t *testing.T) {
 		"detectron2_model_final.pkl":       {"", "not a PyTorch checkpoint"},
 	} {
 		_, err := planned(t, name)
-		if fault.KindOf(err) != fault.Unsupported || string(fault.CodeOf(err)) != want.code || !strings.Contains(err.Error(), want.says) {
+		if fault.KindOf(err) != fault.Unsupported || string(fault.CodeOf(err)) != want.code ||
+			!strings.Contains(err.Error(), want.says) {
 			t.Errorf("%s: %q, %v", name, fault.CodeOf(err), err)
 		}
 		if err != nil && strings.Contains(err.Error(), "no tensors by name") {
@@ -74,7 +75,8 @@ func TestCasesThatAreRefused(t *testing.T) {
 // What is quantized already can be looked at.
 func TestQuantizedCasesAreInspected(t *testing.T) {
 	for _, name := range []string{
-		"bnb_nf4.safetensors", "ct_packed.safetensors", "gpt_oss_mxfp4.safetensors", "mlx_4bit.safetensors", "coreml_buffers.safetensors",
+		"bnb_nf4.safetensors", "ct_packed.safetensors", "gpt_oss_mxfp4.safetensors", "mlx_4bit.safetensors",
+		"coreml_buffers.safetensors",
 	} {
 		c, err := opened(t, name)
 		if err != nil || c.Quantized == nil || c.Quantized.Weights != 1 {
@@ -97,7 +99,8 @@ func TestOutputsAreQuantizedAlready(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := quant.Plan(c, parse(t, coremltools.Default), recipe.Options{}, container.Options{}); fault.CodeOf(err) != "already_quantized" {
+		if _, err := quant.Plan(c, parse(t, coremltools.Default), recipe.Options{},
+			container.Options{}); fault.CodeOf(err) != "already_quantized" {
 			t.Errorf("%+v: %v", o, err)
 		}
 	}
@@ -132,10 +135,12 @@ func TestConv1DConverts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	in := testkit.Safetensors(testkit.F32("c_fc.weight", []int64{64, 96}, 1, 2, 3, -4, 5), testkit.F32("c_fc.bias", []int64{96}, 1))
+	in := testkit.Safetensors(testkit.F32("c_fc.weight", []int64{64, 96}, 1, 2, 3, -4, 5),
+		testkit.F32("c_fc.bias", []int64{96}, 1))
 	for _, o := range outputs {
 		out, r, err := convertWith(t, in, coremltools.Default, recipe.Options{Types: []recipe.TypeRule{rule}}, o, 2)
-		if err != nil || r.Totals.Quantized != 1 || r.Tensors[0].Scheme == nil || r.Tensors[0].Scheme.ScaleShape[0] != 2 || r.Tensors[0].Scheme.ScaleShape[1] != 96 {
+		if err != nil || r.Totals.Quantized != 1 || r.Tensors[0].Scheme == nil || r.Tensors[0].Scheme.ScaleShape[0] != 2 ||
+			r.Tensors[0].Scheme.ScaleShape[1] != 96 {
 			t.Fatalf("%+v: %v, %+v", o, err, r)
 		}
 		v, err := quant.Verify([]*tensor.File{testkit.File("out", out)}, []*tensor.File{testkit.File("in", in)}, nil)
@@ -149,20 +154,24 @@ func TestConv1DConverts(t *testing.T) {
 	}
 }
 
-// What else was reported: an archive of NeMo, a head whose embedding is not in the file, an adapter, one file of several.
+// What else was reported: an archive of NeMo, a head whose embedding is not in the file, an adapter, one file of
+// several.
 func TestOtherCases(t *testing.T) {
 	r, err := planned(t, "model_plain_tar.nemo")
 	if err != nil || r.Inputs[0].Format != "NeMo" || r.Totals.Quantized != 1 || r.Tensors[1].Name != "decoder.fc.weight" {
 		t.Errorf("NeMo: %v, %+v", err, r)
 	}
 	r, err = planned(t, "tied_save_model.safetensors")
-	if err != nil || r.Tensors[0].Code != plan.IsTied || r.Totals.Quantized != 1 || len(r.Advice) == 0 || r.Advice[0].About != "tied" {
+	if err != nil || r.Tensors[0].Code != plan.IsTied || r.Totals.Quantized != 1 || len(r.Advice) == 0 ||
+		r.Advice[0].About != "tied" {
 		t.Errorf("tied: %v, %+v", err, r)
 	}
-	if r, err = planned(t, "lora_kohya.safetensors"); err != nil || len(r.Notes) != 1 || !strings.Contains(r.Notes[0], "LoRA adapter in it (1 layer)") {
+	if r, err = planned(t, "lora_kohya.safetensors"); err != nil || len(r.Notes) != 1 ||
+		!strings.Contains(r.Notes[0], "LoRA adapter in it (1 layer)") {
 		t.Errorf("LoRA: %v, %+v", err, r)
 	}
-	shard := testkit.File("m/model-00002-of-00003.safetensors", testkit.Safetensors(testkit.F32("a.weight", []int64{64, 64}, 1, 2)))
+	shard := testkit.File("m/model-00002-of-00003.safetensors",
+		testkit.Safetensors(testkit.F32("a.weight", []int64{64, 64}, 1, 2)))
 	c, err := quant.Inspect([]*tensor.File{shard})
 	if err != nil || strings.Join(c.Missing, " ") != "model-00001-of-00003.safetensors model-00003-of-00003.safetensors" {
 		t.Fatalf("%v, %+v", err, c)
@@ -177,7 +186,8 @@ func TestOtherCases(t *testing.T) {
 	distributed := []*tensor.File{
 		testkit.File("dcp/.metadata", []byte("\x80\x02}.")), testkit.File("dcp/__0_0.distcp", []byte("PK\x03\x04 and so on")),
 	}
-	if _, err := quant.Inspect(distributed); fault.CodeOf(err) != "distributed" || !strings.Contains(err.Error(), "dcp_to_torch") {
+	if _, err := quant.Inspect(distributed); fault.CodeOf(err) != "distributed" ||
+		!strings.Contains(err.Error(), "dcp_to_torch") {
 		t.Errorf("distributed: %v", err)
 	}
 }
@@ -223,13 +233,16 @@ func TestWarnsOfNoise(t *testing.T) {
 	for i := 0; i < len(values); i += 64 {
 		values[i] = 50
 	}
-	in := testkit.Safetensors(testkit.F32("fc.weight", []int64{64, 64}, values...), testkit.F32("fine.weight", []int64{64, 64}, 1, 2, 3))
-	_, r, err := convert(t, in, `{"global_config":{"weight_dtype":"int4","granularity":"per_channel"}}`, container.Options{}, 1)
+	in := testkit.Safetensors(testkit.F32("fc.weight", []int64{64, 64}, values...),
+		testkit.F32("fine.weight", []int64{64, 64}, 1, 2, 3))
+	_, r, err := convert(t, in, `{"global_config":{"weight_dtype":"int4","granularity":"per_channel"}}`,
+		container.Options{}, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, row := range r.Tensors {
-		if poor := row.SQNR != nil && *row.SQNR < report.Poor; poor != (len(r.Warnings) > 0 && r.Warnings[0].Names[0] == row.Name) {
+		if poor := row.SQNR != nil && *row.SQNR < report.Poor; poor != (len(r.Warnings) > 0 &&
+			r.Warnings[0].Names[0] == row.Name) {
 			t.Errorf("%s has %v dB, warnings %+v", row.Name, row.SQNR, r.Warnings)
 		}
 	}

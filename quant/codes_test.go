@@ -93,7 +93,8 @@ func TestEveryCodeHasASentence(t *testing.T) {
 }
 
 // searches is code that looks into what is said to people: an error's text, a reason's, an advice's or a note's.
-var searches = regexp.MustCompile(`(strings\.(Contains|HasPrefix|HasSuffix|Index|Cut|Split)|\.(MatchString|FindString))\w*\([^,)\n]*` + said +
+var searches = regexp.MustCompile(`(strings\.(Contains|HasPrefix|HasSuffix|Index|Cut|Split)|\.(MatchString|` +
+	`FindString))\w*\([^,)\n]*` + said +
 	`|` + said + ` ?[!=]= ?"[^"]`)
 
 // said are the fields and calls that hold sentences.
@@ -137,7 +138,8 @@ func TestNoCodeSearchesASentence(t *testing.T) {
 			t.Errorf("%s searches no sentence any more: take it out of this test", path)
 		}
 	}
-	for _, line := range []string{`if strings.Contains(err.Error(), "NaN") {`, `if r.Text == "bias" {`, `strings.HasPrefix(e.What, "x")`} {
+	for _, line := range []string{`if strings.Contains(err.Error(), "NaN") {`, `if r.Text == "bias" {`,
+		`strings.HasPrefix(e.What, "x")`} {
 		if !searches.MatchString(line) {
 			t.Errorf("the test does not see %s", line)
 		}

@@ -17,12 +17,18 @@ import (
 // Each hostile file is refused, for the right reason, or read as PyTorch reads it.
 func TestHostileFiles(t *testing.T) {
 	says := map[string]string{
-		"zip-zip64-unmarked.pt": "two end records that differ", "zip-case.pt": `"archive/data/a" and "archive/data/A", which are one name`,
-		"zip-casepkl.pt": `"archive/data.pkl" and "archive/DATA.PKL"`, "zip-BYTEORDER.pt": `byte order "big"`, "pk-two-dtypes.pt": `storage "0" is of two types`,
-		"leg-two-dtypes.pth": `storage "0" is of two types`, "pk-build-tensor.pt": "sets the state of a tensor", "pk-V-escape.pt": "text with escapes",
-		"export-two-ways.pt2": "data/weights/model.pt and as data/weights/model_weights_config.json", "pk-dict-odd.pt": "a key without a value",
-		"pk-setitems-odd.pt": "a key without a value", "pk-zero-overflow.pt": "overflows", "pk-os-newobj.pt": "Python would run subprocess.Popen",
-		"pk-getattr-os.pt": "Python would run posixpath.os", "pk-map-os.pt": "Python would run os.system", "esc-class.pt": "an object of class __main__.X",
+		"zip-zip64-unmarked.pt": "two end records that differ",
+		"zip-case.pt":           `"archive/data/a" and "archive/data/A", which are one name`,
+		"zip-casepkl.pt":        `"archive/data.pkl" and "archive/DATA.PKL"`, "zip-BYTEORDER.pt": `byte order "big"`,
+		"pk-two-dtypes.pt":   `storage "0" is of two types`,
+		"leg-two-dtypes.pth": `storage "0" is of two types`, "pk-build-tensor.pt": "sets the state of a tensor",
+		"pk-V-escape.pt":      "text with escapes",
+		"export-two-ways.pt2": "data/weights/model.pt and as data/weights/model_weights_config.json",
+		"pk-dict-odd.pt":      "a key without a value",
+		"pk-setitems-odd.pt":  "a key without a value", "pk-zero-overflow.pt": "overflows",
+		"pk-os-newobj.pt":  "Python would run subprocess.Popen",
+		"pk-getattr-os.pt": "Python would run posixpath.os", "pk-map-os.pt": "Python would run os.system",
+		"esc-class.pt":  "an object of class __main__.X",
 		"esc-osname.pt": "Python would run os.sys", "esc-storagekey.pt": "which is not in the zip",
 		"evil-names.safetensors": "", "pk-dictcopy.pt": "",
 	}

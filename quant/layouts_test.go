@@ -41,21 +41,26 @@ func TestLayouts(t *testing.T) {
 }
 
 // What the files tell of the layers' types, and what they hold beside the weights.
-func TestWhatLayoutsTell(t *testing.T) {
+func TestNotesOfLayouts(t *testing.T) {
 	for name, want := range map[string]struct {
 		format  string
 		classes map[string]string
 		note    string
 	}{
-		"scripted.pt":    {"TorchScript", map[string]string{"up": "ConvTranspose1d", "emb": "Embedding", "blocks.0": "Linear"}, "the file holds a TorchScript program; its code, constants and settings are left out"},
-		"traced.pt":      {"TorchScript", map[string]string{"up": "ConvTranspose1d", "norm": "BatchNorm2d"}, ""},
-		"module.pth":     {"PyTorch before 1.6", map[string]string{"1": "Conv1d", "2.a": "MultiheadAttention"}, ""},
-		"exported28.pt2": {"torch.export", map[string]string{"conv": "Conv2d", "norm": "BatchNorm2d", "up": "ConvTranspose1d", "emb": "Embedding", "blocks.0": "Linear"}, ""},
-		"exported.pt2":   {"torch.export", map[string]string{"fc": "Linear"}, "the file holds a program of torch.export; of its graph only the classes of its layers are read; constants and example inputs are left out"},
-		"old.tar":        {"PyTorch 0.1 tar", nil, ""},
-		"lightning.ckpt": {"PyTorch zip", nil, "hyper_parameters (a Attributes of 3) is not part of the state dict and is left out"},
-		"deepspeed.pt":   {"PyTorch zip", nil, "global_samples (a NumPy number) is not part of the state dict and is left out"},
-		"trainer.bin":    {"PyTorch zip", nil, "best (a NumPy array) is not part of the state dict and is left out"},
+		"scripted.pt": {"TorchScript", map[string]string{"up": "ConvTranspose1d", "emb": "Embedding",
+			"blocks.0": "Linear"}, "the file holds a TorchScript program; its code, constants and settings are left out"},
+		"traced.pt":  {"TorchScript", map[string]string{"up": "ConvTranspose1d", "norm": "BatchNorm2d"}, ""},
+		"module.pth": {"PyTorch before 1.6", map[string]string{"1": "Conv1d", "2.a": "MultiheadAttention"}, ""},
+		"exported28.pt2": {"torch.export", map[string]string{"conv": "Conv2d", "norm": "BatchNorm2d", "up": "ConvTranspose1d",
+			"emb": "Embedding", "blocks.0": "Linear"}, ""},
+		"exported.pt2": {"torch.export", map[string]string{"fc": "Linear"},
+			"the file holds a program of torch.export; of its graph only the classes of its layers are read; constants and " +
+				"example inputs are left out"},
+		"old.tar": {"PyTorch 0.1 tar", nil, ""},
+		"lightning.ckpt": {"PyTorch zip", nil,
+			"hyper_parameters (a Attributes of 3) is not part of the state dict and is left out"},
+		"deepspeed.pt": {"PyTorch zip", nil, "global_samples (a NumPy number) is not part of the state dict and is left out"},
+		"trainer.bin":  {"PyTorch zip", nil, "best (a NumPy array) is not part of the state dict and is left out"},
 	} {
 		c, err := quant.Inspect([]*tensor.File{testkit.File(name, testkit.Fixture(t, ".", "layouts/"+name))})
 		if err != nil {

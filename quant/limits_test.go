@@ -53,7 +53,8 @@ func TestTinyLimitsMakeTheSame(t *testing.T) {
 		o := c.Options()
 		if seed%4 == 0 { // workers elsewhere, which get their tasks as text
 			for i := range c.Workers {
-				o.Pool = append(o.Pool, &distant{worker: executor.Local{Limits: c.Limits}, files: c.Files, random: rand.New(rand.NewPCG(uint64(i), 9))})
+				o.Pool = append(o.Pool, &distant{worker: executor.Local{Limits: c.Limits}, files: c.Files,
+					random: rand.New(rand.NewPCG(uint64(i), 9))})
 			}
 		}
 		files, r, err := c.Convert(j, o)
@@ -77,7 +78,8 @@ func TestTinyLimitsMakeTheSame(t *testing.T) {
 			continue
 		}
 		for i := range v.Tensors {
-			if says, told := v.Tensors[i].MaxAbsError, r.Tensors[i].MaxAbsError; (says == nil) != (told == nil) || says != nil && math.Abs(*says-*told) > 1e-6*math.Abs(*told) {
+			if says, told := v.Tensors[i].MaxAbsError, r.Tensors[i].MaxAbsError; (says == nil) != (told == nil) || says != nil &&
+				math.Abs(*says-*told) > 1e-6*math.Abs(*told) {
 				t.Errorf("%v: verify and the report tell another largest error of %s", c, v.Tensors[i].Name)
 			}
 		}
@@ -150,7 +152,8 @@ func surveyed(t *testing.T, c *cases.Case, j *quant.Job) *quant.Job {
 }
 
 // differences holds an output and its report against the plain reference.
-func differences(t *testing.T, c *cases.Case, j *quant.Job, files []*tensor.File, r *report.Report) (problems []string) {
+func differences(t *testing.T, c *cases.Case, j *quant.Job, files []*tensor.File,
+	r *report.Report) (problems []string) {
 	t.Helper()
 	limits := c.Limits.Filled()
 	if c.Plan.KeepUnfit {

@@ -40,7 +40,8 @@ func TestUnsignedBlocksOfZeros(t *testing.T) {
 		"tiny":  {Name: "a.weight", DType: tensor.F16, Shape: []int64{2, 64}, Values: tensor.Bytes(tiny)},
 	} {
 		for dtype, zeroPoint := range map[string]map[string]byte{
-			"uint4": {"symmetric": 7, "affine": 0}, "uint8": {"symmetric": 127, "affine": 0}, "int4": {"symmetric": 0, "affine": 0},
+			"uint4": {"symmetric": 7, "affine": 0}, "uint8": {"symmetric": 127, "affine": 0},
+			"int4": {"symmetric": 0, "affine": 0},
 		} {
 			for mode, zp := range zeroPoint {
 				config := `{"global_config":{"weight_dtype":"` + dtype + `","quantization_scheme":"` + mode + `"}}`
@@ -112,7 +113,8 @@ func TestKeepUnfit(t *testing.T) {
 		half[i] = tensor.F32ToF16(60000)
 	}
 	in := testkit.Safetensors(
-		testkit.F32("good.weight", []int64{64, 64}, 1, 2, 3), testkit.F32("bad.weight", []int64{64, 64}, 1, nan), testkit.F32("inf.weight", []int64{64, 64}, 1, float32(math.Inf(1))),
+		testkit.F32("good.weight", []int64{64, 64}, 1, 2, 3), testkit.F32("bad.weight", []int64{64, 64}, 1, nan),
+		testkit.F32("inf.weight", []int64{64, 64}, 1, float32(math.Inf(1))),
 		testkit.Weight{Name: "wide.weight", DType: tensor.F16, Shape: []int64{64, 64}, Values: tensor.Bytes(half)})
 	for _, config := range recipes {
 		for _, workers := range []int{1, 3} {
@@ -126,12 +128,13 @@ func TestKeepUnfit(t *testing.T) {
 				t.Fatal(err)
 			}
 			var out bytes.Buffer
-			r, err := quant.Convert(context.Background(), j, &out, quant.Options{Workers: workers, Hash: true, Progress: func(done, total int64) {
-				steps = append(steps, done)
-				if done > total {
-					t.Errorf("%d of %d", done, total)
-				}
-			}})
+			r, err := quant.Convert(context.Background(), j, &out,
+				quant.Options{Workers: workers, Hash: true, Progress: func(done, total int64) {
+					steps = append(steps, done)
+					if done > total {
+						t.Errorf("%d of %d", done, total)
+					}
+				}})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -140,7 +143,8 @@ func TestKeepUnfit(t *testing.T) {
 					t.Fatalf("progress goes back: %v", steps)
 				}
 			}
-			reasons := map[string]string{"good.weight": "", "bad.weight": "NaN", "inf.weight": "infinite", "wide.weight": "F16 arithmetic"}
+			reasons := map[string]string{"good.weight": "", "bad.weight": "NaN", "inf.weight": "infinite",
+				"wide.weight": "F16 arithmetic"}
 			for _, row := range r.Tensors {
 				want := reasons[row.Name]
 				if (row.Verdict == "keep") != (want != "") || !strings.Contains(row.Reason, want) {
@@ -176,7 +180,8 @@ func TestKeepUnfit(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err = quant.Convert(context.Background(), j, &bytes.Buffer{}, quant.Options{Workers: 2}); fault.KindOf(err) != fault.Format {
+	if _, err = quant.Convert(context.Background(), j, &bytes.Buffer{},
+		quant.Options{Workers: 2}); fault.KindOf(err) != fault.Format {
 		t.Errorf("error %v", err)
 	}
 }
@@ -185,7 +190,8 @@ func TestKeepUnfit(t *testing.T) {
 // their storage and their figures.
 func TestTiedWeightsOfAModel(t *testing.T) {
 	in := testkit.Fixture(t, ".", "ptq-tied-f32.pt")
-	_, _, err := convert(t, in, `{"global_config":{"weight_dtype":"int4"},"module_name_configs":{"head":{"weight_dtype":"int8"}}}`, container.Options{}, 1)
+	_, _, err := convert(t, in, `{"global_config":{"weight_dtype":"int4"},`+
+		`"module_name_configs":{"head":{"weight_dtype":"int8"}}}`, container.Options{}, 1)
 	var f *fault.Error
 	if !errors.As(err, &f) || f.Kind != fault.Unsupported || !strings.Contains(f.Error(), `"embed.weight" (tied)`) {
 		t.Errorf("error %v", err)
@@ -195,7 +201,8 @@ func TestTiedWeightsOfAModel(t *testing.T) {
 	if err != nil || !slices.ContainsFunc(kept.Advice, func(a report.Advice) bool { return a.About == "tied" }) {
 		t.Errorf("%v, advice %+v", err, kept)
 	}
-	out, r, err := convertWith(t, in, `{"global_config":{"weight_dtype":"uint4","quantization_scheme":"affine"}}`, recipe.Options{Embeddings: true}, container.Options{To: "coremltools"}, 1)
+	out, r, err := convertWith(t, in, `{"global_config":{"weight_dtype":"uint4","quantization_scheme":"affine"}}`,
+		recipe.Options{Embeddings: true}, container.Options{To: "coremltools"}, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -227,8 +234,10 @@ func TestExport(t *testing.T) {
 		asked.Types = append(asked.Types, types)
 	}
 	for _, config := range []string{
-		`{"global_config":{"weight_dtype":"int4","granularity":"per_block","block_size":8},"module_name_configs":{"depthwise":{"weight_dtype":"int8"}}}`,
-		`{"global_config":{"weight_dtype":"uint4","granularity":"per_block","block_size":[2,16],"quantization_scheme":"affine"}}`,
+		`{"global_config":{"weight_dtype":"int4","granularity":"per_block","block_size":8},` +
+			`"module_name_configs":{"depthwise":{"weight_dtype":"int8"}}}`,
+		`{"global_config":{"weight_dtype":"uint4","granularity":"per_block","block_size":[2,16],` +
+			`"quantization_scheme":"affine"}}`,
 	} {
 		c, err := quant.Inspect([]*tensor.File{testkit.File("in", in)})
 		if err != nil {
@@ -272,23 +281,27 @@ func TestExport(t *testing.T) {
 func TestExportSaysWhatItCannot(t *testing.T) {
 	nan := float32(math.NaN())
 	in := testkit.Safetensors(
-		testkit.F32("attn.q_proj_weight", []int64{32, 32}, 1, 2), testkit.F32("attn.k_proj_weight", []int64{32, 48}, 1, 2), testkit.F32("attn.v_proj_weight", []int64{32, 24}, 1, 2),
+		testkit.F32("attn.q_proj_weight", []int64{32, 32}, 1, 2), testkit.F32("attn.k_proj_weight", []int64{32, 48}, 1, 2),
+		testkit.F32("attn.v_proj_weight", []int64{32, 24}, 1, 2),
 		testkit.F32("bad.weight", []int64{32, 64}, 1, nan), testkit.F32("short.weight", []int64{32, 16}, 1, 2))
 	c, err := quant.Inspect([]*tensor.File{testkit.File("in", in)})
 	if err != nil {
 		t.Fatal(err)
 	}
-	j, err := quant.Plan(c, parse(t, coremltools.Default), tiny(recipe.Options{KeepUnfit: true, Keep: map[string]string{"bad.weight": "NaN"}}), container.Options{})
+	j, err := quant.Plan(c, parse(t, coremltools.Default),
+		tiny(recipe.Options{KeepUnfit: true, Keep: map[string]string{"bad.weight": "NaN"}}), container.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	r, notes := j.Plan.Export()
-	for i, want := range []string{"coremltools would keep attn.q_proj_weight: a block of 32 is not smaller", "coremltools would keep attn.v_proj_weight: a block of 32", "tensors that cannot be quantized are kept"} {
+	for i, want := range []string{"coremltools would keep attn.q_proj_weight: a block of 32 is not smaller",
+		"coremltools would keep attn.v_proj_weight: a block of 32", "tensors that cannot be quantized are kept"} {
 		if len(notes) != 4 || !strings.Contains(notes[i], want) {
 			t.Errorf("notes %q, want %q", notes, want)
 		}
 	}
-	want := `{"global_config":{"weight_dtype":"int4","granularity":"per_block","block_size":32},"module_name_configs":{"bad":null,"short":{"weight_dtype":"int4","granularity":"per_channel"}}}`
+	want := `{"global_config":{"weight_dtype":"int4","granularity":"per_block","block_size":32},` +
+		`"module_name_configs":{"bad":null,"short":{"weight_dtype":"int4","granularity":"per_channel"}}}`
 	if string(r.Compact()) != want {
 		t.Errorf("exported %s\nwant     %s", r.Compact(), want)
 	}

@@ -84,7 +84,8 @@ func TestSeveralParts(t *testing.T) {
 		t.Errorf("%v, %+v", err, c)
 	}
 	// What an output says of its parts is enough to verify it.
-	j, err := quant.Plan(mustOpen(t, "kokoro_parts.pth", "bert", "decoder"), parse(t, coremltools.Default), recipe.Options{}, container.Options{})
+	j, err := quant.Plan(mustOpen(t, "kokoro_parts.pth", "bert", "decoder"), parse(t, coremltools.Default),
+		recipe.Options{}, container.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -112,7 +113,8 @@ func mustOpen(t *testing.T, name string, parts ...string) *model.Model {
 func TestAverageInsideAStateDict(t *testing.T) {
 	names := []string{"model.fc.weight", "model_ema.modelfcweight", "model_ema.decay"}
 	in := testkit.Safetensors(
-		testkit.F32(names[0], []int64{64, 64}, 1, 2), testkit.F32(names[1], []int64{64, 64}, 3, 4), testkit.F32(names[2], []int64{1}, 1))
+		testkit.F32(names[0], []int64{64, 64}, 1, 2), testkit.F32(names[1], []int64{64, 64}, 3, 4),
+		testkit.F32(names[2], []int64{1}, 1))
 	for want, n := range map[string]int{"": 1, "live": 1, "model_ema": 2} {
 		var parts []string
 		if want != "" {

@@ -104,8 +104,10 @@ func large(t testing.TB, d tensor.Type, spoil func(values []float32)) []byte {
 		raw = tensor.Bytes(half)
 	}
 	return testkit.Safetensors(
-		testkit.F32("embed.weight", []int64{64, 64}, 1, 2, 3), testkit.Weight{Name: "big.weight", DType: d, Shape: []int64{300, 1024}, Values: raw},
-		testkit.F32("big.bias", []int64{300}, 1), testkit.F32("small.weight", []int64{64, 64}, 0.5, -0.25, 0.125), testkit.F32("norm.weight", []int64{64}, 1))
+		testkit.F32("embed.weight", []int64{64, 64}, 1, 2, 3),
+		testkit.Weight{Name: "big.weight", DType: d, Shape: []int64{300, 1024}, Values: raw},
+		testkit.F32("big.bias", []int64{300}, 1), testkit.F32("small.weight", []int64{64, 64}, 0.5, -0.25, 0.125),
+		testkit.F32("norm.weight", []int64{64}, 1))
 }
 
 // Tasks that are done elsewhere, by any number of workers, in whatever time, make the same file
@@ -115,7 +117,8 @@ func TestPoolMakesTheSame(t *testing.T) {
 		in := large(t, d, nil)
 		for _, config := range []string{
 			coremltools.Default,
-			`{"global_config":{"weight_dtype":"uint4","granularity":"per_block","block_size":16,"quantization_scheme":"affine"}}`,
+			`{"global_config":{"weight_dtype":"uint4","granularity":"per_block","block_size":16,` +
+				`"quantization_scheme":"affine"}}`,
 			`{"global_config":{"weight_dtype":"int4","granularity":"per_channel"}}`,
 			`{"global_config":{"weight_dtype":"uint8","granularity":"per_tensor","quantization_scheme":"affine"}}`,
 			`{"global_config":{"weight_dtype":"int4","granularity":"per_block","block_size":[150,256]}}`,
@@ -127,7 +130,10 @@ func TestPoolMakesTheSame(t *testing.T) {
 				}
 				for _, n := range []int{1, 5} {
 					var did *atomic.Int64
-					got, same, err := convertBy(t, in, config, o, func(files []*tensor.File) (h []executor.Worker) { h, did = distants(n, files); return h })
+					got, same, err := convertBy(t, in, config, o, func(files []*tensor.File) (h []executor.Worker) {
+						h, did = distants(n, files)
+						return h
+					})
 					if err != nil {
 						t.Fatal(err)
 					}
@@ -147,11 +153,14 @@ func convertIn(t testing.TB, in []byte, config string, c container.Options, o qu
 	return convertAll(t, in, config, recipe.Options{}, c, func([]*tensor.File) quant.Options { return o })
 }
 
-func convertBy(t testing.TB, in []byte, config string, c container.Options, workers func([]*tensor.File) []executor.Worker) ([]byte, any, error) {
-	return convertAll(t, in, config, recipe.Options{}, c, func(f []*tensor.File) quant.Options { return quant.Options{Pool: workers(f), Limits: small} })
+func convertBy(t testing.TB, in []byte, config string, c container.Options,
+	workers func([]*tensor.File) []executor.Worker) ([]byte, any, error) {
+	return convertAll(t, in, config, recipe.Options{}, c,
+		func(f []*tensor.File) quant.Options { return quant.Options{Pool: workers(f), Limits: small} })
 }
 
-func convertAll(t testing.TB, in []byte, config string, asked recipe.Options, c container.Options, options func([]*tensor.File) quant.Options) ([]byte, any, error) {
+func convertAll(t testing.TB, in []byte, config string, asked recipe.Options, c container.Options,
+	options func([]*tensor.File) quant.Options) ([]byte, any, error) {
 	t.Helper()
 	files := []*tensor.File{testkit.File("in", in)}
 	m, err := quant.Inspect(files)
@@ -170,13 +179,15 @@ func convertAll(t testing.TB, in []byte, config string, asked recipe.Options, c 
 // What one worker cannot take is said as one process says it, or kept where that is asked for.
 func TestPoolFindsWhatDoesNotFit(t *testing.T) {
 	in := large(t, tensor.F32, func(values []float32) { values[len(values)-7] = float32(math.NaN()) })
-	for _, config := range []string{coremltools.Default, `{"global_config":{"weight_dtype":"int8","granularity":"per_tensor"}}`} {
+	for _, config := range []string{coremltools.Default,
+		`{"global_config":{"weight_dtype":"int8","granularity":"per_tensor"}}`} {
 		options := func(files []*tensor.File) quant.Options {
 			workers, _ := distants(3, files)
 			return quant.Options{Pool: workers, Limits: small}
 		}
 		_, _, err := convertAll(t, in, config, recipe.Options{}, container.Options{}, options)
-		if err == nil || !strings.Contains(err.Error(), `in: tensor "big.weight": its weights hold a value that is not a number (NaN)`) {
+		if err == nil || !strings.Contains(err.Error(),
+			`in: tensor "big.weight": its weights hold a value that is not a number (NaN)`) {
 			t.Errorf("%s: %v", config, err)
 		}
 		out, _, err := convertAll(t, in, config, recipe.Options{KeepUnfit: true}, container.Options{}, options)
@@ -201,7 +212,8 @@ func TestPoolFindsWhatDoesNotFit(t *testing.T) {
 func TestPoolThatFails(t *testing.T) {
 	in := large(t, tensor.F32, nil)
 	lost := errors.New("the worker is gone")
-	for _, config := range []string{coremltools.Default, `{"global_config":{"weight_dtype":"int8","granularity":"per_tensor"}}`} {
+	for _, config := range []string{coremltools.Default,
+		`{"global_config":{"weight_dtype":"int8","granularity":"per_tensor"}}`} {
 		for healthy := range 2 {
 			_, _, err := convertBy(t, in, config, container.Options{}, func(files []*tensor.File) []executor.Worker {
 				workers, _ := distants(healthy, files)
@@ -235,10 +247,11 @@ func TestMeasuringThatFailsOnce(t *testing.T) {
 	lost := errors.New("the file is gone")
 	for _, asked := range []recipe.Options{{}, {KeepUnfit: true}} {
 		failed := &atomic.Bool{}
-		_, _, err := convertAll(t, in, `{"global_config":{"weight_dtype":"int8","granularity":"per_tensor"}}`, asked, container.Options{To: "coremltools"}, func([]*tensor.File) quant.Options {
-			workers := []executor.Worker{&failing{failed: failed, err: lost}, &failing{failed: failed, err: lost}}
-			return quant.Options{Pool: workers, Limits: small}
-		})
+		_, _, err := convertAll(t, in, `{"global_config":{"weight_dtype":"int8","granularity":"per_tensor"}}`, asked,
+			container.Options{To: "coremltools"}, func([]*tensor.File) quant.Options {
+				workers := []executor.Worker{&failing{failed: failed, err: lost}, &failing{failed: failed, err: lost}}
+				return quant.Options{Pool: workers, Limits: small}
+			})
 		if !errors.Is(err, lost) || !failed.Load() {
 			t.Errorf("%+v: %v", asked, err)
 		}
@@ -256,7 +269,8 @@ func TestManySmallTensors(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, same, err := convertBy(t, in, coremltools.Default, container.Options{}, func(files []*tensor.File) []executor.Worker { h, _ := distants(3, files); return h })
+	got, same, err := convertBy(t, in, coremltools.Default, container.Options{},
+		func(files []*tensor.File) []executor.Worker { h, _ := distants(3, files); return h })
 	if err != nil || !bytes.Equal(want, got) || !reflect.DeepEqual(report, same) {
 		t.Errorf("workers make something else (%v)", err)
 	}

@@ -111,8 +111,8 @@ func Convert(ctx context.Context, j *Job, w io.Writer, o Options) (*report.Repor
 	}
 	z := zip.NewWriter(w)
 	r, err := ConvertTo(ctx, j, func(name string, _ int64) (io.WriteCloser, error) {
-		part, err := z.CreateHeader(&zip.FileHeader{Name: name, Method: zip.Store})
-		return open{part}, err
+		entry, err := z.CreateHeader(&zip.FileHeader{Name: name, Method: zip.Store})
+		return open{entry}, err
 	}, o)
 	if err != nil {
 		return nil, err
@@ -211,7 +211,7 @@ func costsOfAll(p *plan.Plan, costs []convert.Cost) []convert.Cost {
 	return costs
 }
 
-// Measure quantizes a few tensors of a job and tells what that cost, without writing
+// Measure quantizes a few tensors of a job and says what that lost, without writing
 // anything. Names that the plan keeps, does not know or would keep as unfit are left out.
 func Measure(ctx context.Context, j *Job, names []string, workers int) (map[string]report.Figures, error) {
 	some := *j.Plan
@@ -248,7 +248,8 @@ func Measure(ctx context.Context, j *Job, names []string, workers int) (map[stri
 
 // survey finds what the arithmetic cannot take and plans again with it kept.
 func (j *Job) survey(ctx context.Context, o Options, steps *progress) (*Job, error) {
-	unfit, err := convert.Survey(ctx, j.Plan, convert.Options{Workers: o.Workers, Pool: o.Pool, Limits: o.Limits, Progress: steps.next()})
+	unfit, err := convert.Survey(ctx, j.Plan,
+		convert.Options{Workers: o.Workers, Pool: o.Pool, Limits: o.Limits, Progress: steps.next()})
 	if err != nil || len(unfit) == 0 {
 		return j, err
 	}

@@ -44,7 +44,8 @@ func convert(t testing.TB, in []byte, config string, o container.Options, worker
 	return convertWith(t, in, config, recipe.Options{}, o, workers)
 }
 
-func convertWith(t testing.TB, in []byte, config string, asked recipe.Options, o container.Options, workers int) ([]byte, *report.Report, error) {
+func convertWith(t testing.TB, in []byte, config string, asked recipe.Options, o container.Options,
+	workers int) ([]byte, *report.Report, error) {
 	t.Helper()
 	asked = tiny(asked)
 	c, err := quant.Inspect([]*tensor.File{testkit.File("in", in)})
@@ -102,9 +103,11 @@ func TestReadsWhatTheRealToolsWrote(t *testing.T) {
 
 // A whole pickled model tells the classes of its layers, where names and shapes would
 // mislead.
-func TestTypesThatTheFileTells(t *testing.T) {
+func TestClassesFromTheFile(t *testing.T) {
 	for _, file := range []string{"module.pt", "module-checkpoint.pt"} {
-		_, r, err := convert(t, testkit.Fixture(t, ".", file), `{"global_config":{"weight_dtype":"int4"},"module_type_configs":{"ConvTranspose2d":{"weight_dtype":"int8"}}}`, container.Options{To: "int8"}, 1)
+		_, r, err := convert(t, testkit.Fixture(t, ".", file),
+			`{"global_config":{"weight_dtype":"int4"},"module_type_configs":{"ConvTranspose2d":{"weight_dtype":"int8"}}}`,
+			container.Options{To: "int8"}, 1)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -124,7 +127,8 @@ func TestTypesThatTheFileTells(t *testing.T) {
 		for _, row := range r.Tensors {
 			got := row.ModuleType + " " + string(row.TypeSource) + " " + row.Reason
 			if row.Scheme != nil {
-				got = fmt.Sprintf("%s %s %s %v", row.ModuleType, string(row.TypeSource), row.Scheme.WeightDType, row.Scheme.ScaleShape)
+				got = fmt.Sprintf("%s %s %s %v", row.ModuleType, string(row.TypeSource), row.Scheme.WeightDType,
+					row.Scheme.ScaleShape)
 			}
 			if w, ok := want[row.Name]; ok {
 				seen++
@@ -136,7 +140,8 @@ func TestTypesThatTheFileTells(t *testing.T) {
 		if seen != len(want) {
 			t.Errorf("%s: %d of %d tensors are there", file, seen, len(want))
 		}
-		if note := r.Notes[len(r.Notes)-1]; note != "the file holds a whole model (torch.nn.modules.container.Sequential); its code, settings and non-persistent buffers are left out" {
+		if note := r.Notes[len(r.Notes)-1]; note != "the file holds a whole model "+
+			"(torch.nn.modules.container.Sequential); its code, settings and non-persistent buffers are left out" {
 			t.Errorf("note %q", note)
 		}
 	}
@@ -168,7 +173,8 @@ func TestEqualsPostTrainingQuantizer(t *testing.T) {
 	in := testkit.Fixture(t, ".", "ptq-in.pt")
 	for _, x := range index.PTQ {
 		t.Run(string(x.Config), func(t *testing.T) {
-			out, _, err := convertWith(t, in, string(x.Config), recipe.Options{CoremltoolsSkips: true}, container.Options{To: "coremltools"}, 2)
+			out, _, err := convertWith(t, in, string(x.Config), recipe.Options{CoremltoolsSkips: true},
+				container.Options{To: "coremltools"}, 2)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -206,7 +212,8 @@ func TestEqualsPostTrainingQuantizerOnEveryLayer(t *testing.T) {
 				}
 				asked.Types = append(asked.Types, rule)
 			}
-			out, _, err := convertWith(t, testkit.Fixture(t, ".", x.File), string(x.Config), asked, container.Options{To: "coremltools"}, 2)
+			out, _, err := convertWith(t, testkit.Fixture(t, ".", x.File), string(x.Config), asked,
+				container.Options{To: "coremltools"}, 2)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -220,7 +227,8 @@ func TestEqualsPostTrainingQuantizerOnEveryLayer(t *testing.T) {
 				fmt.Fprintf(h, "%s %s %s %s\n", r.Name, r.DType, strings.ReplaceAll(fmt.Sprint(r.Shape), " ", ", "), r.SHA256)
 			}
 			if got := hex.EncodeToString(h.Sum(nil)); len(rows) != x.Tensors || got != x.SHA256 {
-				t.Errorf("%d tensors with digest %s, want %d with %s: ./build.sh oracle says which differ", len(rows), got, x.Tensors, x.SHA256)
+				t.Errorf("%d tensors with digest %s, want %d with %s: ./build.sh oracle says which differ", len(rows), got,
+					x.Tensors, x.SHA256)
 			}
 		})
 	}
@@ -228,7 +236,8 @@ func TestEqualsPostTrainingQuantizerOnEveryLayer(t *testing.T) {
 
 // Tensors that were one view of one storage stay one in a .pt.
 func TestTiedTensorsAreWrittenOnce(t *testing.T) {
-	out, _, err := convert(t, testkit.Fixture(t, ".", "views.pt"), coremltools.Default, container.Options{To: "coremltools"}, 1)
+	out, _, err := convert(t, testkit.Fixture(t, ".", "views.pt"), coremltools.Default,
+		container.Options{To: "coremltools"}, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -278,7 +287,8 @@ func TestOutputsAreAligned(t *testing.T) {
 // really holds.
 func TestFigures(t *testing.T) {
 	values := []float32{0.3, -0.11, 0.07, 0.5, -0.49, 0.02, 0.13, -0.3, 0.21}
-	in := testkit.Safetensors(testkit.F32("a.weight", []int64{8, 64}, values...), testkit.F32("b.weight", []int64{8, 64}, 0))
+	in := testkit.Safetensors(testkit.F32("a.weight", []int64{8, 64}, values...),
+		testkit.F32("b.weight", []int64{8, 64}, 0))
 	out, r, err := convert(t, in, coremltools.Default, container.Options{To: "coremltools"}, 1)
 	if err != nil {
 		t.Fatal(err)
@@ -293,7 +303,8 @@ func TestFigures(t *testing.T) {
 	for i, d := range got {
 		w := float64(values[i%len(values)])
 		e := w - float64(d)
-		noise, signal, cross, other, most = noise+e*e, signal+w*w, cross+w*float64(d), other+float64(d)*float64(d), max(most, math.Abs(e))
+		noise, signal, cross, other, most = noise+e*e, signal+w*w, cross+w*float64(d), other+float64(d)*float64(d), max(most,
+			math.Abs(e))
 	}
 	near := func(what string, got *float64, want float64) {
 		if got == nil || math.Abs(*got-want) > 1e-7*math.Abs(want) {

@@ -17,7 +17,8 @@ func TestManyNamesForOneWeight(t *testing.T) {
 	for _, names := range []int{40, 50, 400} {
 		var items []torch.Item
 		for i := range names {
-			items = append(items, torch.Item{Name: fmt.Sprintf("l%d.weight", i), DType: tensor.F32, Shape: []int64{1024, 2048}, Key: 0})
+			items = append(items, torch.Item{Name: fmt.Sprintf("l%d.weight", i), DType: tensor.F32, Shape: []int64{1024, 2048},
+				Key: 0})
 		}
 		pickle, err := torch.Pickle(items, nil)
 		if err != nil {

@@ -17,7 +17,8 @@ import (
 func TestRefusesNaNAndInfinity(t *testing.T) {
 	for _, v := range []float32{float32(math.NaN()), float32(math.Inf(1)), float32(math.Inf(-1))} {
 		for _, config := range recipes {
-			in := testkit.Safetensors(testkit.F32("good.weight", []int64{64, 64}, 1, 2), testkit.F32("bad.weight", []int64{64, 64}, 1, 2, v))
+			in := testkit.Safetensors(testkit.F32("good.weight", []int64{64, 64}, 1, 2),
+				testkit.F32("bad.weight", []int64{64, 64}, 1, 2, v))
 			_, _, err := convert(t, in, config, container.Options{}, 2)
 			var f *fault.Error
 			if !errors.As(err, &f) || f.Kind != fault.Unsupported || f.Tensor != "bad.weight" || f.File != "in" {
@@ -38,7 +39,8 @@ func TestRefusesWhatFloat16CannotSpan(t *testing.T) {
 	for i := range half {
 		half[i] = tensor.F32ToF16(40000)
 	}
-	in := testkit.Safetensors(testkit.Weight{Name: "w.weight", DType: tensor.F16, Shape: []int64{64, 64}, Values: tensor.Bytes(half)})
+	in := testkit.Safetensors(testkit.Weight{Name: "w.weight", DType: tensor.F16, Shape: []int64{64, 64},
+		Values: tensor.Bytes(half)})
 	_, _, err := convert(t, in, coremltools.Default, container.Options{}, 1)
 	if fault.KindOf(err) != fault.Unsupported || !strings.Contains(err.Error(), "F16 arithmetic") {
 		t.Errorf("error %v", err)
@@ -76,7 +78,8 @@ func TestRefusesReservedNames(t *testing.T) {
 	in := testkit.Torch(testkit.F32("__metadata__", []int64{2}, 1), testkit.F32("a.weight", []int64{64, 64}, 1, 2))
 	for to, refused := range map[string]bool{"packed": true, "int8": true, "coremltools": false} {
 		_, _, err := convert(t, in, coremltools.Default, container.Options{To: to}, 1)
-		if refused != (fault.KindOf(err) == fault.Unsupported && strings.Contains(err.Error(), "keeps this name for itself")) || !refused && err != nil {
+		if refused != (fault.KindOf(err) == fault.Unsupported &&
+			strings.Contains(err.Error(), "keeps this name for itself")) || !refused && err != nil {
 			t.Errorf("%s: %v", to, err)
 		}
 	}
@@ -93,7 +96,8 @@ func TestRefusesNamesThatCollide(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err = convert(t, out, coremltools.Default, container.Options{To: "coremltools"}, 1); err == nil || !strings.Contains(err.Error(), "quantized already") {
+	if _, _, err = convert(t, out, coremltools.Default, container.Options{To: "coremltools"}, 1); err == nil ||
+		!strings.Contains(err.Error(), "quantized already") {
 		t.Errorf("error %v", err)
 	}
 }

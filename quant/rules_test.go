@@ -29,7 +29,9 @@ var stages = map[string]int{
 	"quant/container": 9,
 	"quant":           10, "quant/protocol": 10,
 	"quant/cmd": 11, "quant/testkit": 11, "wasm": 11,
-	"quant/testkit/broken/write": 12, "quant/testkit/readers": 13, "quant/testkit/proof": 13, "quant/testkit/proof/offset": 12, "quant/testkit/proof/blocks": 12, "quant/testkit/cases": 12, "quant/testkit/mutants": 13,
+	"quant/testkit/broken/write": 12, "quant/testkit/readers": 13, "quant/testkit/proof": 13,
+	"quant/testkit/proof/offset": 12, "quant/testkit/proof/blocks": 12, "quant/testkit/cases": 12,
+	"quant/testkit/mutants": 13,
 }
 
 // strangers are packages that must not know each other, whatever their rank: each row is a folder and what it does not
@@ -41,8 +43,9 @@ var strangers = map[string][]string{
 	"quant/format/pickle": {"quant/format/torch", "quant/tensor"},
 	"quant/plan":          {"quant/recipe/coremltools", "quant/method", "quant/pack"},
 	"quant/convert":       {"quant/container", "quant/method/apple", "quant/model", "quant/recipe"},
-	"quant/verify":        {"quant/container", "quant/plan", "quant/recipe", "quant/convert", "quant/model", "quant/method/apple"},
-	"quant/report":        {"quant/container", "quant/convert", "quant/model"},
+	"quant/verify": {"quant/container", "quant/plan", "quant/recipe", "quant/convert", "quant/model",
+		"quant/method/apple"},
+	"quant/report": {"quant/container", "quant/convert", "quant/model"},
 }
 
 // within reports whether a package is a folder's, or lies below it.
@@ -126,7 +129,8 @@ func TestContainersAreNamedAtHome(t *testing.T) {
 	word := regexp.MustCompile(`(^|[^\w])packed([^\w]|$)`)
 	for _, row := range container.Table {
 		sources(t, func(dir, path string) {
-			if within(dir, "quant/container/"+row.Name) || slices.ContainsFunc(namesContainers, func(home string) bool { return within(dir, home) }) {
+			if within(dir, "quant/container/"+row.Name) ||
+				slices.ContainsFunc(namesContainers, func(home string) bool { return within(dir, home) }) {
 				return
 			}
 			text, err := os.ReadFile(path)

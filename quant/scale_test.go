@@ -103,7 +103,8 @@ func TestRowOfMoreThan32Bits(t *testing.T) {
 		`{"global_config":{"weight_dtype":"int4","granularity":"per_block","block_size":32}}`,
 		`{"global_config":{"weight_dtype":"uint8","granularity":"per_channel","quantization_scheme":"affine"}}`,
 	} {
-		header := fmt.Sprintf(`{"a.weight":{"dtype":"BF16","shape":[1,%d],"data_offsets":[0,%d]}}`, int64(cols), int64(cols)*2)
+		header := fmt.Sprintf(`{"a.weight":{"dtype":"BF16","shape":[1,%d],"data_offsets":[0,%d]}}`, int64(cols),
+			int64(cols)*2)
 		head := testkit.RawSafetensors(header, 0)
 		again := halves("", tensor.BF16, 1<<19-32).Values // its length divides no power of two
 		source := []*tensor.File{{Name: "long", Size: int64(len(head)) + cols*2, R: endless{head, again}}}

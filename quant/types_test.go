@@ -29,7 +29,8 @@ func TestTypesNarrowerThanAByte(t *testing.T) {
 		if !bytes.Equal(x["four"].raw, []byte{0x12, 0x34, 0x56}) || !bytes.Equal(x["six"].raw, []byte{1, 2, 3, 4, 5, 6}) {
 			t.Errorf("%s: %x, %x", to, x["four"].raw, x["six"].raw)
 		}
-		if r.Tensors[0].DType != "F4" || r.Tensors[0].BytesIn != 3 || r.Tensors[1].DType != "F6_E3M2" || r.Tensors[1].BytesOut != 6 || r.Tensors[0].Parameters != 6 {
+		if r.Tensors[0].DType != "F4" || r.Tensors[0].BytesIn != 3 || r.Tensors[1].DType != "F6_E3M2" ||
+			r.Tensors[1].BytesOut != 6 || r.Tensors[0].Parameters != 6 {
 			t.Errorf("%s: %+v %+v", to, r.Tensors[0], r.Tensors[1])
 		}
 		v, err := quant.Verify([]*tensor.File{testkit.File("out", out)}, []*tensor.File{testkit.File("in", in)}, nil)
@@ -41,7 +42,8 @@ func TestTypesNarrowerThanAByte(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = quant.Plan(c, parse(t, coremltools.Default), recipe.Options{AllowNone: true}, container.Options{To: "coremltools"})
+	_, err = quant.Plan(c, parse(t, coremltools.Default), recipe.Options{AllowNone: true},
+		container.Options{To: "coremltools"})
 	if err == nil || !strings.Contains(err.Error(), `tensor "four": dtype F4 has no place in a torch file`) {
 		t.Errorf("error %v", err)
 	}

@@ -50,7 +50,8 @@ func TestVerifyExplainsAWeightByOneScheme(t *testing.T) {
 	source := []*tensor.File{testkit.File("in", in)}
 	made := map[string][]byte{}
 	for _, mode := range []string{"symmetric", "affine"} {
-		out, _, err := convert(t, in, `{"global_config":{"weight_dtype":"uint4","quantization_scheme":"`+mode+`"}}`, container.Options{To: "coremltools"}, 1)
+		out, _, err := convert(t, in, `{"global_config":{"weight_dtype":"uint4","quantization_scheme":"`+mode+`"}}`,
+			container.Options{To: "coremltools"}, 1)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -110,12 +111,14 @@ func TestVerifySeesLies(t *testing.T) {
 	}
 	coreml := "a._COREML_/weight/"
 	for name, out := range map[string][]byte{
-		"infinite scale":             patch(made["packed"], "a.weight_scale", inf...),
-		"NaN scale":                  patch(made["int8"], "a.weight_scale", nan...),
-		"scale that allows all":      patch(made["packed"], "a.weight_scale", large...),
-		"one NaN scale among others": patch(made["packed"], "a.weight_scale", append(bytes.Clone(nan), 0x25, 0x49, 0x2f, 0x3d, 0x25, 0x49, 0x2f, 0x3d)...),
-		"zero weights, large scale":  patch(patch(made["coremltools"], "a.weight", 0), coreml+"quantization_scale", large...),
-		"weights never quantized":    patch(made["coremltools"], "a.weight", tensor.Bytes([]float32{0.1, -0.2, 0.3, 0.25})...),
+		"infinite scale":        patch(made["packed"], "a.weight_scale", inf...),
+		"NaN scale":             patch(made["int8"], "a.weight_scale", nan...),
+		"scale that allows all": patch(made["packed"], "a.weight_scale", large...),
+		"one NaN scale among others": patch(made["packed"], "a.weight_scale",
+			append(bytes.Clone(nan), 0x25, 0x49, 0x2f, 0x3d, 0x25, 0x49, 0x2f, 0x3d)...),
+		"zero weights, large scale": patch(patch(made["coremltools"], "a.weight", 0), coreml+"quantization_scale", large...),
+		"weights never quantized": patch(made["coremltools"], "a.weight",
+			tensor.Bytes([]float32{0.1, -0.2, 0.3, 0.25})...),
 		"high nibbles set":           patch(made["int8zero"], "a.weight", 0xf1),
 		"codes beyond int4":          patch(made["int8"], "a.weight", 100),
 		"compression type":           patch(made["coremltools"], coreml+"compression_type", 1, 0, 0, 0, 0, 0, 0, 0),

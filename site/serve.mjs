@@ -9,8 +9,11 @@ import { extname, join, normalize } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 const types = {
-  '.html': 'text/html; charset=utf-8', '.js': 'text/javascript; charset=utf-8', '.css': 'text/css; charset=utf-8',
-  '.svg': 'image/svg+xml', '.wasm': 'application/wasm',
+  '.html': 'text/html; charset=utf-8',
+  '.js': 'text/javascript; charset=utf-8',
+  '.css': 'text/css; charset=utf-8',
+  '.svg': 'image/svg+xml',
+  '.wasm': 'application/wasm',
 }
 
 /** Serves a folder on localhost; resolves to the listening server. */
@@ -30,7 +33,11 @@ export function serve(folder, port) {
       response.writeHead(404, { 'Content-Type': 'text/plain' }).end('not found\n')
       return
     }
-    response.writeHead(200, { 'Content-Type': types[extname(file)] ?? 'application/octet-stream', 'Content-Length': found.size, 'Cache-Control': 'no-cache' })
+    response.writeHead(200, {
+      'Content-Type': types[extname(file)] ?? 'application/octet-stream',
+      'Content-Length': found.size,
+      'Cache-Control': 'no-cache',
+    })
     if (request.method === 'HEAD') response.end()
     else createReadStream(file).pipe(response)
   })
@@ -45,7 +52,11 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
   serve(dist, Number(process.argv[2] ?? 8080)).then(
     server => console.log(`Nibble is at http://localhost:${server.address().port}/ (Ctrl-C ends it)`),
     err => {
-      console.error(err.code === 'EADDRINUSE' ? `port ${err.port} is taken: try ./build.sh serve --port ${err.port + 1}` : err.message)
+      console.error(
+        err.code === 'EADDRINUSE'
+          ? `port ${err.port} is taken: try ./build.sh serve --port ${err.port + 1}`
+          : err.message,
+      )
       process.exit(1)
     },
   )

@@ -143,11 +143,11 @@ func (b *blob) read(dst []byte, at int64) (int, error) {
 	want := dst[:min(int64(len(dst)), b.size-at)]
 	n := 0
 	for n < len(want) {
-		part := want[n:min(n+readSize, len(want))]
-		if err := b.fill(part, at+int64(n)); err != nil {
+		chunk := want[n:min(n+readSize, len(want))]
+		if err := b.fill(chunk, at+int64(n)); err != nil {
 			return n, unreadable(err)
 		}
-		n += len(part)
+		n += len(chunk)
 	}
 	if n < len(dst) {
 		return n, io.EOF
@@ -157,7 +157,8 @@ func (b *blob) read(dst []byte, at int64) (int, error) {
 
 // unreadable says what a browser's error in reading means.
 func unreadable(err error) error {
-	return fmt.Errorf("the file can no longer be read (%s): was it moved or changed?", strings.TrimPrefix(err.Error(), "JavaScript error: "))
+	return fmt.Errorf("the file can no longer be read (%s): was it moved or changed?",
+		strings.TrimPrefix(err.Error(), "JavaScript error: "))
 }
 
 // pass has the page give bytes of the file to another worker as they are.
@@ -192,7 +193,7 @@ func place(b []byte) (at float64, unpin func()) {
 	return float64(uintptr(unsafe.Pointer(start))), p.Unpin
 }
 
-// ahead tells the page which bytes are read next.
+// ahead says to the page which bytes are read next.
 func (b *blob) ahead(from, to int64) error {
 	_, err := b.value.Call("ahead", float64(from), float64(to))
 	return err

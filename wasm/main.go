@@ -8,7 +8,7 @@
 // It sets globalThis.nibble (package protocol has the shape) and then waits. Every
 // exported function takes one request object, starts a goroutine and returns a
 // Promise: a function that blocked would stop the worker's event loop, on which its
-// own reads depend. Bytes cross in large pieces only. A panic in a call becomes an
+// own reads depend. Bytes cross in large copies only. A panic in a call becomes an
 // error of kind "internal"; the page then starts a new worker.
 package main
 

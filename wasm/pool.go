@@ -71,7 +71,8 @@ type wireErrors struct {
 
 // newWireErrors makes bits of the sums.
 func newWireErrors(e kernel.Errors) wireErrors {
-	return wireErrors{e.Count, math.Float64bits(e.Signal), math.Float64bits(e.Noise), math.Float64bits(e.Approximated), math.Float64bits(e.Max)}
+	return wireErrors{e.Count, math.Float64bits(e.Signal), math.Float64bits(e.Noise), math.Float64bits(e.Approximated),
+		math.Float64bits(e.Max)}
 }
 
 // sums is the inverse of newWireErrors.
@@ -162,7 +163,8 @@ func (h *webWorker) results(received []wireResult) ([]*convert.Result, error) {
 	}
 	results := make([]*convert.Result, len(received))
 	for i, r := range received {
-		out := &convert.Result{Pieces: make([][]byte, len(r.Lengths)), Histogram: r.Histogram, Low: r.Low, High: r.High, Unfit: r.Unfit}
+		out := &convert.Result{Pieces: make([][]byte, len(r.Lengths)), Histogram: r.Histogram, Low: r.Low, High: r.High,
+			Unfit: r.Unfit}
 		for k, n := range r.Lengths {
 			if n != nil {
 				out.Pieces[k], all = all[:*n:*n], all[*n:]

@@ -25,7 +25,7 @@ func promise(call func(request) (any, error), q request) any {
 		resolve.Invoke(text)
 	})
 	if err != nil {
-		return nil // the realm is gone; nobody is left to be told
+		return nil // the realm is gone; nobody is left to hear of it
 	}
 	return p
 }

@@ -67,7 +67,8 @@ func describe(c *model.Model) protocol.Inspection {
 	out := protocol.Inspection{
 		Name: c.Name, Bytes: c.Bytes(), Shards: len(c.Files), Folder: c.Sharded, Beside: len(c.Beside), Format: c.Format,
 		Tensors: len(c.State.Tensors), Notes: append([]string{}, c.State.Notes...), DTypes: []string{},
-		Parts: append([]tensor.Part{}, c.State.Parts...), Missing: append([]string{}, c.Missing...), Choices: protocol.ChoicesFor(c),
+		Parts: append([]tensor.Part{}, c.State.Parts...), Missing: append([]string{}, c.Missing...),
+		Choices: protocol.ChoicesFor(c),
 	}
 	bytes := map[string]int64{}
 	for i := range c.State.Tensors {
@@ -161,7 +162,8 @@ func (s *session) convert(q request) (any, error) {
 	out := &sink{live["sink"]}
 	// Without a pool, two goroutines share the one thread: one reads while the other computes.
 	o := quant.Options{
-		Name: asked.Name, Workers: 2, Pool: pool, Limits: tile.Limits{Batch: asked.Batch}, Hash: asked.Hash, Progress: progress(live["progress"]),
+		Name: asked.Name, Workers: 2, Pool: pool, Limits: tile.Limits{Batch: asked.Batch}, Hash: asked.Hash,
+		Progress: progress(live["progress"]),
 	}
 	var r *report.Report
 	if asked.Zip && s.job.Output.Folder {
@@ -257,7 +259,7 @@ func (s *session) verify(q request) (any, error) {
 	return quant.VerifyOpened(made, source, tile.Limits{}, progress(progressFunc))
 }
 
-// memory tells how busy Go's collector was.
+// memory says how busy Go's collector was.
 func (s *session) memory(request) (any, error) {
 	var now runtime.MemStats
 	runtime.ReadMemStats(&now)

@@ -99,13 +99,13 @@ func (h *taskServer) doTask(t *convert.Task, out safejs.Value) (s wireResult, er
 }
 
 // put gives bytes to the page's side.
-func put(out safejs.Value, part []byte) error {
-	if len(part) == 0 {
+func put(out safejs.Value, piece []byte) error {
+	if len(piece) == 0 {
 		return nil
 	}
-	at, unpin := place(part)
+	at, unpin := place(piece)
 	defer unpin()
-	_, err := out.Call("put", at, len(part))
+	_, err := out.Call("put", at, len(piece))
 	return err
 }
 

@@ -39,7 +39,8 @@ type Row struct {
 	Quantized   func(out *model.Model) bool       // and holds something quantized; nil where Wrote says so
 	Open        func(out *model.Model) (layout.Opener, error)
 	Parts       func(out *model.Model) []string // of the source, as an output says of itself; nil where it says none
-	Python      func(folder bool) string        // makes of an output what coremltools knows, as lines of Python; nil where nothing does
+	// makes of an output what coremltools knows, as lines of Python; nil where nothing does
+	Python func(folder bool) string
 }
 
 // HighNibbles are what Options.HighNibble can be, the default first.
@@ -52,12 +53,14 @@ const Default = packed.Name
 var Table = []Row{
 	{
 		Name: packed.Name, Extension: safetensors.Extension, Holds: plane.Has{ZeroPoint: true},
-		Lay: packed.Lay, Takes: safetensors.Takes, Wrote: packed.Wrote, Open: packed.Open, Parts: safetensors.Parts, Python: packed.Python,
+		Lay: packed.Lay, Takes: safetensors.Takes, Wrote: packed.Wrote, Open: packed.Open, Parts: safetensors.Parts,
+		Python:  packed.Python,
 		Instead: ", or choose " + int8.Name + ", which has fewer tensors for each weight",
 	},
 	{
 		Name: int8.Name, Extension: safetensors.Extension, HighNibbles: true, Bytes: true, Holds: plane.Has{ZeroPoint: true},
-		Lay: int8.Lay, Takes: safetensors.Takes, Wrote: int8.Wrote, Open: int8.Open, Parts: safetensors.Parts, Python: int8.Python,
+		Lay: int8.Lay, Takes: safetensors.Takes, Wrote: int8.Wrote, Open: int8.Open, Parts: safetensors.Parts,
+		Python: int8.Python,
 	},
 	{
 		Name: coremltools.Name, Extension: coremltools.Extension, Holds: plane.Has{ZeroPoint: true},
@@ -124,14 +127,16 @@ func (row *Row) holds(s scheme.Scheme) *fault.Error {
 	default:
 		return nil
 	}
-	return fault.Not("", "weights with %s have no place in the container %s", what, row.Name).Hint("choose another container")
+	return fault.Not("", "weights with %s have no place in the container %s", what, row.Name).
+		Hint("choose another container")
 }
 
 // Of is the container that an opened output is of, by what it says of itself.
 func Of(out *model.Model) (*Row, error) {
 	i := slices.IndexFunc(Table, func(row Row) bool { return row.Wrote(out) })
 	if i < 0 {
-		return nil, fault.Not(out.Name, "this file does not say that Nibble wrote it").Hint("name the output of nibble convert")
+		return nil, fault.Not(out.Name, "this file does not say that Nibble wrote it").
+			Hint("name the output of nibble convert")
 	}
 	return &Table[i], nil
 }

@@ -41,7 +41,8 @@ func (q *tileQuantizer[T]) encode(src []T, at, width int, params plane.Params[T]
 
 // encodeAndDecode is encode where a piece holds what the codes stand for. Values that are stored rounded are measured
 // as they are stored.
-func (q *tileQuantizer[T]) encodeAndDecode(src []T, width int, params plane.Params[T], codes []byte, out []T, e *kernel.Errors) {
+func (q *tileQuantizer[T]) encodeAndDecode(src []T, width int, params plane.Params[T], codes []byte, out []T,
+	e *kernel.Errors) {
 	if !q.rounds {
 		q.method.Encode(src, width, params, codes, e)
 		q.method.Decode(codes, width, params, out)

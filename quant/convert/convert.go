@@ -77,7 +77,8 @@ func Run(ctx context.Context, p *plan.Plan, out *layout.Output, create Create, o
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	limits := o.Limits.Filled()
-	x := &executor{plan: p, files: files{create: create, hash: o.Hash}, costs: make([]Cost, len(p.Entries)), limits: limits, progress: o.Progress}
+	x := &executor{plan: p, files: files{create: create, hash: o.Hash}, costs: make([]Cost, len(p.Entries)),
+		limits: limits, progress: o.Progress}
 	defer x.files.abandon()
 	x.total = SourceBytes(p, out)
 	s := sequence{plan: p, step: Quantize, limits: limits, histograms: len(p.Entries) <= limits.Histograms}

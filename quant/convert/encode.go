@@ -19,7 +19,8 @@ func (q *tileQuantizer[T]) append(dst []byte, spec pack.Spec, code pack.Code[T])
 		if oneRow {
 			t.Params = q.params
 		}
-	case oneRow || !spec.PerRow && (q.task.Split == nil || q.writesParams): // the parameters of a split group are written once
+	// the parameters of a split group are written once
+	case oneRow || !spec.PerRow && (q.task.Split == nil || q.writesParams):
 		t.Params = q.params
 	case spec.PerRow:
 		for r := range q.rowsBegun() {

@@ -70,7 +70,8 @@ func (x *files) end() error {
 		return err
 	}
 	if f := x.file; x.count.N != f.Bytes {
-		return fmt.Errorf("internal error: %d bytes of %s were laid out and %d written; please report it", f.Bytes, f.Name, x.count.N)
+		return fmt.Errorf("internal error: %d bytes of %s were laid out and %d written; please report it", f.Bytes, f.Name,
+			x.count.N)
 	}
 	x.written = append(x.written, Written{x.file.Name, x.file.Format, x.file.Bytes, x.count.Digest()})
 	return nil

@@ -90,7 +90,7 @@ func (q *tileQuantizer[T]) do(ctx context.Context) error {
 	return nil
 }
 
-// appendPieces adds the tile's share of each piece. The first tile tells how much room all of them need, since later
+// appendPieces adds the tile's share of each piece. The first tile shows how much room all of them need, since later
 // tiles are no larger.
 func (q *tileQuantizer[T]) appendPieces(first bool) {
 	w, r := q.worker, q.result
@@ -126,8 +126,8 @@ func (q *tileQuantizer[T]) measure(ctx context.Context) error {
 			continue
 		}
 		for s := range segments(x, valuesOf(w, b, t, 0, x.Elements())) {
-			s.blocks(t.Grid, func(part []T, block, count, length int) {
-				q.spread.Range(part, length, b.stats.Slice(block-first, block-first+count))
+			s.blocks(t.Grid, func(values []T, block, count, length int) {
+				q.spread.Range(values, length, b.stats.Slice(block-first, block-first+count))
 			})
 		}
 	}
@@ -138,8 +138,10 @@ func (q *tileQuantizer[T]) measure(ctx context.Context) error {
 // numbers would look like right ones.
 func (t *Task) measurable() error {
 	covered := t.bytes() / t.Tensor.DType.Size()
-	if all := t.Split.Blocks * t.Grid.GroupWidth() * t.Grid.BlockRows; t.Step != Measure && (!t.Split.Whole || covered != all) {
-		return fmt.Errorf("internal error: tensor %q would be measured over %d of %d weights; please report it", t.Tensor.Name, covered, all)
+	if all := t.Split.Blocks * t.Grid.GroupWidth() * t.Grid.BlockRows; t.Step != Measure &&
+		(!t.Split.Whole || covered != all) {
+		return fmt.Errorf("internal error: tensor %q would be measured over %d of %d weights; please report it",
+			t.Tensor.Name, covered, all)
 	}
 	return nil
 }

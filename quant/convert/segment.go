@@ -30,7 +30,7 @@ func segments[T kernel.Float](t tile.Tile, values []T) iter.Seq[segment[T]] {
 
 // blocks calls each for the groups of the segment: count groups from number block of the row on, of length values
 // each. Whole groups come together; the first and the last, which the ends of the tile may have cut, come alone.
-func (s segment[T]) blocks(g scheme.Grid, each func(part []T, block, count, length int)) {
+func (s segment[T]) blocks(g scheme.Grid, each func(values []T, block, count, length int)) {
 	width := int(g.GroupWidth())
 	for at := 0; at < len(s.values); {
 		block := (int(s.col) + at) / width

@@ -114,7 +114,7 @@ func (s *sequence) units(sections iter.Seq[*section]) iter.Seq[*unit] {
 	}
 }
 
-// placed makes the units of a section and tells each task where in the section it stands.
+// placed makes the units of a section and notes in each task where in the section it stands.
 func (s *sequence) placed(r *section) iter.Seq[*unit] {
 	return func(yield func(*unit) bool) {
 		var ahead *unit
@@ -161,9 +161,9 @@ func cut(template *Task, tiles []tile.Tile, limit int64) (tasks []*Task) {
 	for from := 0; from < len(tiles) || from == 0; {
 		t := *template
 		if template.Split != nil {
-			part := *template.Split
-			part.WritesParams = part.WritesParams && from == 0
-			t.Split = &part
+			split := *template.Split
+			split.WritesParams = split.WritesParams && from == 0
+			t.Split = &split
 		}
 		to := from
 		for bytes := int64(0); to < len(tiles); to++ {

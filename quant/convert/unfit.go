@@ -11,7 +11,8 @@ import (
 // Errors of layouts that nobody makes.
 var (
 	errForm   = errors.New("internal error: a form says that rows share bytes, and does not pack them; please report it")
-	errSpread = errors.New("internal error: a method is given groups in parts, which it cannot measure; please report it")
+	errSpread = errors.New("internal error: a method is given groups that lie apart, which it cannot measure; please " +
+		"report it")
 )
 
 // unfit is the error for a weight that the arithmetic cannot take.

@@ -35,10 +35,10 @@ func (x *executor) write(j *placedTask, r *Result) error {
 		}
 	}
 	packsRows := len(j.section.Pieces) > 0 && j.section.Pieces[0].Code.Rows() > 1
-	for i, part := range r.Pieces {
+	for i, piece := range r.Pieces {
 		if i > 0 || packsRows {
-			x.held[i] = append(x.held[i], part...)
-		} else if _, err := x.piece.Write(part); err != nil {
+			x.held[i] = append(x.held[i], piece...)
+		} else if _, err := x.piece.Write(piece); err != nil {
 			return err
 		}
 	}

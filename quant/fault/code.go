@@ -20,4 +20,5 @@ const (
 )
 
 // Codes are all of them, for those who have a sentence for each.
-var Codes = []Code{ChoosePart, NoPart, OtherPart, Distributed, ZeRO3, AlreadyQuantized, NoneQuantized, Tied, NoPlace, Reserved, Unfit}
+var Codes = []Code{ChoosePart, NoPart, OtherPart, Distributed, ZeRO3, AlreadyQuantized, NoneQuantized, Tied, NoPlace,
+	Reserved, Unfit}

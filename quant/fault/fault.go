@@ -31,7 +31,7 @@ type Error struct {
 	Do     string // what to do next; may be empty
 	Name   Code   // of an error that programs act on; mostly empty
 	Args   []any  // of the code: texts, or what marshals to a list of a reason's code and arguments
-	Line   int    // of a text, from 1 on, valid when HasLine; then it tells the place in the offset's stead
+	Line   int    // of a text, from 1 on, valid when HasLine; then it is the place, and not the offset
 
 	HasOffset, HasLine bool
 }

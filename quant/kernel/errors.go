@@ -20,7 +20,7 @@ type Errors struct {
 // Cross is the sum of w*d.
 func (e *Errors) Cross() float64 { return (e.Signal + e.Approximated - e.Noise) / 2 }
 
-// Add joins the sums of a later part.
+// Add joins the sums of later weights.
 func (e *Errors) Add(o Errors) {
 	e.Count += o.Count
 	e.Signal += o.Signal

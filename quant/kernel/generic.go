@@ -139,7 +139,8 @@ func quantizeSingle(a Arith, src []float32, group int, scale []float32, zp []byt
 }
 
 // quantizeGroup quantizes group j, whose weights begin at j*group.
-func quantizeGroup(a Arith, q *quantizer[float32], src []float32, j, group int, scale []float32, zp []byte, codes []byte, sums *lanes) {
+func quantizeGroup(a Arith, q *quantizer[float32], src []float32, j, group int, scale []float32, zp []byte,
+	codes []byte, sums *lanes) {
 	q.setGroup(j, scale, zp)
 	plain := ordinary(a.Half, q.scale)
 	for i := j * group; i < (j+1)*group; i++ {

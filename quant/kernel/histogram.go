@@ -95,16 +95,16 @@ func halved(old [Bins]int32) (wide [Bins]int32) {
 	return wide
 }
 
-// Add joins the counts of another part of the same tensor.
+// Add joins the counts of other weights of the same tensor.
 func (h *Histogram) Add(o *Histogram) {
-	part := *o
-	if part.Spans {
-		h.widen(part.Exponent)
-		part.widen(h.Exponent)
+	other := *o
+	if other.Spans {
+		h.widen(other.Exponent)
+		other.widen(h.Exponent)
 	}
 	for i := range h.Before {
-		h.Before[i] += part.Before[i]
-		h.After[i] += part.After[i]
+		h.Before[i] += other.Before[i]
+		h.After[i] += other.After[i]
 	}
 }
 

@@ -14,7 +14,7 @@ func count(h *Histogram, first int, before []float32, codes []byte) {
 	}
 }
 
-// Counting in pieces, in any order, gives what one count gives; and that is what the
+// Counting some at a time, in any order, gives what one count gives; and that is what the
 // definition says.
 func TestHistogram(t *testing.T) {
 	const n = 80_000
@@ -29,14 +29,14 @@ func TestHistogram(t *testing.T) {
 	if one.Every != 5 || one.Exponent != 7 || one.Span() != 128 {
 		t.Fatalf("every %d, exponent %d", one.Every, one.Exponent)
 	}
-	parts := NewHistogram(HistogramStep(n, 1<<14))
+	joined := NewHistogram(HistogramStep(n, 1<<14))
 	for _, cut := range [][2]int{{60_001, n}, {0, 7}, {50_000, 60_001}, {7, 50_000}} {
-		part := NewHistogram(HistogramStep(n, 1<<14))
-		count(part, cut[0], before[cut[0]:cut[1]], codes[cut[0]:cut[1]])
-		parts.Add(part)
+		some := NewHistogram(HistogramStep(n, 1<<14))
+		count(some, cut[0], before[cut[0]:cut[1]], codes[cut[0]:cut[1]])
+		joined.Add(some)
 	}
-	if *one != *parts {
-		t.Error("counting in pieces differs")
+	if *one != *joined {
+		t.Error("counting some at a time differs")
 	}
 	for what, of := range map[string]struct {
 		values []float32
@@ -89,7 +89,8 @@ func TestHistogramOfEdges(t *testing.T) {
 	for _, v := range []float64{math.MaxFloat64, 1, -math.MaxFloat64} {
 		h.After[bins.of(v)]++
 	}
-	if h.Exponent != 1024 || h.Before[Bins/2] != 3 || h.Before[Bins/2-1] != 2 || h.After[Bins-1] != 1 || h.After[0] != 1 || h.After[Bins/2] != 1 {
+	if h.Exponent != 1024 || h.Before[Bins/2] != 3 || h.Before[Bins/2-1] != 2 || h.After[Bins-1] != 1 || h.After[0] != 1 ||
+		h.After[Bins/2] != 1 {
 		t.Errorf("edges: %+v", h)
 	}
 	tiny := NewHistogram(1)

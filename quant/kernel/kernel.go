@@ -39,7 +39,8 @@ type Arith struct {
 
 // NewArith is the arithmetic of a scheme, on float16 weights (half) or on others.
 func NewArith(s scheme.Scheme, half bool) Arith {
-	a := Arith{Half: half, Affine: s.Mode == scheme.Affine, Signed: s.Signed(), HasZero: s.HasZeroPoint(), Zero: s.FixedZeroPoint()}
+	a := Arith{Half: half, Affine: s.Mode == scheme.Affine, Signed: s.Signed(), HasZero: s.HasZeroPoint(),
+		Zero: s.FixedZeroPoint()}
 	a.Min, a.Max = s.Range()
 	return a
 }

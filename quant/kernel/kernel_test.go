@@ -87,9 +87,11 @@ func TestVectorsFromCoremltools(t *testing.T) {
 		t.Run(v.ID, func(t *testing.T) {
 			switch v.DType {
 			case "float32":
-				checkVector(t, v, false, tensor.View[float32](unhex(t, v.Input)), func(x []float32) []byte { return tensor.Bytes(x) })
+				checkVector(t, v, false, tensor.View[float32](unhex(t, v.Input)),
+					func(x []float32) []byte { return tensor.Bytes(x) })
 			case "float64":
-				checkVector(t, v, false, tensor.View[float64](unhex(t, v.Input)), func(x []float64) []byte { return tensor.Bytes(x) })
+				checkVector(t, v, false, tensor.View[float64](unhex(t, v.Input)),
+					func(x []float64) []byte { return tensor.Bytes(x) })
 			case "float16":
 				half := tensor.View[uint16](unhex(t, v.Input))
 				wide := make([]float32, len(half))

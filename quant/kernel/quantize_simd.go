@@ -28,7 +28,8 @@ const bias = 128
 // newCodec is for codes that have their zero point added.
 func newCodec(a Arith) codec {
 	qmin, qmax := a.Min, a.Max
-	c := codec{base: splat(magic), bottom: splatInt(int32(magicBits + qmin)), top: splatInt(int32(magicBits + qmax)), excess: splatWord(joinedMagic)}
+	c := codec{base: splat(magic), bottom: splatInt(int32(magicBits + qmin)), top: splatInt(int32(magicBits + qmax)),
+		excess: splatWord(joinedMagic)}
 	if a.Signed {
 		c.base = splat(magic + bias)
 		c.bottom, c.top = splatInt(int32(magicBits+bias+qmin)), splatInt(int32(magicBits+bias+qmax))
@@ -66,7 +67,8 @@ type floatSums struct {
 // add adds four weights w, which became d; unsigned is all bits but the sign.
 func (t floatSums) add(w, d floats, unsigned words) floatSums {
 	diff := w.Sub(d)
-	return floatSums{t.signal.Add(w.Mul(w)), t.noise.Add(diff.Mul(diff)), t.approx.Add(d.Mul(d)), t.most.Max(diff.ToBits().And(unsigned))}
+	return floatSums{t.signal.Add(w.Mul(w)), t.noise.Add(diff.Mul(diff)), t.approx.Add(d.Mul(d)),
+		t.most.Max(diff.ToBits().And(unsigned))}
 }
 
 // symmetric quantizes four weights of a symmetric group: it gives the magic number of each code, its zero point left
@@ -142,7 +144,8 @@ func zeroPoint(b byte, signed bool) int32 {
 }
 
 // genericGroup leaves group j to the generic twin, and ends the period where the group passes its end.
-func (l *vectorLanes) genericGroup(a Arith, src []float32, j, group int, scale []float32, zp, codes []byte, t *floatSums) {
+func (l *vectorLanes) genericGroup(a Arith, src []float32, j, group int, scale []float32, zp, codes []byte,
+	t *floatSums) {
 	q, sums := newQuantizer[float32](a), lanes{exact: l.exact}
 	quantizeGroup(a, &q, src, j, group, scale, zp, codes, &sums)
 	l.exact = sums.exact

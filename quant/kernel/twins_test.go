@@ -75,8 +75,10 @@ func finite(v []float32) bool {
 // bits is everything in one string of bytes; a NaN is a NaN, whatever its payload, for
 // arithmetic on it is not the same on every processor.
 func (o *outcome) parts() map[string][]byte {
-	parts := map[string][]byte{"zp": o.zp, "codes": o.codes, "packed": o.packed, "bytes": o.bytes, "low": o.low, "half": tensor.Bytes(o.half), "good": fmt.Append(nil, o.good)}
-	for name, v := range map[string][]float32{"lo": o.lo, "hi": o.hi, "scale": o.scale, "after": o.after, "rounded": o.rounded} {
+	parts := map[string][]byte{"zp": o.zp, "codes": o.codes, "packed": o.packed, "bytes": o.bytes, "low": o.low,
+		"half": tensor.Bytes(o.half), "good": fmt.Append(nil, o.good)}
+	for name, v := range map[string][]float32{"lo": o.lo, "hi": o.hi, "scale": o.scale, "after": o.after,
+		"rounded": o.rounded} {
 		for _, x := range v {
 			if x != x {
 				x = float32(math.NaN())
@@ -101,7 +103,8 @@ func compare(t *testing.T, a Arith, src []float32, group, rows int) {
 	want := slow.parts()
 	for name, got := range fast.parts() {
 		if !bytes.Equal(got, want[name]) {
-			t.Fatalf("%+v, groups of %d, %d rows, %d weights: the twins differ in %s\nSIMD    %.200q\ngeneric %.200q", a, group, rows, len(src), name, got, want[name])
+			t.Fatalf("%+v, groups of %d, %d rows, %d weights: the twins differ in %s\nSIMD    %.200q\ngeneric %.200q", a, group,
+				rows, len(src), name, got, want[name])
 		}
 	}
 }
@@ -168,8 +171,10 @@ func halves(src []float32) []float32 {
 func TestTwins(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	for _, shape := range []struct{ group, groups, rows int }{
-		{1, 7, 1}, {7, 5, 2}, {8, 1, 1}, {8, 33, 2}, {8, 65, 1}, {9, 9, 1}, {12, 4, 1}, {16, 9, 1}, {24, 7, 1}, {31, 5, 1}, {32, 1, 1}, {32, 2, 2},
-		{32, 3, 1}, {32, 4, 1}, {32, 21, 2}, {32, 21, 1}, {33, 5, 1}, {40, 13, 1}, {64, 7, 3}, {64, 11, 1}, {96, 5, 1}, {104, 3, 1}, {128, 4, 1}, {160, 6, 1}, {4096, 1, 1}, {1000, 3, 2}, {992, 3, 2},
+		{1, 7, 1}, {7, 5, 2}, {8, 1, 1}, {8, 33, 2}, {8, 65, 1}, {9, 9, 1}, {12, 4, 1}, {16, 9, 1}, {24, 7, 1}, {31, 5, 1},
+		{32, 1, 1}, {32, 2, 2},
+		{32, 3, 1}, {32, 4, 1}, {32, 21, 2}, {32, 21, 1}, {33, 5, 1}, {40, 13, 1}, {64, 7, 3}, {64, 11, 1}, {96, 5, 1},
+		{104, 3, 1}, {128, 4, 1}, {160, 6, 1}, {4096, 1, 1}, {1000, 3, 2}, {992, 3, 2},
 	} {
 		for name, src := range kinds(r, shape.group*shape.groups*shape.rows) {
 			for _, s := range schemes {
@@ -189,7 +194,8 @@ func TestTwinsOfWiden(t *testing.T) {
 		all[i] = uint16(i)
 	}
 	for _, half := range []bool{true, false} {
-		for _, part := range [][]uint16{all, all[:0x7c00], all[:0x7bff], all[0x8000:0xfc00], all[0x7c00:0x7c08], all[1:8], all[3:20], nil, {1, 2, 3, 0x7c00, 5, 6, 7, 8}, {1, 2, 0xfc00, 4, 5, 6, 7, 8}} {
+		for _, part := range [][]uint16{all, all[:0x7c00], all[:0x7bff], all[0x8000:0xfc00], all[0x7c00:0x7c08], all[1:8],
+			all[3:20], nil, {1, 2, 3, 0x7c00, 5, 6, 7, 8}, {1, 2, 0xfc00, 4, 5, 6, 7, 8}} {
 			fast, slow := make([]float32, len(part)), make([]float32, len(part))
 			Widen(fast, part, half)
 			undo := GenericOnly()

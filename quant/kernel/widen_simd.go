@@ -54,7 +54,8 @@ func narrowVector(dst []uint16, src []float32, half bool) {
 		order := archsimd.LoadInt8x16Array(&lowHalves)
 		for i := 0; i < n; i += 4 {
 			v := loadFloats(unsafe.Pointer(&src[i]), 0)
-			bits := v.Mul(splat(0x1p-112)).ToBits().ShiftAllRight(13).And(splatWord(0x7fff)).Or(v.ToBits().ShiftAllRight(16).And(splatWord(0x8000)))
+			bits := v.Mul(splat(0x1p-112)).ToBits().ShiftAllRight(13).And(splatWord(0x7fff)).
+				Or(v.ToBits().ShiftAllRight(16).And(splatWord(0x8000)))
 			if !half {
 				bits = v.ToBits()
 				bits = bits.Add(splatWord(0x7fff)).Add(bits.ShiftAllRight(16).And(splatWord(1))).ShiftAllRight(16)

@@ -19,7 +19,8 @@ func TooLarge(file string, out, in int64, instead string) error {
 	if out <= mostBytes || out <= mostTimes*in {
 		return nil
 	}
-	return fault.Not(file, "the output would have %d bytes, and the input has %d: its tensors are the same values under many names", out, in).
+	return fault.Not(file, "the output would have %d bytes, and the input has %d: its tensors are the same values "+
+		"under many names", out, in).
 		Hint("save each weight once%s", instead)
 }
 
@@ -55,10 +56,10 @@ func Unique(file string, sections []Section) error {
 }
 
 // WayOut completes the error for an output that could not be opened again, with what to do instead; instead is the
-// container's own, or "". A plan that is a part of another is one shard of several.
+// container's own, or "". A plan may be that of one shard of several.
 func WayOut(err *fault.Error, p *plan.Plan, instead string) error {
 	do := "save the model in shards"
-	if p.IsPart() {
+	if p.IsShard() {
 		do = "save the model in more shards"
 	}
 	if err.File == "" {
@@ -79,7 +80,8 @@ func RoomForNames(p *plan.Plan, instead string, copies, most int) error {
 		}
 	}
 	if n > most {
-		err := fault.Not("", "the output could not be opened again: the names of its tensors would take %d bytes, more than %d", n, most)
+		err := fault.Not("", "the output could not be opened again: the names of its tensors would take %d bytes, "+
+			"more than %d", n, most)
 		return WayOut(err, p, instead)
 	}
 	return nil

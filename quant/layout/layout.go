@@ -89,7 +89,8 @@ func Kept(t *tensor.Tensor) []Piece { return []Piece{{Name: t.Name, DType: t.DTy
 // Whole is the section of all of a source file.
 func Whole(f *tensor.File) Section {
 	return Section{Source: &tensor.Tensor{
-		Name: f.Name, DType: tensor.U8, Shape: []int64{f.Size}, Strides: []int64{1}, Storage: tensor.Storage{File: f, End: f.Size},
+		Name: f.Name, DType: tensor.U8, Shape: []int64{f.Size}, Strides: []int64{1},
+		Storage: tensor.Storage{File: f, End: f.Size},
 	}}
 }
 

@@ -38,7 +38,8 @@ func Claim(src *tensor.Tensor, blocks []int64, schemes ...scheme.Scheme) *Stored
 		return Wrong("scales of shape %v do not divide a weight of shape %v", blocks, src.Shape)
 	}
 	rows, cols := src.Shape[0], src.Shape[1]
-	g := scheme.Grid{Rows: rows, Cols: cols, Inner: src.Elements() / rows / cols, BlockRows: rows / blocks[0], BlockCols: cols / blocks[1]}
+	g := scheme.Grid{Rows: rows, Cols: cols, Inner: src.Elements() / rows / cols, BlockRows: rows / blocks[0],
+		BlockCols: cols / blocks[1]}
 	if why := method.Takes(schemes[0], src.DType, g); why != nil {
 		return Wrong("%s", why.What)
 	}

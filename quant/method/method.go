@@ -29,7 +29,7 @@ type Method[T kernel.Float] interface {
 	Decode(codes []byte, group int, p plane.Params[T], out []T)
 }
 
-// Spread is a Method whose groups may lie apart, in several rows, tiles or tasks: they are measured in parts first.
+// Spread is a Method whose groups may lie apart, in several rows, tiles or tasks: they are measured tile by tile first.
 // Other methods are given groups whole, within a row.
 type Spread[T kernel.Float] interface {
 	Method[T]
@@ -37,8 +37,8 @@ type Spread[T kernel.Float] interface {
 	Reset(s plane.Stats[T])
 	// Range adds group k of w to the numbers of group k.
 	Range(w []T, group int, s plane.Stats[T])
-	// Merge adds the numbers of other parts of the same groups. The order of the parts does not matter.
-	Merge(s, part plane.Stats[T])
+	// Merge adds the numbers of other weights of the same groups, in any order.
+	Merge(s, other plane.Stats[T])
 	// Settle makes the parameters of groups that were measured whole, and says why there are none.
 	Settle(s plane.Stats[T], p plane.Params[T]) kernel.Unfit
 }

@@ -11,7 +11,8 @@ import (
 // Small files whose names some systems cannot unpack are left out where a zip is made, each with a note.
 func TestLeaveOut(t *testing.T) {
 	c := &Model{}
-	for _, name := range []string{"m/config.json", "m/a:b.json", `m/a\b`, "m/a*", "m/a?", `m/"a"`, "m/<a>", "m/a|b", "m/a\nb", "m/naïve 模型.txt"} {
+	for _, name := range []string{"m/config.json", "m/a:b.json", `m/a\b`, "m/a*", "m/a?", `m/"a"`, "m/<a>", "m/a|b",
+		"m/a\nb", "m/naïve 模型.txt"} {
 		c.Beside = append(c.Beside, &tensor.File{Name: name})
 	}
 	c.LeaveOut(Portable)
@@ -22,7 +23,8 @@ func TestLeaveOut(t *testing.T) {
 	if !slices.Equal(left, []string{"m/config.json", "m/naïve 模型.txt"}) {
 		t.Errorf("what stays is %q", left)
 	}
-	if len(c.State.Notes) != 8 || c.State.Notes[0] != "a:b.json has a name that not every system can unpack and is left out" {
+	if len(c.State.Notes) != 8 || c.State.Notes[0] != "a:b.json has a name that not every system can unpack and "+
+		"is left out" {
 		t.Errorf("%q", c.State.Notes)
 	}
 }
@@ -33,7 +35,8 @@ func TestShare(t *testing.T) {
 	if n := shareMetadata(first, nil); n != len("recipe")+len("long")+len("own")+len("a") {
 		t.Errorf("the first counts %d", n)
 	}
-	if n := shareMetadata(&safetensors.Body{Metadata: map[string]string{"recipe": "long", "own": "b"}}, []any{first}); n != len("recipe")+len("own")+len("b") {
+	if n := shareMetadata(&safetensors.Body{Metadata: map[string]string{"recipe": "long", "own": "b"}},
+		[]any{first}); n != len("recipe")+len("own")+len("b") {
 		t.Errorf("the second counts %d", n)
 	}
 }

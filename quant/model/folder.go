@@ -101,7 +101,7 @@ type folder struct {
 	rest    []*tensor.File
 }
 
-// byFolder puts files into folders, and tells in each what they are. The folders stand in the order in which a model is
+// byFolder puts files into folders, and finds in each what they are. The folders stand in the order in which a model is
 // looked for: those with a model before others, higher before deeper, then by name.
 func byFolder(files []*tensor.File) ([]*folder, error) {
 	folders := map[string]*folder{}
@@ -160,8 +160,8 @@ func (f *folder) add(x *tensor.File) error {
 	return nil
 }
 
-// chooseFolder takes the first folder, which has the model where there is one. It refuses two models side by side. Where
-// there is none, the folder has all files, so that the error can name what was given.
+// chooseFolder takes the first folder, which has the model where there is one. It refuses two models side by side.
+// Where there is none, the folder has all files, so that the error can name what was given.
 func chooseFolder(all []*folder) (*folder, error) {
 	top := all[0]
 	for _, f := range all[1:] {
@@ -176,7 +176,8 @@ func chooseFolder(all []*folder) (*folder, error) {
 		return top, nil
 	}
 	if len(all) > 1 && !all[1].empty() && all[1].depth() == top.depth() {
-		return nil, fault.Not("", "there are models in %s and in %s, and Nibble converts one at a time", top.name, all[1].name).
+		return nil, fault.Not("", "there are models in %s and in %s, and Nibble converts one at a time", top.name,
+			all[1].name).
 			Hint("choose one of the folders")
 	}
 	return top, nil
@@ -229,7 +230,8 @@ func (f *folder) openNumbered(shards []*tensor.File) (*Model, error) {
 	for _, x := range shards {
 		m := shardName.FindStringSubmatch(path.Base(x.Name))
 		if m[1] != first[1] || m[3] != first[3] || m[4] != first[4] {
-			return nil, fault.Not("", "the shards of more than one model were given (%s, %s)", shards[0].Name, x.Name).Hint("choose those of one")
+			return nil, fault.Not("", "the shards of more than one model were given (%s, %s)", shards[0].Name, x.Name).
+				Hint("choose those of one")
 		}
 		have[m[2]] = true
 	}
@@ -266,7 +268,8 @@ func (f *folder) missingShards(index string, names []string, count int) error {
 	if len(names) > 5 {
 		names = append(names[:5:5], "...")
 	}
-	return fault.Bad(index, "%d shards make this model and some are missing: %s", count, strings.Join(names, ", ")).Hint("add them, or choose the whole folder")
+	return fault.Bad(index, "%d shards make this model and some are missing: %s", count, strings.Join(names, ", ")).
+		Hint("add them, or choose the whole folder")
 }
 
 // single is the one checkpoint of a folder: of a model in two formats, the safetensors one.
@@ -279,7 +282,8 @@ func (f *folder) single() (*tensor.File, error) {
 			continue
 		}
 		twins := slices.ContainsFunc(f.weights, func(y *tensor.File) bool {
-			return y != x && !strings.HasPrefix(path.Base(y.Name), "pytorch_model") && !strings.HasPrefix(path.Base(y.Name), "consolidated")
+			return y != x && !strings.HasPrefix(path.Base(y.Name), "pytorch_model") &&
+				!strings.HasPrefix(path.Base(y.Name), "consolidated")
 		})
 		if !twins {
 			return x, nil
@@ -292,7 +296,8 @@ func (f *folder) single() (*tensor.File, error) {
 	if len(names) > 4 {
 		names = append(names[:4], "...")
 	}
-	return nil, fault.Not("", "%d model files were given (%s) and Nibble converts one at a time", len(f.weights), strings.Join(names, ", ")).
+	return nil, fault.Not("", "%d model files were given (%s) and Nibble converts one at a time", len(f.weights),
+		strings.Join(names, ", ")).
 		Hint("choose one of them")
 }
 
@@ -307,7 +312,8 @@ func (f *folder) others(used []*tensor.File) (notes []string) {
 }
 
 // otherWeights are the endings of models in formats that are not copied along.
-var otherWeights = []string{".safetensors", ".bin", ".pt", ".pth", ".ckpt", ".onnx", ".onnx_data", ".gguf", ".h5", ".msgpack", ".tflite", ".pb", ".npz", ".ot", ".mlmodel", indexEnding}
+var otherWeights = []string{".safetensors", ".bin", ".pt", ".pth", ".ckpt", ".onnx", ".onnx_data", ".gguf", ".h5",
+	".msgpack", ".tflite", ".pb", ".npz", ".ot", ".mlmodel", indexEnding}
 
 // beside are the small files that are copied along, and notes on those that are not.
 func (f *folder) beside() (files []*tensor.File, notes []string) {
@@ -320,7 +326,8 @@ func (f *folder) beside() (files []*tensor.File, notes []string) {
 		case strings.HasPrefix(base, "."):
 		case strings.Contains(base, ".index.") && strings.HasSuffix(base, ".json"):
 			notes = append(notes, base+" is left out")
-		case slices.ContainsFunc(otherWeights, func(ending string) bool { return strings.HasSuffix(base, ending) }), x.Size > maxBeside:
+		case slices.ContainsFunc(otherWeights,
+			func(ending string) bool { return strings.HasSuffix(base, ending) }), x.Size > maxBeside:
 			notes = append(notes, base+" is left out")
 		default:
 			files = append(files, x)

@@ -21,10 +21,12 @@ var foreign = []struct{ magic, what, do string }{
 	{"lmgg", "a GGML model", original}, {"tjgg", "a GGML model", original}, {"fmgg", "a GGML model", original},
 	{"\x89HDF\r\n\x1a\n", "an HDF5 file (Keras)", original},
 	{"\x93NUMPY", "a NumPy array (.npy)", "put the arrays in a state dict and save it with safetensors or torch.save"},
-	{"version https://git-lfs", "a Git LFS pointer, not the model itself", "fetch the real file with git lfs pull, or download it from the model's page"},
+	{"version https://git-lfs", "a Git LFS pointer, not the model itself",
+		"fetch the real file with git lfs pull, or download it from the model's page"},
 	{"%PDF-", "a PDF document", "drop the checkpoint"},
 	{"\x1f\x8b", "a gzip file", unpack}, {"BZh", "a bzip2 file", unpack}, {"\xfd7zXZ\x00", "an xz file", unpack},
-	{"\x28\xb5\x2f\xfd", "a Zstandard file", unpack}, {"7z\xbc\xaf\x27\x1c", "a 7-Zip file", unpack}, {"Rar!\x1a\x07", "a RAR file", unpack},
+	{"\x28\xb5\x2f\xfd", "a Zstandard file", unpack}, {"7z\xbc\xaf\x27\x1c", "a 7-Zip file", unpack},
+	{"Rar!\x1a\x07", "a RAR file", unpack},
 	{"PK\x05\x06", "an empty zip file", "drop the checkpoint itself"},
 	{"PK\x07\x08", "one part of a split zip file", "join the parts and unpack them"},
 	{"ARROW1", "an Arrow file", "drop the checkpoint"}, {"PAR1", "a Parquet file", "drop the checkpoint"},
@@ -44,8 +46,10 @@ func isDistributed(name string) bool { return strings.HasSuffix(name, ".distcp")
 
 // distributed refuses a checkpoint of torch.distributed.checkpoint, with the command that makes one file of it.
 func distributed(name string) error {
-	return fault.Not(name, "this is part of a distributed checkpoint (torch.distributed.checkpoint)").Code(fault.Distributed).
-		Hint("make one file of its folder with python -m torch.distributed.checkpoint.format_utils dcp_to_torch FOLDER model.pt")
+	return fault.Not(name, "this is part of a distributed checkpoint (torch.distributed.checkpoint)").
+		Code(fault.Distributed).
+		Hint("make one file of its folder with python -m torch.distributed.checkpoint.format_utils dcp_to_torch " +
+			"FOLDER model.pt")
 }
 
 // refuse says what a file is that Nibble does not read.
@@ -65,28 +69,36 @@ func refuse(f *tensor.File, head []byte) error {
 	text := strings.ToLower(strings.TrimLeft(string(head), " \t\r\n\ufeff"))
 	ends := func(suffix string) bool { return strings.HasSuffix(strings.ToLower(f.Name), suffix) }
 	switch {
-	case strings.HasPrefix(text, "<!doctype html"), strings.HasPrefix(text, "<html"), strings.HasPrefix(text, "<head"), strings.HasPrefix(text, "<?xml") && strings.Contains(text, "html"):
+	case strings.HasPrefix(text, "<!doctype html"), strings.HasPrefix(text, "<html"), strings.HasPrefix(text,
+		"<head"), strings.HasPrefix(text, "<?xml") && strings.Contains(text, "html"):
 		return fault.Not(f.Name, "this is a web page, not a model").Hint("%s", again)
 	case strings.HasPrefix(text, "<?xml"):
 		return fault.Not(f.Name, "this is an XML document, not a model").Hint("%s", again)
-	case strings.HasPrefix(text, "{\"error\""), strings.HasPrefix(text, "invalid username or password"), strings.HasPrefix(text, "access to model"), strings.HasPrefix(text, "entry not found"):
+	case strings.HasPrefix(text, "{\"error\""), strings.HasPrefix(text,
+		"invalid username or password"), strings.HasPrefix(text, "access to model"),
+		strings.HasPrefix(text, "entry not found"):
 		return fault.Not(f.Name, "this is an error message of a website, not a model").Hint("%s", again)
 	case len(head) >= 8 && string(head[4:8]) == "TFL3":
 		return fault.Not(f.Name, "this is a TensorFlow Lite model").Hint("%s", original)
 	case isONNX(head) || ends(".onnx"):
 		return fault.Not(f.Name, "this is an ONNX model").Hint("%s", original)
-	case ends(".mlmodel"), ends("/model.mlmodel"), inFolder(f.Name, ".mlpackage"), inFolder(f.Name, ".mlmodelc"), ends("coremldata.bin"):
+	case ends(".mlmodel"), ends("/model.mlmodel"), inFolder(f.Name, ".mlpackage"), inFolder(f.Name,
+		".mlmodelc"), ends("coremldata.bin"):
 		return fault.Not(f.Name, "this is part of a Core ML model").Hint("%s", original)
 	case inFolder(f.Name, ".aimodel"), ends(".aimodel"):
 		return fault.Not(f.Name, "this is part of an Apple AI model (.aimodel)").Hint("%s", original)
-	case ends("saved_model.pb"), ends(".pb"), ends(".index") && strings.Contains(f.Name, "ckpt"), strings.Contains(f.Name, ".data-00000-of-"), bytes.HasPrefix(head, []byte("\x00\x00\x09\x08\x01")):
+	case ends("saved_model.pb"), ends(".pb"), ends(".index") &&
+		strings.Contains(f.Name, "ckpt"), strings.Contains(f.Name, ".data-00000-of-"),
+		bytes.HasPrefix(head, []byte("\x00\x00\x09\x08\x01")):
 		return fault.Not(f.Name, "this is a TensorFlow model").Hint("%s", original)
 	case ends(".msgpack"):
 		return fault.Not(f.Name, "this is a Flax model").Hint("%s", original)
 	case head[0] == 0x80 && len(head) > 1 && head[1] <= 5:
-		return fault.Not(f.Name, "this is a Python pickle that is not a PyTorch checkpoint").Hint("save the weights with torch.save(model.state_dict(), ...)")
+		return fault.Not(f.Name, "this is a Python pickle that is not a PyTorch checkpoint").
+			Hint("save the weights with torch.save(model.state_dict(), ...)")
 	case bytes.Count(head, []byte{0}) == len(head):
-		return fault.Bad(f.Name, "the file begins with %d zero bytes", len(head)).At(0).Hint("the download did not finish: copy or download it again")
+		return fault.Bad(f.Name, "the file begins with %d zero bytes", len(head)).At(0).
+			Hint("the download did not finish: copy or download it again")
 	}
 	if ends(".safetensors") { // not by its content; its reader knows what is wrong with it
 		if _, err := safetensors.Read(f); err != nil {
@@ -100,7 +112,8 @@ func refuse(f *tensor.File, head []byte) error {
 // isONNX looks for a protobuf ModelProto: ir_version (field 1), then most often
 // producer_name (field 2) or an opset or graph.
 func isONNX(head []byte) bool {
-	return len(head) > 4 && head[0] == 0x08 && head[1] >= 3 && head[1] <= 20 && (head[2] == 0x12 || head[2] == 0x3a || head[2] == 0x42)
+	return len(head) > 4 && head[0] == 0x08 && head[1] >= 3 && head[1] <= 20 &&
+		(head[2] == 0x12 || head[2] == 0x3a || head[2] == 0x42)
 }
 
 func inFolder(name, suffix string) bool { return strings.Contains(name, suffix+"/") }

@@ -26,7 +26,8 @@ func FuzzIndex(f *testing.F) {
 		if len(text) == 0 {
 			return
 		}
-		c, err := model.OpenOne(append([]*tensor.File{testkit.File("home/model.safetensors.index.json", []byte(text))}, shards...))
+		c, err := model.OpenOne(append([]*tensor.File{testkit.File("home/model.safetensors.index.json", []byte(text))},
+			shards...))
 		if err != nil {
 			if fault.KindOf(err) == "" {
 				t.Errorf("error is no fault: %v", err)
@@ -41,12 +42,14 @@ func FuzzIndex(f *testing.F) {
 
 // FuzzRecognise opens any bytes under any name, alone and beside another file.
 func FuzzRecognise(f *testing.F) {
-	for _, seed := range []string{"GGUF", "\x08\x08\x12\x07pytorch", "<!DOCTYPE html>", "version https://git-lfs", "PK\x03\x04", "\x80\x02}."} {
+	for _, seed := range []string{"GGUF", "\x08\x08\x12\x07pytorch", "<!DOCTYPE html>", "version https://git-lfs",
+		"PK\x03\x04", "\x80\x02}."} {
 		f.Add("model.bin", []byte(seed))
 	}
 	f.Add("m.mlmodelc/coremldata.bin", []byte{1})
 	f.Fuzz(func(t *testing.T, name string, b []byte) {
-		for _, files := range [][]*tensor.File{{testkit.File(name, b)}, {testkit.File(name, b), testkit.File("config.json", []byte("{}"))}} {
+		for _, files := range [][]*tensor.File{{testkit.File(name, b)},
+			{testkit.File(name, b), testkit.File("config.json", []byte("{}"))}} {
 			if _, err := model.OpenOne(files); err != nil && fault.KindOf(err) == "" {
 				t.Errorf("error is no fault: %v", err)
 			}

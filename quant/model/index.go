@@ -55,7 +55,8 @@ func readIndex(f *tensor.File) (*index, error) {
 		if errors.As(err, &known) {
 			return nil, known
 		}
-		return nil, fault.Bad(f.Name, "the index is not valid JSON: %s", strings.TrimPrefix(err.Error(), "jsontext: ")).At(dec.InputOffset()).
+		return nil, fault.Bad(f.Name, "the index is not valid JSON: %s", strings.TrimPrefix(err.Error(), "jsontext: ")).
+			At(dec.InputOffset()).
 			Hint("copy or download it again")
 	}
 	if len(x.where) == 0 {
@@ -105,8 +106,10 @@ func (x *index) read(dec *jsontext.Decoder) error {
 				return err
 			}
 			text := shard.String()
-			if shard.Kind() != '"' || text == "" || text != path.Base(text) || strings.ContainsAny(text, `/\`) || text == ".." || text == "." {
-				return fault.Bad(x.file.Name, "the index says that it lies in %q, which is no file beside it", text).In(key).At(dec.InputOffset())
+			if shard.Kind() != '"' || text == "" || text != path.Base(text) || strings.ContainsAny(text, `/\`) || text == ".." ||
+				text == "." {
+				return fault.Bad(x.file.Name, "the index says that it lies in %q, which is no file beside it", text).In(key).
+					At(dec.InputOffset())
 			}
 			x.where[key] = intern(names, text)
 			if what := x.tally.Add(key); what != "" {
@@ -137,7 +140,8 @@ func (f *folder) openIndexed() (*Model, error) {
 		}
 	}
 	if !usually && len(f.indexes) > 1 {
-		return nil, fault.Not("", "there are %d indexes (%s, %s) and Nibble converts one model at a time", len(f.indexes), f.indexes[0].Name, f.indexes[1].Name).Hint("choose the files of one")
+		return nil, fault.Not("", "there are %d indexes (%s, %s) and Nibble converts one model at a time", len(f.indexes),
+			f.indexes[0].Name, f.indexes[1].Name).Hint("choose the files of one")
 	}
 	x, err := readIndex(chosen)
 	if err != nil {
@@ -211,7 +215,8 @@ func (s *shardSet) add(i int) error {
 		return err
 	}
 	if out.Format != "" && out.Format != c.Format {
-		return fault.Not(shard.Name, "this shard is %s, the one before it is %s", c.Format, out.Format).Hint("choose the shards of one model")
+		return fault.Not(shard.Name, "this shard is %s, the one before it is %s", c.Format, out.Format).
+			Hint("choose the shards of one model")
 	}
 	out.Format = c.Format
 	if s.metadata += shareMetadata(c.State.Body, out.Bodies); s.metadata > maxMetadata {

@@ -59,7 +59,8 @@ func (c *Model) LeaveOut(why func(name string) string) {
 
 // Portable says why no zip should hold a file of this name, which some systems cannot unpack: "" where all can.
 func Portable(name string) string {
-	if strings.ContainsFunc(path.Base(name), func(r rune) bool { return strings.ContainsRune(`\:*?"<>|`, r) || !unicode.IsPrint(r) }) {
+	if strings.ContainsFunc(path.Base(name),
+		func(r rune) bool { return strings.ContainsRune(`\:*?"<>|`, r) || !unicode.IsPrint(r) }) {
 		return "has a name that not every system can unpack"
 	}
 	return ""
@@ -159,7 +160,7 @@ func openSafetensors(f *tensor.File, want []string) (*Model, error) {
 	return c, chooseParts(c, want)
 }
 
-// absent finds the names that safetensors.torch.save_model left out, as __metadata__ tells: name -> the one kept.
+// absent finds the names that safetensors.torch.save_model left out, as __metadata__ says: name -> the one kept.
 func (c *Model) absent(metadata map[string]string) {
 	there := map[string]bool{}
 	for i := range c.State.Tensors {

@@ -37,7 +37,8 @@ func chooseParts(c *Model, want []string) error {
 			c.State.LeftOut += parts[i].Bytes
 		}
 	}
-	c.State.Tensors = slices.DeleteFunc(c.State.Tensors, func(t tensor.Tensor) bool { return !parts[partOf(t, prefix)].Chosen })
+	c.State.Tensors = slices.DeleteFunc(c.State.Tensors,
+		func(t tensor.Tensor) bool { return !parts[partOf(t, prefix)].Chosen })
 	c.State.Parts = parts
 	return nil
 }

@@ -24,8 +24,8 @@ const (
 	dequantize = before + ", or load it in Transformers, call model.dequantize() and save it"
 )
 
-// marks is the literal table of how quantized weights are told: by the end of a tensor's name, its dtypes, and what
-// must stand beside it under the same name with another end. "" as an end is any tensor of that dtype.
+// marks is the literal table of how quantized weights are recognised: by the end of a tensor's name, its dtypes, and
+// what must stand beside it under the same name with another end. "" as an end is any tensor of that dtype.
 var marks = []struct {
 	by, end string
 	dtypes  []tensor.Type
@@ -68,9 +68,11 @@ var (
 
 // quantized finds out whether a model is quantized already; nil when it is not.
 func quantized(c *Model) *Quantized {
-	if by := safetensors.Meta(c.Bodies, safetensors.NibbleVersion); by != "" && safetensors.Meta(c.Bodies, safetensors.NibbleContainer) != "" {
+	if by := safetensors.Meta(c.Bodies, safetensors.NibbleVersion); by != "" &&
+		safetensors.Meta(c.Bodies, safetensors.NibbleContainer) != "" {
 		var schemes map[string]any
-		if json.Unmarshal([]byte(safetensors.Meta(c.Bodies, safetensors.NibbleSchemes)), &schemes) != nil || len(schemes) == 0 {
+		if json.Unmarshal([]byte(safetensors.Meta(c.Bodies, safetensors.NibbleSchemes)), &schemes) != nil ||
+			len(schemes) == 0 {
 			return nil
 		}
 		return &Quantized{By: "Nibble " + by, Weights: len(schemes), do: "convert the checkpoint it was made from"}

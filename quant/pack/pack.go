@@ -63,10 +63,12 @@ const (
 
 // Table is the forms by name.
 var Table = []Row{
-	{Floats, false, func(s Spec, n int64) int64 { return n * s.DType.Size() }, nil, newFloats[float32], newFloats[float64]},
+	{Floats, false, func(s Spec, n int64) int64 { return n * s.DType.Size() }, nil, newFloats[float32],
+		newFloats[float64]},
 	{Bytes, false, func(_ Spec, n int64) int64 { return n }, nil, newBytes[float32], newBytes[float64]},
 	{Nibbles, false, func(_ Spec, n int64) int64 { return n }, nil, newNibbles[float32], newNibbles[float64]},
-	{Words, false, func(s Spec, n int64) int64 { return (n*int64(s.Bits) + 31) / 32 * 4 }, nil, newWords[float32], newWords[float64]},
+	{Words, false, func(s Spec, n int64) int64 { return (n*int64(s.Bits) + 31) / 32 * 4 }, nil, newWords[float32],
+		newWords[float64]},
 	{Columns, false, func(_ Spec, n int64) int64 { return 4 * n }, func(s Spec) int64 { return int64(32 / s.Bits) },
 		newColumns[float32], newColumns[float64]},
 }

@@ -90,13 +90,15 @@ func TestColumns(t *testing.T) {
 		t.Fatalf("%x", got)
 	}
 	for row := range 3 {
-		tile := plane.Tile[float32]{Rows: 1, First: int64(row), Last: row == 2, Params: plane.Params[float32]{ZeroPoint: make([]byte, 2)}}
+		tile := plane.Tile[float32]{Rows: 1, First: int64(row), Last: row == 2,
+			Params: plane.Params[float32]{ZeroPoint: make([]byte, 2)}}
 		if !code.Read(got[1:], &tile) || !bytes.Equal(tile.ZeroPoint, rows[2*row:2*row+2]) {
 			t.Errorf("row %d is read as %x", row, tile.ZeroPoint)
 		}
 	}
 	got[4] = 0x80 // a row that the weight does not have
-	if code.Read(got[1:], &plane.Tile[float32]{Rows: 1, First: 2, Last: true, Params: plane.Params[float32]{ZeroPoint: make([]byte, 2)}}) {
+	if code.Read(got[1:], &plane.Tile[float32]{Rows: 1, First: 2, Last: true,
+		Params: plane.Params[float32]{ZeroPoint: make([]byte, 2)}}) {
 		t.Error("what lies below the last row is not seen")
 	}
 }
@@ -125,8 +127,10 @@ func roundTrip[T kernel.Float](t *testing.T, random *rand.Rand, bits int, signed
 	}
 	full.Params = plane.Params[T]{Scale: full.Values, Offset: full.Values, ZeroPoint: full.Codes}
 	for _, spec := range []pack.Spec{
-		{Form: pack.Words, Plane: plane.Codes}, {Form: pack.Bytes, Plane: plane.Codes}, {Form: pack.Bytes, Plane: plane.ZeroPoint},
-		{Form: pack.Floats, Plane: plane.Scale}, {Form: pack.Floats, Plane: plane.Offset}, {Form: pack.Floats, Plane: plane.Values},
+		{Form: pack.Words, Plane: plane.Codes}, {Form: pack.Bytes, Plane: plane.Codes},
+		{Form: pack.Bytes, Plane: plane.ZeroPoint},
+		{Form: pack.Floats, Plane: plane.Scale}, {Form: pack.Floats, Plane: plane.Offset},
+		{Form: pack.Floats, Plane: plane.Values},
 		{Form: pack.Nibbles, Plane: plane.Codes},
 	} {
 		if spec.Form == pack.Nibbles && bits != 4 {
@@ -142,7 +146,8 @@ func roundTrip[T kernel.Float](t *testing.T, random *rand.Rand, bits int, signed
 			t.Fatalf("%+v: %d bytes of %d", spec, len(raw), n)
 		}
 		back := plane.Tile[T]{Rows: rows, Codes: make([]byte, rows*row), Values: make([]T, rows*row)}
-		back.Params = plane.Params[T]{Scale: make([]T, rows*row), Offset: make([]T, rows*row), ZeroPoint: make([]byte, rows*row)}
+		back.Params = plane.Params[T]{Scale: make([]T, rows*row), Offset: make([]T, rows*row),
+			ZeroPoint: make([]byte, rows*row)}
 		aligned := append(tensor.Buffer(nil, len(raw))[:0], raw...)
 		if !code.Read(aligned, &back) {
 			t.Fatalf("%+v: bits are set that hold nothing", spec)

@@ -12,8 +12,9 @@ func TestDeepMatchesEnd(t *testing.T) {
 	long := strings.Repeat("ab", 20_000)
 	for text, name := range map[string]string{
 		`(?:(?:a|b)c?)*`: long, `(?:a|b)*?x`: long, `.*`: long, `(?:ab)++`: long, `((a)|(b))*`: long,
-		strings.Repeat("(?=a)", 8000) + ".*": long, strings.Repeat("a", 30_000): strings.Repeat("a", 30_000), strings.Repeat("(?:", 90) + "a" + strings.Repeat(")*", 90): long,
-		strings.Repeat(".?", 5000): long,
+		strings.Repeat("(?=a)", 8000) + ".*": long, strings.Repeat("a", 30_000): strings.Repeat("a", 30_000),
+		strings.Repeat("(?:", 90) + "a" + strings.Repeat(")*", 90): long,
+		strings.Repeat(".?", 5000):                                 long,
 	} {
 		p, err := Compile(text)
 		if err != nil {
@@ -25,7 +26,8 @@ func TestDeepMatchesEnd(t *testing.T) {
 	}
 	// What a sane pattern does to a long but real name is far within the bounds.
 	name := strings.Repeat("layers.0.", 30) + "self_attn.q_proj"
-	for _, text := range []string{`(?:layers\.\d+\.)*self_attn\.[qkv]_proj`, `.*self_attn.*`, `(?:(?!mlp).)*`, `(?:\w+\.)*\w+`} {
+	for _, text := range []string{`(?:layers\.\d+\.)*self_attn\.[qkv]_proj`, `.*self_attn.*`, `(?:(?!mlp).)*`,
+		`(?:\w+\.)*\w+`} {
 		p, err := Compile(text)
 		if err != nil {
 			t.Fatal(err)

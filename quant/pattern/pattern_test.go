@@ -89,7 +89,8 @@ func TestQuote(t *testing.T) {
 }
 
 func FuzzCompile(f *testing.F) {
-	for _, text := range []string{`a|b`, `(?P<x>a)(?P=x)`, `[^\d-]+?`, `(?<=a)b{2,3}+`, `(?i:\x61)`, `(a)?(?(1)b|c)`, `(?x) a # b`} {
+	for _, text := range []string{`a|b`, `(?P<x>a)(?P=x)`, `[^\d-]+?`, `(?<=a)b{2,3}+`, `(?i:\x61)`, `(a)?(?(1)b|c)`,
+		`(?x) a # b`} {
 		f.Add(text, "layers.0.weight")
 	}
 	f.Fuzz(func(t *testing.T, text, name string) {

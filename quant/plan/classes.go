@@ -44,7 +44,8 @@ func (c *classes) of(module string) (class string, source Source, err error) {
 func (c *classes) fits(t *tensor.Tensor, p param) error {
 	c.used[c.seen[p.set].String()] = true
 	if want := layer.Of(p.class); !want.Varied && len(t.Shape) != want.Rank {
-		return fault.Not(t.Storage.FileName(), "its type was set to %s, whose weight has %d axes; this one has %d", p.class, want.Rank, len(t.Shape)).
+		return fault.Not(t.Storage.FileName(), "its type was set to %s, whose weight has %d axes; this one has %d", p.class,
+			want.Rank, len(t.Shape)).
 			In(t.Name).Hint("set another type")
 	}
 	return nil

@@ -11,7 +11,7 @@ import (
 // many values as the weight has rows), in its name, and in those beside it. What these leave open is
 // doubtful: kept, and said, since a wrong guess breaks a model.
 
-// facts are what the names of a whole state dict tell.
+// facts are what the names of a whole state dict show.
 type facts struct {
 	byName  map[string]*tensor.Tensor
 	experts map[string]bool // modules with experts in them, and what decides between these
@@ -140,7 +140,7 @@ func (f *facts) weight(t *tensor.Tensor, module string) guess {
 	return f.kernel(t, module, last, bias)
 }
 
-// matrix tells the modules apart whose weight has two axes.
+// matrix distinguishes the modules whose weight has two axes.
 func (f *facts) matrix(t *tensor.Tensor, module, last string, bias *tensor.Tensor) guess {
 	switch {
 	case f.isRouter(module):
@@ -181,7 +181,7 @@ func (f *facts) isRouter(module string) bool {
 	return false
 }
 
-// kernel tells the modules apart whose weight has three to five axes.
+// kernel distinguishes the modules whose weight has three to five axes.
 func (f *facts) kernel(t *tensor.Tensor, module, last string, bias *tensor.Tensor) guess {
 	rank := len(t.Shape)
 	conv, deconv := "Conv"+string(rune('0'+rank-2))+"d", "ConvTranspose"+string(rune('0'+rank-2))+"d"
@@ -204,7 +204,7 @@ func (f *facts) kernel(t *tensor.Tensor, module, last string, bias *tensor.Tenso
 	return direction(t, module, last, bias, conv, deconv)
 }
 
-// direction tells a Conv from a ConvTranspose. A bias has one value per output channel, which is axis 0
+// direction distinguishes a Conv from a ConvTranspose. A bias has one value per output channel, which is axis 0
 // of a Conv, and axis 1 times the groups of a ConvTranspose. Where both fit or there is no bias, an even
 // kernel or a name can speak for the ConvTranspose; then it is left open.
 func direction(t *tensor.Tensor, module, last string, bias *tensor.Tensor, conv, deconv string) guess {

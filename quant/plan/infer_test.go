@@ -184,7 +184,8 @@ func TestInfer(t *testing.T) {
 
 // What was left open can be set.
 func TestWhatIsLeftOpenCanBeSet(t *testing.T) {
-	o := recipe.Options{Types: rules(t, `up=ConvTranspose2d`, `.*\.c_attn=Conv1D`, `m\.experts\.up=Conv1d`, `.*router=Linear`)}
+	o := recipe.Options{Types: rules(t, `up=ConvTranspose2d`, `.*\.c_attn=Conv1D`, `m\.experts\.up=Conv1d`,
+		`.*router=Linear`)}
 	holds(t, "set", o, `
 		up.weight 64 64 2 2: ConvTranspose2d user weight
 		h.c_attn.weight 64 192: Conv1D user weight
@@ -221,7 +222,8 @@ func TestTooLittleToGain(t *testing.T) {
 		"frozen":              {[]int64{256, 16}, tensor.F32, true, coremltools.Default, "it is frozen"},
 		"one input":           {[]int64{258, 1, 256}, tensor.F32, false, coremltools.Default, "fewer than 16 inputs"},
 		"coremltools does it": {[]int64{4, 33}, tensor.F32, true, `{"global_config":{"weight_dtype":"int4"}}`, ""},
-		"nothing gained":      {[]int64{256, 16}, tensor.F16, false, `{"global_config":{"weight_dtype":"int8","granularity":"per_block","block_size":[1,1]}}`, ""},
+		"nothing gained": {[]int64{256, 16}, tensor.F16, false,
+			`{"global_config":{"weight_dtype":"int8","granularity":"per_block","block_size":[1,1]}}`, ""},
 	} {
 		name := "conv.weight"
 		x := f32(name, c.shape...)
@@ -231,7 +233,8 @@ func TestTooLittleToGain(t *testing.T) {
 			t.Fatal(err)
 		}
 		e := p.Entries[0]
-		if c.says == "" && !e.Quantize || c.says != "" && (e.Quantize || e.Reason.Code != coremltools.Beyond || !strings.Contains(e.Reason.Text, c.says)) {
+		if c.says == "" && !e.Quantize || c.says != "" &&
+			(e.Quantize || e.Reason.Code != coremltools.Beyond || !strings.Contains(e.Reason.Text, c.says)) {
 			t.Errorf("%s: %v %s %q", title, e.Quantize, e.Reason.Code, e.Reason.Text)
 		}
 	}
@@ -245,8 +248,9 @@ func TestNothingQuantized(t *testing.T) {
 		o      recipe.Options
 		code   string
 	}{
-		"by default":      {coremltools.Default, recipe.Options{}, string(fault.NoneQuantized)},
-		"no rule":         {`{"module_name_configs":{"x":{}}}`, recipe.Options{Embeddings: true}, string(fault.NoneQuantized)},
+		"by default": {coremltools.Default, recipe.Options{}, string(fault.NoneQuantized)},
+		"no rule": {`{"module_name_configs":{"x":{}}}`, recipe.Options{Embeddings: true},
+			string(fault.NoneQuantized)},
 		"allowed":         {coremltools.Default, recipe.Options{AllowNone: true}, ""},
 		"kept by name":    {`{"global_config":{},"module_name_configs":{"wte":null}}`, recipe.Options{Embeddings: true}, ""},
 		"kept by type":    {coremltools.Default, recipe.Options{Types: rules(t, "wte=Module")}, ""},
@@ -286,7 +290,8 @@ func TestTiedToWhatIsKept(t *testing.T) {
 	}{
 		"embedding first": {tie("wte.weight", "lm_head.weight"), recipe.Options{}, "embedding tied weight", 1},
 		"embedding last":  {tie("lm_head.weight", "wte.weight"), recipe.Options{}, "tied embedding weight", 1},
-		"three names":     {tie("lm_head.weight", "wte.weight", "out.weight"), recipe.Options{}, "tied embedding tied weight", 2},
+		"three names": {tie("lm_head.weight", "wte.weight", "out.weight"), recipe.Options{}, "tied embedding tied weight",
+			2},
 		"asked for":       {tie("wte.weight", "lm_head.weight"), recipe.Options{Embeddings: true}, "weight weight weight", 0},
 		"not in the file": {absent, recipe.Options{}, "tied weight", 1},
 		"absent, asked":   {absent, recipe.Options{Embeddings: true}, "weight weight", 0},

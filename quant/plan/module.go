@@ -11,7 +11,7 @@ import (
 type Source string
 
 const (
-	FromFile Source = "file"     // the file tells: a fact
+	FromFile Source = "file"     // the file says it: a fact
 	FromUser Source = "user"     // set by the user: obeyed
 	Inferred Source = "inferred" // from names and shapes: shown, easy to change
 	Guessed  Source = "doubtful" // from names and shapes that say too little: kept, easy to change

@@ -22,7 +22,8 @@ func F32(name string, shape ...int64) tensor.Tensor {
 func TestModuleTypes(t *testing.T) {
 	s := StateOf(
 		F32("fc.weight", 64, 64), F32("fc.bias", 64), F32("weight", 8, 8),
-		F32("model.embed_tokens.weight", 100, 64), F32("wte.weight", 100, 64), F32("tok_embeddings.weight", 9, 9), F32("pos_embedding.weight", 9, 9),
+		F32("model.embed_tokens.weight", 100, 64), F32("wte.weight", 100, 64), F32("tok_embeddings.weight", 9, 9),
+		F32("pos_embedding.weight", 9, 9),
 		F32("time_embedding.weight", 64, 64), F32("time_embedding.bias", 64), F32("embed_out.weight", 64, 64),
 		F32("tok_emb.weight", 64, 64), F32("embed_proj.weight", 64, 64),
 		F32("patch_embed.proj.weight", 64, 3, 16, 16), F32("patch_embed.proj.bias", 64),

@@ -58,7 +58,8 @@ func saysEmbedding(last string) bool {
 	}
 	return strings.Contains(last, "embed") || strings.Contains(last, "codebook") || strings.HasSuffix(last, "_emb") ||
 		anyWord(last, "emb", "embs", "tok", "token", "tokens", "lookup") &&
-			!anyWord(last, "proj", "projection", "head", "out", "fc", "linear", "to", "gate", "mixer", "mixing", "mlp", "ffn", "attn")
+			!anyWord(last, "proj", "projection", "head", "out", "fc", "linear", "to", "gate", "mixer", "mixing", "mlp", "ffn",
+				"attn")
 }
 
 // saysNorm reports norm, ln, bn and the like.

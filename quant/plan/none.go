@@ -28,7 +28,7 @@ func (p *Plan) MostKept() (most KeptShare) {
 		}
 		s.Bytes += e.Tensor.Bytes()
 	}
-	for i := range p.Entries { // in their order, so that equal ones are told apart alike everywhere
+	for i := range p.Entries { // in their order, so that of equal ones the same wins everywhere
 		if s := shares[p.Entries[i].Reason.Code]; s != nil && s.Bytes > most.Bytes {
 			most = *s
 		}
@@ -53,7 +53,8 @@ func (p *Plan) refuseNone() error {
 	if len(p.Entries) > 0 {
 		file = p.Entries[0].Tensor.Storage.FileName()
 	}
-	err := fault.Not(file, "nothing would be quantized; most of the model is kept: %s", most.Text).Code(fault.NoneQuantized, string(most.Code))
+	err := fault.Not(file, "nothing would be quantized; most of the model is kept: %s", most.Text).
+		Code(fault.NoneQuantized, string(most.Code))
 	if do := p.Remedy(most.Code); do != "" {
 		err.Hint("%s", do)
 	}

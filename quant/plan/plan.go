@@ -78,24 +78,24 @@ type Plan struct {
 	Entries  []Entry
 	Ties     []Tie // weights that are kept because another name of theirs is
 	Conflict error // tied weights with different verdicts, or nothing to quantize: to be shown, not converted
-	whole    *Plan // of which this is a part; nil for a plan of its own
+	whole    *Plan // of which this is a shard; nil for a plan of its own
 }
 
 // IsPart reports whether it is the plan of one file of several.
-func (p *Plan) IsPart() bool { return p.whole != nil }
+func (p *Plan) IsShard() bool { return p.whole != nil }
 
 // Part is the plan of some entries, which go to a file of their own. Its recipe is still
 // that of the whole.
-func (p *Plan) Part(entries []int) *Plan {
-	part := *p
-	part.Entries, part.whole = make([]Entry, len(entries)), p
+func (p *Plan) Shard(entries []int) *Plan {
+	shard := *p
+	shard.Entries, shard.whole = make([]Entry, len(entries)), p
 	for i, e := range entries {
-		part.Entries[i] = p.Entries[e]
+		shard.Entries[i] = p.Entries[e]
 	}
-	return &part
+	return &shard
 }
 
-// Export is the config that makes the policy's tool do what the plan, or that of which it is a part, does.
+// Export is the config that makes the policy's tool do what the plan, or the whole of which it is a shard, does.
 func (p *Plan) Export() (Config, []string) {
 	if p.whole != nil {
 		return p.whole.Export()

@@ -25,8 +25,10 @@ func TestVerdicts(t *testing.T) {
 	half.DType = tensor.BF16
 	ids := f32("ids.weight", 64, 64)
 	ids.DType = tensor.I64
-	s := state(f32("fc.weight", 64, 64), f32("fc.bias", 64), f32("head.weight", 64, 64), f32("odd.weight", 7, 70), f32("short.weight", 200, 30), half, ids,
-		f32("attn.in_proj_weight", 96, 32), f32("attn.out_proj.weight", 32, 32), f32("wte.weight", 64, 64), f32("none.weight", 0, 64),
+	s := state(f32("fc.weight", 64, 64), f32("fc.bias", 64), f32("head.weight", 64, 64), f32("odd.weight", 7, 70),
+		f32("short.weight", 200, 30), half, ids,
+		f32("attn.in_proj_weight", 96, 32), f32("attn.out_proj.weight", 32, 32), f32("wte.weight", 64, 64),
+		f32("none.weight", 0, 64),
 		f32("rnn.weight_ih_l0", 64, 64), f32("table", 64, 64), f32("norm.weight", 64))
 	want := []struct{ scheme, rule, reason string }{
 		{"int4 symmetric per_block 32", "global_config", "weight of a Linear"},
@@ -98,11 +100,15 @@ func rules(t *testing.T, list ...string) []recipe.TypeRule {
 
 func TestTypesTheUserSets(t *testing.T) {
 	s := state(
-		f32("dec.0.weight", 8, 8, 4, 4), f32("dec.0.bias", 8), f32("dec.1.weight", 8, 8, 4, 4), f32("table.weight", 64, 64), f32("wte.weight", 64, 64),
-		f32("attn.in_proj_weight", 96, 32), f32("attn.out_proj.weight", 32, 32), f32("skip.weight", 64, 64), f32("told.weight", 64, 64), f32("cell.weight", 64, 64))
+		f32("dec.0.weight", 8, 8, 4, 4), f32("dec.0.bias", 8), f32("dec.1.weight", 8, 8, 4, 4), f32("table.weight", 64, 64),
+		f32("wte.weight", 64, 64),
+		f32("attn.in_proj_weight", 96, 32), f32("attn.out_proj.weight", 32, 32), f32("skip.weight", 64, 64),
+		f32("told.weight", 64, 64), f32("cell.weight", 64, 64))
 	s.Classes = map[string]string{"told": "Embedding", "cell": "LSTMCell", "dec.1": "Conv2d"}
-	p, err := plan.Build(s, parse(t, `{"module_type_configs":{"Linear":{"weight_dtype":"uint4"},"ConvTranspose2d":{"weight_dtype":"int4"},"MultiheadAttention":{}}}`),
-		recipe.Options{Types: rules(t, `dec\.0=ConvTranspose2d`, `(?!attn|dec|skip|told|cell|wte).*=Embedding`, `wte=Linear`, `attn\.out_proj=Linear`, `skip=Module`)})
+	p, err := plan.Build(s, parse(t, `{"module_type_configs":{"Linear":{"weight_dtype":"uint4"},`+
+		`"ConvTranspose2d":{"weight_dtype":"int4"},"MultiheadAttention":{}}}`),
+		recipe.Options{Types: rules(t, `dec\.0=ConvTranspose2d`, `(?!attn|dec|skip|told|cell|wte).*=Embedding`, `wte=Linear`,
+			`attn\.out_proj=Linear`, `skip=Module`)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -123,7 +129,8 @@ func TestTypesTheUserSets(t *testing.T) {
 		}
 	}
 	// Anything that a module set to Module holds is kept.
-	r, err := plan.Build(state(f32("rnn.weight_ih_l0", 8, 8), f32("rnn.bias_ih_l0", 8)), parse(t, `{}`), recipe.Options{Types: rules(t, `rnn=Module`)})
+	r, err := plan.Build(state(f32("rnn.weight_ih_l0", 8, 8), f32("rnn.bias_ih_l0", 8)), parse(t, `{}`),
+		recipe.Options{Types: rules(t, `rnn=Module`)})
 	if err != nil || words(r)["rnn.weight_ih_l0"] != "Module user: its module type was set to Module, which is kept" {
 		t.Error(words(r), err)
 	}
@@ -132,7 +139,8 @@ func TestTypesTheUserSets(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if w := words(p); w["attn.in_proj_weight"] != "Module user: its module type was set to Module, which is kept" || w["attn.out_proj.weight"] != "Linear inferred: int8 symmetric per_channel" {
+	if w := words(p); w["attn.in_proj_weight"] != "Module user: its module type was set to Module, which is kept" ||
+		w["attn.out_proj.weight"] != "Linear inferred: int8 symmetric per_channel" {
 		t.Errorf("%q, %q", w["attn.in_proj_weight"], w["attn.out_proj.weight"])
 	}
 }
@@ -149,23 +157,27 @@ func TestTypesThatCannotBe(t *testing.T) {
 			t.Errorf("%s: %v", text, err)
 		}
 	}
-	for text, says := range map[string]string{"a": "has no =", "a=Linaer": "there is no module type", "(=Linear": "is not a pattern"} {
+	for text, says := range map[string]string{"a": "has no =", "a=Linaer": "there is no module type",
+		"(=Linear": "is not a pattern"} {
 		if _, err := recipe.ParseType(text); fault.KindOf(err) != fault.Unsupported || !strings.Contains(err.Error(), says) {
 			t.Errorf("%s: %v", text, err)
 		}
 	}
-	if _, err := plan.Build(state(f32("aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa!.weight", 8, 8)), parse(t, `{}`), recipe.Options{Types: rules(t, "(a+)+=Linear")}); err == nil || !strings.Contains(err.Error(), "takes too long") {
+	if _, err := plan.Build(state(f32("aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa!.weight", 8, 8)), parse(t, `{}`),
+		recipe.Options{Types: rules(t, "(a+)+=Linear")}); err == nil || !strings.Contains(err.Error(), "takes too long") {
 		t.Errorf("error %v", err)
 	}
 }
 
 func TestEmbeddingsWhenAsked(t *testing.T) {
 	s := state(f32("wte.weight", 100, 64), f32("fc.weight", 64, 64))
-	p, err := plan.Build(s, parse(t, `{"global_config":{"weight_dtype":"int4"},"module_type_configs":{"Embedding":{"weight_dtype":"int8"}}}`), recipe.Options{Embeddings: true})
+	p, err := plan.Build(s, parse(t, `{"global_config":{"weight_dtype":"int4"},`+
+		`"module_type_configs":{"Embedding":{"weight_dtype":"int8"}}}`), recipe.Options{Embeddings: true})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if w := words(p); w["wte.weight"] != "Embedding inferred: int8 symmetric per_channel" || w["fc.weight"] != "Linear inferred: int4 symmetric per_channel" {
+	if w := words(p); w["wte.weight"] != "Embedding inferred: int8 symmetric per_channel" ||
+		w["fc.weight"] != "Linear inferred: int4 symmetric per_channel" {
 		t.Error(w)
 	}
 }
@@ -179,11 +191,13 @@ func TestBeyondCoremltools(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for i, want := range []string{"a block of 32 is not smaller than its 16 input channels", "a block of 32 is not smaller than its 16 input channels", "", ""} {
+		for i, want := range []string{"a block of 32 is not smaller than its 16 input channels",
+			"a block of 32 is not smaller than its 16 input channels", "", ""} {
 			e := p.Entries[i]
 			switch {
 			case i == 2:
-			case strict && (e.Quantize != (want == "") || !strings.Contains(e.Reason.Text, want)), !strict && (!e.Quantize || e.Beyond.Text != want):
+			case strict && (e.Quantize != (want == "") || !strings.Contains(e.Reason.Text, want)), !strict &&
+				(!e.Quantize || e.Beyond.Text != want):
 				t.Errorf("strict %v: %s: %v, %q, %q", strict, e.Tensor.Name, e.Quantize, e.Reason.Text, e.Beyond.Text)
 			}
 		}
@@ -212,13 +226,19 @@ func TestTiedWeights(t *testing.T) {
 		says   string // "" when they agree
 	}{
 		{tie("a.weight", "b.weight"), global, recipe.Options{}, ""},
-		{tie("a.weight", "b.weight"), `{"global_config":{"weight_dtype":"int4"},"module_name_configs":{"b":{"weight_dtype":"int8"}}}`, recipe.Options{},
-			`m.pt: tensor "b.weight": it is one weight with "a.weight" (tied), but b.weight becomes int8 symmetric per_channel by module_name_configs "b" and a.weight becomes int4`},
-		{tie("a.weight", "b.weight"), `{"global_config":{"weight_dtype":"int4"},"module_name_configs":{"b":null}}`, recipe.Options{}, "b.weight is kept (the recipe keeps it)"},
+		{tie("a.weight", "b.weight"), `{"global_config":{"weight_dtype":"int4"},` +
+			`"module_name_configs":{"b":{"weight_dtype":"int8"}}}`, recipe.Options{},
+			`m.pt: tensor "b.weight": it is one weight with "a.weight" (tied), but b.weight becomes int8 symmetric ` +
+				`per_channel by module_name_configs "b" and a.weight becomes int4`},
+		{tie("a.weight", "b.weight"), `{"global_config":{"weight_dtype":"int4"},"module_name_configs":{"b":null}}`,
+			recipe.Options{}, "b.weight is kept (the recipe keeps it)"},
 		{tie("a.weight", "b.weight"), `{"module_name_configs":{"a|b":null}}`, recipe.Options{}, ""},
-		{tie("a.weight", "deconv.weight"), global, recipe.Options{Types: rules(t, "deconv=ConvTranspose1d")}, "a.weight becomes int4"}, // the same scheme on other axes
-		{tie("wte.weight", "lm_head.weight"), global, recipe.Options{AllowNone: true}, ""},                                             // both are kept
-		{tie("wte.weight", "lm_head.weight"), `{"global_config":{},"module_name_configs":{"lm_head":{"weight_dtype":"int4"}}}`, recipe.Options{}, "by module_name_configs"},
+		// the same scheme on other axes
+		{tie("a.weight", "deconv.weight"), global, recipe.Options{Types: rules(t, "deconv=ConvTranspose1d")},
+			"a.weight becomes int4"},
+		{tie("wte.weight", "lm_head.weight"), global, recipe.Options{AllowNone: true}, ""}, // both are kept
+		{tie("wte.weight", "lm_head.weight"), `{"global_config":{},` +
+			`"module_name_configs":{"lm_head":{"weight_dtype":"int4"}}}`, recipe.Options{}, "by module_name_configs"},
 		{tie("wte.weight", "lm_head.weight"), global, recipe.Options{Embeddings: true}, ""},
 		{tie("wte.weight", "lm_head.weight"), global, recipe.Options{Keep: map[string]string{"lm_head.weight": "x"}}, ""},
 	} {
@@ -226,7 +246,8 @@ func TestTiedWeights(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if c.says == "" && p.Conflict != nil || c.says != "" && (fault.KindOf(p.Conflict) != fault.Unsupported || !strings.Contains(p.Conflict.Error(), c.says)) {
+		if c.says == "" && p.Conflict != nil || c.says != "" &&
+			(fault.KindOf(p.Conflict) != fault.Unsupported || !strings.Contains(p.Conflict.Error(), c.says)) {
 			t.Errorf("%s: %v, want %q", c.config, p.Conflict, c.says)
 		}
 	}

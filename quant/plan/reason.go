@@ -31,8 +31,8 @@ const (
 	IsTied      Code = "tied"      // with one that is kept: its name, and why it is
 )
 
-// Reason is why a tensor has its verdict: a code and arguments, which are texts or reasons in their turn, so that it can
-// be said in any language; and the sentence in English, without its full stop.
+// Reason is why a tensor has its verdict: a code and arguments, which are texts or reasons in their turn, so that it
+// can be said in any language; and the sentence in English, without its full stop.
 type Reason struct {
 	Code Code
 	Args []any
@@ -106,7 +106,8 @@ var own = Sentences{
 	},
 	SetKept: {Text: "its module type was set to Module, which is kept", Many: "modules whose type was set to Module"},
 	IsRouter: {
-		Text: "router of a mixture of experts: kept, since small errors send tokens to other experts; its type can be set to Linear",
+		Text: "router of a mixture of experts: kept, since small errors send tokens to other experts; its type can be " +
+			"set to Linear",
 		Many: "routers of a mixture of experts", Remedy: "set the type of these layers to Linear",
 	},
 	IsSplit: {

@@ -61,7 +61,8 @@ func (p *Plan) unify(group []*Entry) error {
 		}
 		file := b.Tensor.Storage.FileName()
 		return fault.Not(file, "it is one weight with %q (tied), but %s and %s", a.Tensor.Name, verdict(b), verdict(a)).
-			In(b.Tensor.Name).Code(fault.Tied, a.Tensor.Name, b.Tensor.Name).Hint("write one rule of the recipe that matches both by name")
+			In(b.Tensor.Name).Code(fault.Tied, a.Tensor.Name, b.Tensor.Name).
+			Hint("write one rule of the recipe that matches both by name")
 	}
 	return nil
 }

@@ -69,7 +69,8 @@ func (p Params[T]) Emptied(like Params[T]) Params[T] {
 // Append adds the parameters of more groups.
 func (p Params[T]) Append(more Params[T]) Params[T] {
 	return Params[T]{
-		Scale: append(p.Scale, more.Scale...), ZeroPoint: append(p.ZeroPoint, more.ZeroPoint...), Offset: append(p.Offset, more.Offset...),
+		Scale: append(p.Scale, more.Scale...), ZeroPoint: append(p.ZeroPoint, more.ZeroPoint...),
+		Offset: append(p.Offset, more.Offset...),
 	}
 }
 

@@ -12,8 +12,8 @@ import (
 	"nibble/quant/scheme"
 )
 
-// Choices are what there is to choose for a model, and what is chosen where nothing is said. The page has no list of its
-// own.
+// Choices are what there is to choose for a model, and what is chosen where nothing is said. The page has no list of
+// its own.
 type Choices struct {
 	Containers  []Container          `json:"containers"`
 	DTypes      []scheme.WeightDType `json:"dtypes"`
@@ -69,9 +69,11 @@ type Defaults struct {
 func ChoicesFor(m *model.Model) Choices {
 	c := Choices{
 		DTypes: scheme.DTypes, Schemes: []scheme.Mode{scheme.Symmetric, scheme.Affine}, GroupSizes: []int{16, 32, 64, 128},
-		Defaults: Defaults{Global: coremltools.Global{}.Filled(), Options: recipe.Options{}.WithoutNulls(), Container: container.Default},
+		Defaults: Defaults{Global: coremltools.Global{}.Filled(), Options: recipe.Options{}.WithoutNulls(),
+			Container: container.Default},
 		Edit: coremltools.Global{
-			DType: string(scheme.Int8), Granularity: string(scheme.PerChannel), GroupSize: "32", Scheme: string(scheme.Symmetric),
+			DType: string(scheme.Int8), Granularity: string(scheme.PerChannel), GroupSize: "32",
+			Scheme: string(scheme.Symmetric),
 		},
 	}
 	for _, n := range container.HighNibbles {

@@ -20,15 +20,15 @@
 //	memory  {}                                           Memory, which tests count
 //	stop()
 //
-// Bytes cross as places in this instance's memory: at, n. A File is {name, size, read(from, at, n), pass(from, to, out),
-// ahead(from, to), forget(from, to)}: read copies n bytes of the file; pass gives them to work's out. Both may return a
-// Promise. ahead tells what is read next, and forget that it was. The files of a sink come one after the other:
-// create(name, bytes), write(at, n) any number of times, close(). Each may return a Promise, which is waited for; the
-// bytes are gone after that. progress(done, total) counts bytes of source.
+// Bytes cross as places in this instance's memory: at, n. A File is {name, size, read(from, at, n), pass(from, to,
+// out), ahead(from, to), forget(from, to)}: read copies n bytes of the file; pass gives them to work's out. Both may
+// return a Promise. ahead says what is read next, and forget that it was. The files of a sink come one after the
+// other: create(name, bytes), write(at, n) any number of times, close(). Each may return a Promise, which is waited
+// for; the bytes are gone after that. progress(done, total) counts bytes of source.
 //
 // workers are other web workers with an instance each, in which files and work are called: do(tasks as JSON) ->
-// Promise<results as JSON>, then take(at, n), which copies what work put out: put(at, n) any number of times. Both sides
-// name files by their index. With no workers the instance does the work itself.
+// Promise<results as JSON>, then take(at, n), which copies what work put out: put(at, n) any number of times. Both
+// sides name files by their index. With no workers the instance does the work itself.
 //
 // A Promise is rejected with a Failure.
 package protocol
@@ -42,8 +42,8 @@ import (
 	"nibble/quant/tensor"
 )
 
-// Version is that of the messages. The page has the same number, and refuses to run when they differ, which happens when
-// a browser keeps an old copy of one of the two files.
+// Version is that of the messages. The page has the same number, and refuses to run when they differ, which happens
+// when a browser keeps an old copy of one of the two files.
 const Version = 8
 
 // InspectRequest is what inspect is asked for.

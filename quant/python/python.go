@@ -1,6 +1,6 @@
-// Package python holds the lines of Python that take an output of Nibble to Core ML: the README shows them, the page
-// shows them beside the download, `nibble python` prints them, and the oracle runs them. A container gives the head,
-// which makes `state` in the form of coremltools' state dicts; the tail here is common to all.
+// Package python holds the lines of Python that take an output of Nibble to Core ML: docs/coreml.md shows them, the
+// page shows them beside the download, `nibble python` prints them, and the oracle runs them. A container gives the
+// head, which makes `state` in the form of coremltools' state dicts; the tail here is common to all.
 package python
 
 import (
@@ -21,7 +21,8 @@ func Lines(head, name string, folder bool) string {
 	} else {
 		base = strings.TrimSuffix(base, path.Ext(base))
 	}
-	return strings.NewReplacer("MODEL_FILE", quoted(name), "MODEL_PACKAGE", quoted(base+".mlpackage")).Replace(head + "\n" + convert)
+	return strings.NewReplacer("MODEL_FILE", quoted(name), "MODEL_PACKAGE", quoted(base+".mlpackage")).
+		Replace(head + "\n" + convert)
 }
 
 // quoted is a Python string. Control characters cannot be in what is printed.

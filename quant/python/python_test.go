@@ -9,24 +9,27 @@ import (
 	"nibble/quant/python"
 )
 
-// The README shows the very lines, with the names of its own examples.
-func TestREADMEHoldsTheLines(t *testing.T) {
-	readme, err := os.ReadFile("../../README.md")
+// The document shows the very lines, with the names of its own examples.
+func TestTheDocumentHoldsTheLines(t *testing.T) {
+	text, err := os.ReadFile("../../docs/coreml.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	for to, name := range map[string]string{"coremltools": "model-int4.pt", "int8": "model-int8.safetensors", "packed": "model-int4.safetensors"} {
-		lines := linesOf(t, to, name, false)
-		// The tail is shown once.
-		if folder, _, _ := strings.Cut(rowOf(t, to).Python(true), "\n\n\ndef "); !strings.Contains(string(readme), strings.TrimSpace(strings.ReplaceAll(folder, "MODEL_FILE", `"model-int4"`))) {
-			t.Errorf("the README lacks the lines for a folder of %s:\n%s", to, folder)
+	document := string(text)
+	for to, name := range map[string]string{
+		"coremltools": "model-int4.pt", "int8": "model-int8.safetensors", "packed": "model-int4.safetensors",
+	} {
+		folder, _, _ := strings.Cut(rowOf(t, to).Python(true), "\n\n\ndef ") // the tail is shown once
+		folder = strings.TrimSpace(strings.ReplaceAll(folder, "MODEL_FILE", `"model-int4"`))
+		if !strings.Contains(document, folder) {
+			t.Errorf("docs/coreml.md lacks the lines for a folder of %s:\n%s", to, folder)
 		}
-		head, tail, _ := strings.Cut(lines, "\nfor key, value in state.items():")
-		if !strings.Contains(string(readme), head) {
-			t.Errorf("the README lacks the lines for %s:\n%s", to, head)
+		head, tail, _ := strings.Cut(linesOf(t, to, name, false), "\nfor key, value in state.items():")
+		if !strings.Contains(document, head) {
+			t.Errorf("docs/coreml.md lacks the lines for %s:\n%s", to, head)
 		}
-		if to == "coremltools" && !strings.Contains(string(readme), tail) {
-			t.Errorf("the README lacks\n%s", tail)
+		if to == "coremltools" && !strings.Contains(document, tail) {
+			t.Errorf("docs/coreml.md lacks\n%s", tail)
 		}
 	}
 }
@@ -42,11 +45,13 @@ func TestNames(t *testing.T) {
 			t.Errorf("%q: %s", name, lines)
 		}
 	}
-	if lines := linesOf(t, "packed", "dir/model.v2.safetensors", false); !strings.Contains(lines, `package.save("model.v2.mlpackage")`) {
+	if lines := linesOf(t, "packed", "dir/model.v2.safetensors", false); !strings.Contains(lines,
+		`package.save("model.v2.mlpackage")`) {
 		t.Errorf("got %s", lines)
 	}
 	lines := linesOf(t, "packed", "out/model.v2-int4/", true)
-	if !strings.Contains(lines, `pathlib.Path("out/model.v2-int4").glob("*.safetensors")`) || !strings.Contains(lines, `package.save("model.v2-int4.mlpackage")`) {
+	if !strings.Contains(lines, `pathlib.Path("out/model.v2-int4").glob("*.safetensors")`) ||
+		!strings.Contains(lines, `package.save("model.v2-int4.mlpackage")`) {
 		t.Errorf("got %s", lines)
 	}
 }

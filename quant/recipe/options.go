@@ -16,14 +16,16 @@ import (
 // page asks for. In a config, under its key `nibble`, a list has the name of one of its items; the command's flags have
 // these names with dashes. A new option is a field here, its flag, and its control on the page.
 type Options struct {
-	Types            []TypeRule        `json:"module_types" config:"module_type"` // classes of modules, where the user knows better
-	Embeddings       bool              `json:"include_embeddings"`                // quantize embeddings too, which coremltools cannot
-	CoremltoolsSkips bool              `json:"coremltools_skips"`                 // keep each layer that coremltools would skip
-	KeepUnfit        bool              `json:"keep_unfit"`                        // keep what holds NaN, infinity or too much
-	AllowNone        bool              `json:"allow_none"`                        // convert, too, where nothing is quantized
-	Parts            []string          `json:"parts" config:"part"`               // of a file that holds several models, those that are meant
-	Keep             map[string]string `json:"-"`                                 // tensors that cannot be quantized -> the code of why
-	Least            Least             `json:"-"`                                 // of what coremltools would skip; zero is the default
+	// classes of modules, where the user knows better
+	Types            []TypeRule `json:"module_types" config:"module_type"`
+	Embeddings       bool       `json:"include_embeddings"` // quantize embeddings too, which coremltools cannot
+	CoremltoolsSkips bool       `json:"coremltools_skips"`  // keep each layer that coremltools would skip
+	KeepUnfit        bool       `json:"keep_unfit"`         // keep what holds NaN, infinity or too much
+	AllowNone        bool       `json:"allow_none"`         // convert, too, where nothing is quantized
+	// of a file that holds several models, those that are meant
+	Parts []string          `json:"parts" config:"part"`
+	Keep  map[string]string `json:"-"` // tensors that cannot be quantized -> the code of why
+	Least Least             `json:"-"` // of what coremltools would skip; zero is the default
 }
 
 // Least is how large a weight must be for Nibble to quantize it where coremltools would not. Smaller ones

@@ -20,7 +20,8 @@ type TypeRule struct {
 func ParseType(text string) (TypeRule, error) {
 	i := strings.LastIndexByte(text, '=')
 	if i < 0 {
-		return TypeRule{}, fault.Not("", "the module type %q has no =", text).Hint("write PATTERN=CLASS, such as 'decoder\\.up=ConvTranspose2d'")
+		return TypeRule{}, fault.Not("", "the module type %q has no =", text).
+			Hint("write PATTERN=CLASS, such as 'decoder\\.up=ConvTranspose2d'")
 	}
 	return NewType(text[:i], text[i+1:])
 }
@@ -40,7 +41,8 @@ func NewType(text, class string) (TypeRule, error) {
 	}
 	match, err := pattern.Compile(text)
 	if err != nil {
-		return TypeRule{}, fault.Not("", "%q is not a pattern: %v", text, err).Hint("patterns are those of Python's re.fullmatch")
+		return TypeRule{}, fault.Not("", "%q is not a pattern: %v", text, err).
+			Hint("patterns are those of Python's re.fullmatch")
 	}
 	return TypeRule{text, class, match}, nil
 }
@@ -49,7 +51,8 @@ func NewType(text, class string) (TypeRule, error) {
 func (r *TypeRule) Matches(module string) (bool, error) {
 	ok, err := r.match.FullMatch(module)
 	if err != nil {
-		return false, fault.Not("", "module type: %q on the module %q: %v", r.Pattern, module, err).Hint("write it without repeats inside repeats")
+		return false, fault.Not("", "module type: %q on the module %q: %v", r.Pattern, module, err).
+			Hint("write it without repeats inside repeats")
 	}
 	return ok, nil
 }

@@ -61,7 +61,8 @@ var foldings = []struct {
 }{
 	{foldWeightNorm, ".weight_g", ".weight_v", "Some weights are in two parts (weight_norm) and are kept.",
 		eachModule + `if hasattr(m, "weight_g"): torch.nn.utils.remove_weight_norm(m)`},
-	{foldSpectralNorm, ".weight_orig", ".weight_u", "Some weights are divided by their spectral norm when they run and are kept.",
+	{foldSpectralNorm, ".weight_orig", ".weight_u",
+		"Some weights are divided by their spectral norm when they run and are kept.",
 		eachModule + `if hasattr(m, "weight_orig"): torch.nn.utils.remove_spectral_norm(m)`},
 	{foldPruning, ".weight_orig", ".weight_mask", "Some weights are pruned when they run (a mask) and are kept.",
 		"from torch.nn.utils import prune\n" + eachModule + `if hasattr(m, "weight_mask"): prune.remove(m, "weight")`},
@@ -148,12 +149,17 @@ func allAdvice(p *plan.Plan) []Advice {
 			out = append(out, newAdvice(code, false, text))
 		}
 	}
-	add(four || blocks, needsIOS18, "4-bit linear weights, and blocks of any width, need iOS 18 or macOS 15: convert with "+
-		"minimum_deployment_target=ct.target.iOS18. With the default target the converter leaves the weights dense and says nothing.")
-	add(eight && !four && !blocks, runsOnIOS16, "8-bit weights with one scale per channel or tensor run from iOS 16 and macOS 13 on.")
-	add(blocks, blocksWantGPU, "Blocks are for the GPU of a Mac. The Neural Engine wants one scale per channel, or a look-up table "+
+	add(four || blocks, needsIOS18, "4-bit linear weights, and blocks of any width, need iOS 18 or macOS 15: "+
+		"convert with "+
+		"minimum_deployment_target=ct.target.iOS18. With the default target the converter leaves the weights dense and "+
+		"says nothing.")
+	add(eight && !four && !blocks, runsOnIOS16,
+		"8-bit weights with one scale per channel or tensor run from iOS 16 and macOS 13 on.")
+	add(blocks, blocksWantGPU, "Blocks are for the GPU of a Mac. The Neural Engine wants one scale per channel, or a "+
+		"look-up table "+
 		"(coremltools' palettization); there, layers with blocks run on the CPU or GPU instead, or fail.")
-	add(coarse, coarseFourBits, "4 bits with one scale per channel or tensor often cost too much accuracy: try blocks of 64, 32 or 16, "+
+	add(coarse, coarseFourBits, "4 bits with one scale per channel or tensor often cost too much accuracy: try blocks "+
+		"of 64, 32 or 16, "+
 		"or 8 bits where the Neural Engine must run it.")
 	return out
 }

@@ -12,7 +12,8 @@ import (
 // (whose dtype says int for uint, too); then Nibble's own.
 var columns = []string{
 	"name", "error", "#params", "dtype", "sqnr_db", "cosine", "max_abs_error", "verdict", "source_dtype", "shape",
-	"module_type", "module_type_source", "rule", "reason", "granularity", "quantization_scheme", "block_size", "bytes_in", "bytes_out",
+	"module_type", "module_type_source", "rule", "reason", "granularity", "quantization_scheme", "block_size", "bytes_in",
+	"bytes_out",
 }
 
 // CSV writes one line per tensor and a last line "total".
@@ -27,12 +28,14 @@ func (r *Report) CSV(w io.Writer) error {
 			block = joinSizes(t.Scheme.BlockSize, " x ")
 		}
 		out.Write(append(append([]string{cell(t.Name), float(t.RMSE), whole(t.Parameters), dtype}, t.Figures.rest()...),
-			string(t.Verdict), t.DType, joinSizes(t.Shape, " x "), t.ModuleType, string(t.TypeSource), cell(t.Rule), cell(t.Reason),
+			string(t.Verdict), t.DType, joinSizes(t.Shape, " x "), t.ModuleType, string(t.TypeSource), cell(t.Rule),
+			cell(t.Reason),
 			granularity, mode, block, whole(t.BytesIn), whole(t.BytesOut)))
 	}
 	t := &r.Totals
 	out.Write(append(append([]string{"total", float(t.RMSE), whole(t.Parameters), ""}, t.Figures.rest()...),
-		fmt.Sprintf("%d of %d quantized", t.Quantized, t.Tensors), "", "", "", "", "", "", "", "", "", whole(t.BytesIn), whole(t.BytesOut)))
+		fmt.Sprintf("%d of %d quantized", t.Quantized, t.Tensors), "", "", "", "", "", "", "", "", "", whole(t.BytesIn),
+		whole(t.BytesOut)))
 	out.Flush()
 	return out.Error()
 }

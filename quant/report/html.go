@@ -28,10 +28,13 @@ func (r *Report) HTML(w io.Writer) error {
 		fmt.Fprintf(b, format, args...)
 	}
 	in := r.Source()
-	put(`<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">`)
-	put(`<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'"><title>%s</title><style>`, in.Name)
+	put(`<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width, ` +
+		`initial-scale=1">`)
+	put(`<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src `+
+		`'unsafe-inline'"><title>%s</title><style>`, in.Name)
 	b.WriteString(style)
-	put(`</style><h1>%s</h1><p class="meta">%s → %s, %s → %s</p>`, in.Name, Size(r.Totals.Weights), Size(r.Output.Bytes), in.Format, r.Output.Format)
+	put(`</style><h1>%s</h1><p class="meta">%s → %s, %s → %s</p>`, in.Name, Size(r.Totals.Weights), Size(r.Output.Bytes),
+		in.Format, r.Output.Format)
 	if r.Totals.LeftOut > 0 {
 		put(`<p class="meta">%s of other parts, optimizers and the like are left out.</p>`, Size(r.Totals.LeftOut))
 	}
@@ -65,11 +68,14 @@ func (r *Report) HTML(w io.Writer) error {
 		}
 		put(`</ul>`)
 	}
-	put(`<h2>Quantized</h2><p class="meta">Weights before (grey) and after (blue); heights are square roots of counts.</p><div class="cards">`)
+	put(`<h2>Quantized</h2><p class="meta">Weights before (grey) and after (blue); heights are square roots of ` +
+		`counts.</p><div class="cards">`)
 	for i := range r.Tensors {
 		if t := &r.Tensors[i]; t.Scheme != nil {
-			put(`<section><h3>%s</h3><p class="meta">%s · %s · %s %s %s %s</p>`, t.Name, t.ModuleType, joinSizes(t.Shape, " × ")+" "+t.DType,
-				string(t.Scheme.WeightDType), string(t.Scheme.Mode), string(t.Scheme.Granularity), joinSizes(t.Scheme.BlockSize, " × "))
+			put(`<section><h3>%s</h3><p class="meta">%s · %s · %s %s %s %s</p>`, t.Name, t.ModuleType, joinSizes(t.Shape, " × ")+
+				" "+t.DType,
+				string(t.Scheme.WeightDType), string(t.Scheme.Mode), string(t.Scheme.Granularity),
+				joinSizes(t.Scheme.BlockSize, " × "))
 			b.WriteString(drawing(t.Histogram))
 			put(`<dl><dt>size</dt><dd>%s → %s</dd><dt>#params</dt><dd>%d</dd>`, Size(t.BytesIn), Size(t.BytesOut), t.Parameters)
 			for _, f := range t.Figures.list() {
@@ -152,7 +158,9 @@ func drawing(h *kernel.Histogram) string {
 	if h.Every > 1 {
 		note = fmt.Sprintf(", one weight in %d", h.Every)
 	}
-	return fmt.Sprintf(`<svg viewBox="0 0 %g %g" preserveAspectRatio="none" role="img" aria-label="histogram"><path class="before" d="%sV%gZ"/><path class="after" d="%s"/></svg><p class="axis"><span>%.3g</span><span>%s</span><span>%.3g</span></p>`,
+	return fmt.Sprintf(`<svg viewBox="0 0 %g %g" preserveAspectRatio="none" role="img" aria-label="histogram"><path `+
+		`class="before" d="%sV%gZ"/><path class="after" d="%s"/></svg><p `+
+		`class="axis"><span>%.3g</span><span>%s</span><span>%.3g</span></p>`,
 		drawingWidth, drawingHeight, area.String(), drawingHeight, bars.String(),
 		float64(from-kernel.Bins/2)*width, strings.TrimPrefix(note, ", "), float64(to-kernel.Bins/2)*width)
 }

@@ -1,4 +1,4 @@
-// Package report is what a conversion tells: report.json, one row per tensor, with
+// Package report is what a conversion says of itself: report.json, one row per tensor, with
 // the error of what was quantized. A plan is shown in the same form, with the errors
 // still null. Keys are only ever added. The same report is also written as CSV and as
 // one self-contained HTML page with a histogram of each weight before and after.
@@ -164,7 +164,8 @@ func Build(p *plan.Plan, l *layout.Output) *Report {
 			if e.Beyond.Code != "" {
 				t.BeyondWhy = &e.Beyond
 			}
-			t.Scheme = &Scheme{e.Scheme.WeightDType, e.Scheme.Granularity, e.Scheme.Mode, e.Scheme.BlockSize, e.Grid.ScaleShape(len(e.Tensor.Shape))}
+			t.Scheme = &Scheme{e.Scheme.WeightDType, e.Scheme.Granularity, e.Scheme.Mode, e.Scheme.BlockSize,
+				e.Grid.ScaleShape(len(e.Tensor.Shape))}
 			r.Totals.Quantized++
 			if t.BytesOut > t.BytesIn && !l.AsLarge {
 				larger = append(larger, t.Name)
@@ -181,7 +182,8 @@ func Build(p *plan.Plan, l *layout.Output) *Report {
 		r.Totals.BytesOut += t.BytesOut
 	}
 	if len(larger) > 0 {
-		text := fmt.Sprintf("%s larger than before in this container: %s. Keep what grows, or choose a container that holds each scale once.",
+		text := fmt.Sprintf("%s larger than before in this container: %s. Keep what grows, or choose a container that "+
+			"holds each scale once.",
 			layers(len(larger)), firstOf(larger))
 		r.Warnings = append(r.Warnings, Warning{grows, text, larger})
 	}

@@ -21,10 +21,12 @@ func sample() *Report {
 	folded := newAdvice("fold_weight_norm", true, "fold <them>:\nfor m in x: y")
 	folded.Python = "for m in x: y"
 	r := &Report{
-		Inputs: []File{{Name: "<script>alert(1)</script>.pt", Bytes: 1234567, Format: "PyTorch zip"}}, Output: File{Name: "o", Bytes: 99, Format: "packed"},
+		Inputs: []File{{Name: "<script>alert(1)</script>.pt", Bytes: 1234567, Format: "PyTorch zip"}},
+		Output: File{Name: "o", Bytes: 99, Format: "packed"},
 		Recipe: []byte(`{"module_name_configs":{"</pre><img src=x>":null}}`),
 		Tensors: []Tensor{
-			{Name: `=cmd|"/c calc"!A1`, Shape: []int64{2, 2}, DType: "F32", ModuleType: "Linear", Verdict: "quantize", Rule: "global_config", Parameters: 4,
+			{Name: `=cmd|"/c calc"!A1`, Shape: []int64{2, 2}, DType: "F32", ModuleType: "Linear", Verdict: "quantize",
+				Rule: "global_config", Parameters: 4,
 				Scheme: &Scheme{WeightDType: "uint4", Granularity: "per_block", Mode: "affine", BlockSize: []int64{1, 2}}},
 			{Name: "a</td><b>", Shape: []int64{3}, DType: "F16", Verdict: "keep", Reason: `bias & "more"`, Parameters: 3},
 		},
@@ -49,10 +51,14 @@ func TestCSV(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := [][]string{
-		{"name", "error", "#params", "dtype", "sqnr_db", "cosine", "max_abs_error", "verdict", "source_dtype", "shape", "module_type", "module_type_source", "rule", "reason", "granularity", "quantization_scheme", "block_size", "bytes_in", "bytes_out"},
-		{`'=cmd|"/c calc"!A1`, "0.025", "4", "uint4", "26.02059991327962", "0.99875", "0.05", "quantize", "F32", "2 x 2", "Linear", "", "global_config", "", "per_block", "affine", "1 x 2", "0", "0"},
+		{"name", "error", "#params", "dtype", "sqnr_db", "cosine", "max_abs_error", "verdict", "source_dtype", "shape",
+			"module_type", "module_type_source", "rule", "reason", "granularity", "quantization_scheme", "block_size",
+			"bytes_in", "bytes_out"},
+		{`'=cmd|"/c calc"!A1`, "0.025", "4", "uint4", "26.02059991327962", "0.99875", "0.05", "quantize", "F32", "2 x 2",
+			"Linear", "", "global_config", "", "per_block", "affine", "1 x 2", "0", "0"},
 		{"a</td><b>", "", "3", "", "", "", "", "keep", "F16", "3", "", "", "", `bias & "more"`, "", "", "", "0", "0"},
-		{"total", "0.025", "7", "", "26.02059991327962", "0.99875", "0.05", "1 of 2 quantized", "", "", "", "", "", "", "", "", "", "0", "0"},
+		{"total", "0.025", "7", "", "26.02059991327962", "0.99875", "0.05", "1 of 2 quantized", "", "", "", "", "", "", "",
+			"", "", "0", "0"},
 	}
 	for i := range want {
 		if strings.Join(rows[i], "|") != strings.Join(want[i], "|") {
@@ -69,8 +75,11 @@ func TestHTML(t *testing.T) {
 	}
 	text := b.String()
 	for _, part := range []string{
-		"<h1>&lt;script&gt;alert(1)&lt;/script&gt;.pt</h1>", "1.2 MB → 99 B", "<dt>error (RMSE)</dt><dd>0.025</dd>", "<dt>SQNR</dt><dd>26.02 dB</dd>",
-		"<h3>=cmd|&#34;/c calc&#34;!A1</h3>", "uint4 affine per_block 1 × 2", "<li>needs &lt;iOS 18&gt;</li>", "<li>1 layer is &lt;below&gt; 12 dB</li>", "2.0 kB of other parts", "<li>fold &lt;them&gt;:<pre>for m in x: y</pre></li>", "<td>a&lt;/td&gt;&lt;b&gt;</td>", "&lt;img src=x&gt;",
+		"<h1>&lt;script&gt;alert(1)&lt;/script&gt;.pt</h1>", "1.2 MB → 99 B", "<dt>error (RMSE)</dt><dd>0.025</dd>",
+		"<dt>SQNR</dt><dd>26.02 dB</dd>",
+		"<h3>=cmd|&#34;/c calc&#34;!A1</h3>", "uint4 affine per_block 1 × 2", "<li>needs &lt;iOS 18&gt;</li>",
+		"<li>1 layer is &lt;below&gt; 12 dB</li>", "2.0 kB of other parts",
+		"<li>fold &lt;them&gt;:<pre>for m in x: y</pre></li>", "<td>a&lt;/td&gt;&lt;b&gt;</td>", "&lt;img src=x&gt;",
 		`<path class="before" d="M0 84V0.0H`, `<path class="after" d="M`, "<span>-0.5</span>", "default-src 'none'",
 	} {
 		if !strings.Contains(text, part) {
@@ -92,7 +101,8 @@ func TestDrawingOfASample(t *testing.T) {
 	}
 	h := kernel.NewHistogram(5)
 	kernel.Count(h, weights, weights)
-	if text := drawing(h); !strings.Contains(text, "<span>one weight in 5</span>") || !strings.Contains(text, "<span>0</span>") {
+	if text := drawing(h); !strings.Contains(text, "<span>one weight in 5</span>") ||
+		!strings.Contains(text, "<span>0</span>") {
 		t.Errorf("drawn as %s", text)
 	}
 	if drawing(nil) != "" || drawing(kernel.NewHistogram(1)) != "" {
@@ -111,7 +121,8 @@ func TestForms(t *testing.T) {
 func TestAdvice(t *testing.T) {
 	weight := &tensor.Tensor{Name: "a.weight", DType: tensor.F32, Shape: []int64{8, 8}}
 	entry := func(d scheme.WeightDType, g scheme.Granularity) plan.Entry {
-		return plan.Entry{Weight: plan.Weight{Tensor: weight}, Verdict: plan.Verdict{Quantize: true, Scheme: scheme.Scheme{WeightDType: d, Granularity: g}}}
+		return plan.Entry{Weight: plan.Weight{Tensor: weight},
+			Verdict: plan.Verdict{Quantize: true, Scheme: scheme.Scheme{WeightDType: d, Granularity: g}}}
 	}
 	kept := plan.Entry{Weight: plan.Weight{Tensor: weight}, Verdict: plan.Keep(plan.IsEmbed)}
 	for _, c := range []struct {
@@ -124,7 +135,8 @@ func TestAdvice(t *testing.T) {
 		{[]plan.Entry{entry("int4", "per_block")}, "ios18 gpu"},
 		{[]plan.Entry{entry("int4", "per_tensor")}, "ios18 coarse"},
 		{[]plan.Entry{kept, kept, entry("int8", "per_channel")}, "mostly_embedding ios16"},
-		{[]plan.Entry{entry("uint4", "per_block"), entry("int4", "per_channel"), entry("int8", "per_tensor")}, "ios18 gpu coarse"},
+		{[]plan.Entry{entry("uint4", "per_block"), entry("int4", "per_channel"), entry("int8", "per_tensor")},
+			"ios18 gpu coarse"},
 	} {
 		var got []string
 		for _, a := range allAdvice(&plan.Plan{Policy: &coremltools.Recipe{}, Entries: c.entries}) {

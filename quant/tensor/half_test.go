@@ -96,7 +96,9 @@ func TestShapesThatOverflow(t *testing.T) {
 		n     int64
 		fits  bool
 	}{
-		{nil, 1, true}, {[]int64{2, 3}, 6, true}, {[]int64{1 << 31, 1 << 31}, 0, false}, {[]int64{1 << 40, 1 << 40, 0}, 0, false}, {[]int64{0, 1 << 40, 1 << 40}, 0, false}, {[]int64{1 << 40, 0, 1 << 20}, 0, true},
+		{nil, 1, true}, {[]int64{2, 3}, 6, true}, {[]int64{1 << 31, 1 << 31}, 0, false},
+		{[]int64{1 << 40, 1 << 40, 0}, 0, false}, {[]int64{0, 1 << 40, 1 << 40}, 0, false},
+		{[]int64{1 << 40, 0, 1 << 20}, 0, true},
 		{[]int64{-1}, 0, false}, {[]int64{1 << 30, 1 << 31}, 1 << 61, true},
 	} {
 		if n, fits := Elements(c.shape); fits != c.fits || fits && n != c.n {

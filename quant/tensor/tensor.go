@@ -36,7 +36,7 @@ type Tensor struct {
 	Strides []int64 // elements, one per axis, not negative
 	Storage Storage
 	Offset  int64 // bytes from Storage.Start to the first element
-	Frozen  bool  // a parameter that takes no gradients, where the file tells
+	Frozen  bool  // a parameter that takes no gradients, where the file says it
 }
 
 // Elements is the number of values. Readers checked that it does not overflow.
@@ -66,13 +66,14 @@ func (t *Tensor) Contiguous() bool {
 	return true
 }
 
-// View tells two tensors apart that are not the very same view of the same bytes.
+// View is a key that two tensors share only when they are the very same view of the same bytes.
 func (t *Tensor) View() string {
 	strides := t.Strides
 	if t.Contiguous() {
 		strides = nil
 	}
-	return fmt.Sprintf("%p %d %d %d %d %v %v", t.Storage.File, t.Storage.Start, t.Storage.End, t.Offset, t.DType, t.Shape, strides)
+	return fmt.Sprintf("%p %d %d %d %d %v %v", t.Storage.File, t.Storage.Start, t.Storage.End, t.Offset, t.DType, t.Shape,
+		strides)
 }
 
 // Flat is a dense tensor seen as one row after the other of a single value, so that it
@@ -146,7 +147,7 @@ type StateDict struct {
 	Tensors []Tensor
 	// Notes say what else was in the file and what becomes of it, one sentence each.
 	Notes []string
-	// Classes says which class a module has, where the file tells: module -> class.
+	// Classes says which class a module has, where the file says it: module -> class.
 	Classes map[string]string
 	// Absent are names that the file leaves out because they are another tensor's (tied).
 	Absent []Alias

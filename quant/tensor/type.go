@@ -4,7 +4,7 @@
 // own. Everything is little-endian, as both file formats are.
 package tensor
 
-// Type is the type of a tensor's elements. Its block is what can be told apart in bytes: one element of most types,
+// Type is the type of a tensor's elements. Its block is what can be addressed in bytes: one element of most types,
 // several of those that are narrower than a byte.
 type Type uint8
 

@@ -24,7 +24,7 @@ import (
 	"nibble/quant/tile"
 )
 
-// Row is one tensor as index.json tells it.
+// Row is one tensor as index.json has it.
 type Row struct {
 	Name   string
 	DType  string

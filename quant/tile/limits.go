@@ -7,7 +7,7 @@ package tile
 type Limits struct {
 	Tile       int64 // bytes of source that are read at once, but for a single group of columns
 	Window     int64 // bytes of a storage through which a strided view is read
-	Page       int64 // bytes read at once where a part of a view's row is picked value by value
+	Page       int64 // bytes read at once where a stretch of a view's row is read value by value
 	Chunk      int   // weights that go through the kernels at a time, while they lie in the nearest cache
 	Batch      int64 // bytes of source that a worker is given at a time
 	Tasks      int   // tasks that a worker is given at a time, where tensors are small

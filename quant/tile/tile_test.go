@@ -98,7 +98,8 @@ func TestCutCovers(t *testing.T) {
 		tiles int
 	}{
 		{nil, 1, 1}, {[]int64{0, 5}, 1, 0}, {[]int64{5, 0}, 1, 0}, {[]int64{3}, 1, 1},
-		{[]int64{1 << 20, 4}, 1, 8}, {[]int64{1 << 20, 4}, 1 << 19, 2}, {[]int64{2, 1 << 22}, 1, 16}, {[]int64{7, 1 << 18}, 1, 4},
+		{[]int64{1 << 20, 4}, 1, 8}, {[]int64{1 << 20, 4}, 1 << 19, 2}, {[]int64{2, 1 << 22}, 1, 16},
+		{[]int64{7, 1 << 18}, 1, 4},
 	} {
 		x := tensor.Tensor{DType: tensor.F32, Shape: c.shape, Strides: tensor.DenseStrides(c.shape)}
 		tiles := Cut(&x, c.block, 2<<20)
@@ -166,7 +167,8 @@ func memory(b []byte) *tensor.File {
 func TestReadPastTheEnd(t *testing.T) {
 	file := &tensor.File{Name: "short", Size: 100, R: bytes.NewReader(make([]byte, 10))}
 	for _, strides := range [][]int64{{5, 1}, {1, 5}} {
-		x := tensor.Tensor{Name: "w", DType: tensor.F32, Shape: []int64{5, 5}, Strides: strides, Storage: tensor.Storage{File: file, End: 100}}
+		x := tensor.Tensor{Name: "w", DType: tensor.F32, Shape: []int64{5, 5}, Strides: strides,
+			Storage: tensor.Storage{File: file, End: 100}}
 		if err := Whole(&x, 0, 5).Read(&x, make([]byte, 100), Limits{}); err == nil {
 			t.Error("it was read without an error")
 		}

@@ -45,7 +45,8 @@ func (q *storedWeight) derive(src *tensor.Tensor, row *Row, l tile.Limits, step 
 
 // deriveBy derives the weight by one scheme. It says how many rows it reached, the largest error of a weight, and
 // what is wrong; "" when nothing is.
-func (q *storedWeight) deriveBy(s scheme.Scheme, src *tensor.Tensor, l tile.Limits, step func(int64)) (reached int64, worst float64, problem string, err error) {
+func (q *storedWeight) deriveBy(s scheme.Scheme, src *tensor.Tensor, l tile.Limits, step func(int64)) (reached int64,
+	worst float64, problem string, err error) {
 	if src.DType == tensor.F64 {
 		return deriveWith[float64](q, s, src, l, step)
 	}
@@ -53,7 +54,8 @@ func (q *storedWeight) deriveBy(s scheme.Scheme, src *tensor.Tensor, l tile.Limi
 }
 
 // deriveWith is deriveBy in the arithmetic T.
-func deriveWith[T kernel.Float](q *storedWeight, s scheme.Scheme, src *tensor.Tensor, l tile.Limits, step func(int64)) (int64, float64, string, error) {
+func deriveWith[T kernel.Float](q *storedWeight, s scheme.Scheme, src *tensor.Tensor, l tile.Limits,
+	step func(int64)) (int64, float64, string, error) {
 	d, err := newDerivation[T](q, s, src, l, step)
 	if err != nil {
 		return 0, 0, "", err
@@ -92,7 +94,8 @@ type storedPiece[T kernel.Float] struct {
 }
 
 // newDerivation finds the scheme's method and the codes of the weight's pieces.
-func newDerivation[T kernel.Float](q *storedWeight, s scheme.Scheme, src *tensor.Tensor, l tile.Limits, step func(int64)) (*derivation[T], error) {
+func newDerivation[T kernel.Float](q *storedWeight, s scheme.Scheme, src *tensor.Tensor, l tile.Limits,
+	step func(int64)) (*derivation[T], error) {
 	m, err := method.Of[T](s, src.DType)
 	if err != nil {
 		return nil, err
@@ -199,7 +202,8 @@ func (d *derivation[T]) fit(row, block, count int64) (unfit kernel.Unfit, err er
 
 // eachRow reads a panel row by row, until use has seen enough. A long row comes in stretches, which end where packed
 // words do and, where that matters, where groups do.
-func (d *derivation[T]) eachRow(row, block, count int64, use func(row, col int64, values []T) (more bool, err error)) error {
+func (d *derivation[T]) eachRow(row, block, count int64,
+	use func(row, col int64, values []T) (more bool, err error)) error {
 	g, step := d.Grid, int64(tile.Word)
 	if d.whole || d.spread == nil {
 		for step = g.GroupWidth(); step%tile.Word != 0; step *= 2 {
@@ -273,12 +277,14 @@ func (d *derivation[T]) compareShared(p *storedPiece[T], row, block, count int64
 	}
 	other, same := 0, true
 	if p.Code.Rows() == 1 {
-		if d.made = p.code.Append(d.made[:0], &plane.Tile[T]{Rows: 1, First: own, Params: d.params}); !bytes.Equal(got, d.made) {
+		if d.made = p.code.Append(d.made[:0], &plane.Tile[T]{Rows: 1, First: own, Params: d.params}); !bytes.Equal(got,
+			d.made) {
 			other, same = firstDifference(got, d.made)/int(p.Code.Bytes(1)), false
 		}
 	} else { // the row's own are taken out of what several rows share
 		d.points = resize(d.points, int(count))
-		clean := p.code.Read(got, &plane.Tile[T]{Rows: 1, First: own, Last: last, Params: plane.Params[T]{ZeroPoint: d.points}})
+		clean := p.code.Read(got, &plane.Tile[T]{Rows: 1, First: own, Last: last,
+			Params: plane.Params[T]{ZeroPoint: d.points}})
 		if !bytes.Equal(d.points, d.params.ZeroPoint) {
 			other, same = firstDifference(d.points, d.params.ZeroPoint), false
 		} else if !clean {
@@ -286,7 +292,8 @@ func (d *derivation[T]) compareShared(p *storedPiece[T], row, block, count int64
 		}
 	}
 	if !same {
-		return fmt.Sprintf("has another %s in row %d, block %d than its weights make", names[p.Code.Plane], row, block+int64(other)), nil
+		return fmt.Sprintf("has another %s in row %d, block %d than its weights make", names[p.Code.Plane], row,
+			block+int64(other)), nil
 	}
 	return "", nil
 }

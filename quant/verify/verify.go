@@ -38,7 +38,8 @@ type Row struct {
 
 // Run compares; open is the output's container's. It fails only when a file cannot be read; differences are in the
 // report. progress counts bytes of the source and may be nil. Of the limits, Tile, Window and Scales are used.
-func Run(open layout.Opener, out, source *tensor.StateDict, limits tile.Limits, progress func(done, total int64)) (*Report, error) {
+func Run(open layout.Opener, out, source *tensor.StateDict, limits tile.Limits,
+	progress func(done, total int64)) (*Report, error) {
 	v := &verifier{open: open, byName: map[string]*tensor.Tensor{}, used: map[string]bool{}, limits: limits.Filled()}
 	for i := range out.Tensors {
 		v.byName[out.Tensors[i].Name] = &out.Tensors[i]

@@ -11,6 +11,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { serve } from '../serve.mjs'
 import { browsers, convertModel, dropModel, makeModel, peak, root, withBrowser } from './browser.mjs'
+import { table } from './table.mjs'
 
 const sizes = process.argv.length > 2 ? process.argv.slice(2).map(Number) : [0.25, 1, 4, 12]
 const layouts = [
@@ -24,9 +25,13 @@ const MB = n => Math.round(n / 1e6)
 async function native(source, folder) {
   const out = join(folder, 'out')
   const began = performance.now()
-  const child = spawn(join(root, 'build/nibble'), ['convert', source, '-o', out, '--force'], { stdio: ['ignore', 'ignore', 'inherit'] })
+  const child = spawn(join(root, 'build/nibble'), ['convert', source, '-o', out, '--force'], {
+    stdio: ['ignore', 'ignore', 'inherit'],
+  })
   let most = 0
-  const timer = setInterval(() => { most = Math.max(most, peak(child.pid)) }, 5)
+  const timer = setInterval(() => {
+    most = Math.max(most, peak(child.pid))
+  }, 5)
   const code = await new Promise(resolve => child.on('exit', resolve))
   clearInterval(timer)
   if (code !== 0) throw new Error(`nibble convert ${source} ended with ${code}`)
@@ -40,16 +45,18 @@ const server = await serve(join(root, 'dist'), 0)
 const site = `http://localhost:${server.address().port}/`
 
 /** The peak of the page's process, and of the browser's own. */
-const page = (kind, path, source) => withBrowser(kind, path, async (tab, look) => {
-  await dropModel(tab, site, source)
-  const seconds = await convertModel(tab) / 1000
-  const { page, browser } = look()
-  return { peak: page, browser, seconds }
-})
+const page = (kind, path, source) =>
+  withBrowser(kind, path, async (tab, look) => {
+    await dropModel(tab, site, source)
+    const seconds = (await convertModel(tab)) / 1000
+    const { page, browser } = look()
+    return { peak: page, browser, seconds }
+  })
 
 const rows = []
 try {
-  console.log(`${'checkpoint'.padEnd(14)}${'GB'.padStart(6)}${'native MB'.padStart(11)}${browsers.map(([k]) => `${k} MB`.padStart(14)).join('')}   seconds`)
+  const print = table(-14, 6, 11, ...browsers.map(() => 14), -3, -9)
+  print('checkpoint', 'GB', 'native MB', ...browsers.map(([k]) => `${k} MB`), '', 'seconds')
   for (const layout of layouts) {
     for (const size of sizes) {
       const source = join(folder, layout.file)
@@ -59,7 +66,8 @@ try {
       rmSync(source, { recursive: true })
       rows.push(row)
       const cells = ['native', ...browsers.map(([k]) => k)].map(k => row[k])
-      console.log(`${row.layout.padEnd(14)}${String(size).padStart(6)}${String(MB(row.native.peak)).padStart(11)}${browsers.map(([k]) => String(MB(row[k].peak)).padStart(14)).join('')}   ${cells.map(c => c.seconds.toFixed(1)).join(' ')}`)
+      const peaks = cells.map(c => MB(c.peak))
+      print(row.layout, size, ...peaks, '', cells.map(c => c.seconds.toFixed(1)).join(' '))
     }
   }
 } finally {

@@ -3,13 +3,22 @@
 
 import { chooseReading, readBy, sourceOf } from '../src/worker/reader'
 
-interface Job { file: File, worker: number, workers: number, tile: number, ahead: number }
+interface Job {
+  file: File
+  worker: number
+  workers: number
+  tile: number
+  ahead: number
+}
 
 const memory = new WebAssembly.Memory({ initial: 64 })
 
 /** This worker's share of the batches; some are read ahead. */
 self.onmessage = ({ data }: MessageEvent<Job>) => {
-  readAll(data).then(() => self.postMessage('done'), (err: unknown) => self.postMessage(String(err)))
+  readAll(data).then(
+    () => self.postMessage('done'),
+    (err: unknown) => self.postMessage(String(err)),
+  )
 }
 
 async function readAll({ file, worker, workers, tile, ahead }: Job) {

@@ -29,7 +29,10 @@ export async function nibbleError(...args) {
     await nibble(...args)
   } catch (err) {
     // The command adds its option, and the error's code, which the page does not show.
-    return err.stderr.trim().replace(/^nibble: /, '').replace(/( \([^()]*\))? \[\w+\]$/, '')
+    return err.stderr
+      .trim()
+      .replace(/^nibble: /, '')
+      .replace(/( \([^()]*\))? \[\w+\]$/, '')
   }
   throw new Error(`nibble ${args.join(' ')} did not fail`)
 }
@@ -41,21 +44,42 @@ export async function start({ executablePath = browserPath, more = [] } = {}) {
   // From a sub-path, as on many static hosts.
   const server = await serve(root, 0)
   const address = `http://localhost:${server.address().port}/dist/`
-  const browser = await puppeteer.launch(kind === 'firefox'
-    ? {
-        browser: 'firefox', executablePath, headless: true,
-        extraPrefsFirefox: { 'browser.download.dir': downloads, 'browser.download.folderList': 2, 'browser.download.useDownloadDir': true },
-      }
-    : {
-        executablePath, headless: true,
-        args: ['--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage', '--disable-background-networking', '--disable-component-update', '--disable-sync', '--no-first-run', ...more],
-      })
+  const browser = await puppeteer.launch(
+    kind === 'firefox'
+      ? {
+          browser: 'firefox',
+          executablePath,
+          headless: true,
+          extraPrefsFirefox: {
+            'browser.download.dir': downloads,
+            'browser.download.folderList': 2,
+            'browser.download.useDownloadDir': true,
+          },
+        }
+      : {
+          executablePath,
+          headless: true,
+          args: [
+            '--no-sandbox',
+            '--disable-gpu',
+            '--disable-dev-shm-usage',
+            '--disable-background-networking',
+            '--disable-component-update',
+            '--disable-sync',
+            '--no-first-run',
+            ...more,
+          ],
+        },
+  )
   if (kind !== 'firefox') {
     const session = await browser.target().createCDPSession()
     await session.send('Browser.setDownloadBehavior', { behavior: 'allow', downloadPath: downloads })
   }
   return {
-    address, browser, folder, downloads,
+    address,
+    browser,
+    folder,
+    downloads,
     async stop() {
       await browser.close()
       server.close()
@@ -68,7 +92,8 @@ export async function start({ executablePath = browserPath, more = [] } = {}) {
 export async function openPage(site) {
   const page = await site.browser.newPage()
   await page.setViewport({ width: 1280, height: 900 })
-  const requests = [], problems = []
+  const requests = [],
+    problems = []
   page.on('request', r => requests.push(r.url()))
   page.on('pageerror', err => problems.push(err.message))
   await page.goto(site.address)
@@ -80,26 +105,45 @@ export const id = name => `[data-testid="${name}"]`
 
 /** Types over what a field holds. */
 export async function fill(page, name, text) {
-  await page.$eval(id(name), (e, t) => { e.value = t; e.dispatchEvent(new Event('input', { bubbles: true })) }, text)
+  await page.$eval(
+    id(name),
+    (e, t) => {
+      e.value = t
+      e.dispatchEvent(new Event('input', { bubbles: true }))
+    },
+    text,
+  )
 }
 
 /** The text of a tensor's row, after its verdict. */
-export const row = (page, name) => page.$eval(`tr[data-name="${name}"]`, e => `${e.dataset.verdict}: ${e.innerText.replace(/\s+/g, ' ')}`)
+export const row = (page, name) =>
+  page.$eval(`tr[data-name="${name}"]`, e => `${e.dataset.verdict}: ${e.innerText.replace(/\s+/g, ' ')}`)
 
 /** Waits until a tensor's row says something. */
 export async function waitForRow(page, name, part) {
-  await page.waitForFunction((q, p) => document.querySelector(q)?.innerText.replace(/\s+/g, ' ').includes(p), {}, `tr[data-name="${name}"]`, part)
+  await page.waitForFunction(
+    (q, p) => document.querySelector(q)?.innerText.replace(/\s+/g, ' ').includes(p),
+    {},
+    `tr[data-name="${name}"]`,
+    part,
+  )
 }
 
 /** Drops a file on the page. */
 export async function drop(page, name, bytes) {
-  await page.evaluate((n, b) => {
-    const data = new DataTransfer()
-    data.items.add(new File([new Uint8Array(b)], n))
-    for (const type of ['dragenter', 'dragover', 'drop']) {
-      document.querySelector('header').dispatchEvent(new DragEvent(type, { dataTransfer: data, bubbles: true, cancelable: true }))
-    }
-  }, name, [...bytes])
+  await page.evaluate(
+    (n, b) => {
+      const data = new DataTransfer()
+      data.items.add(new File([new Uint8Array(b)], n))
+      for (const type of ['dragenter', 'dragover', 'drop']) {
+        document
+          .querySelector('header')
+          .dispatchEvent(new DragEvent(type, { dataTransfer: data, bubbles: true, cancelable: true }))
+      }
+    },
+    name,
+    [...bytes],
+  )
 }
 
 /** Chooses a file and waits for its plan, which may say that nothing would be quantized. */
@@ -113,7 +157,11 @@ export async function choose(page, path) {
 export async function choosePerChannel(page, path) {
   await choose(page, path)
   await page.select(id('granularity'), 'per_channel')
-  await page.waitForFunction(q => !document.querySelector('.stale') && document.querySelector(q)?.disabled === false, {}, id('convert'))
+  await page.waitForFunction(
+    q => !document.querySelector('.stale') && document.querySelector(q)?.disabled === false,
+    {},
+    id('convert'),
+  )
 }
 
 /** The same recipe for the command. */
@@ -127,13 +175,21 @@ export function perChannel(folder) {
 export async function convert(page) {
   const before = await page.evaluate(q => document.querySelector(q)?.href, id('download'))
   await page.click(id('convert'))
-  await page.waitForFunction((q, old) => {
-    const link = document.querySelector(q)
-    return link && link.href !== old
-  }, {}, id('download'), before)
+  await page.waitForFunction(
+    (q, old) => {
+      const link = document.querySelector(q)
+      return link && link.href !== old
+    },
+    {},
+    id('download'),
+    before,
+  )
 }
 
-/** Clicks a download link, or a button that gives a file of a known name; resolves to the bytes that arrived on the disk. */
+/**
+ * Clicks a download link, or a button that gives a file of a known name; resolves to the bytes that arrived on the
+ * disk.
+ */
 export async function download(site, page, link = 'download', name = undefined) {
   name ??= await page.$eval(id(link), a => a.download)
   for (const old of readdirSync(site.downloads)) rmSync(join(site.downloads, old))

@@ -8,16 +8,24 @@ import { after, before, test } from 'node:test'
 import { choose, download, id, nibble, openPage, start, waitForText } from './browser.mjs'
 
 let site
-before(async () => { site = await start() })
-after(async () => { await site?.stop() })
+before(async () => {
+  site = await start()
+})
+after(async () => {
+  await site?.stop()
+})
 
 /** A safetensors file of a few matrices, large enough to take a while. */
 function bigFile(megabytes) {
   const path = join(site.folder, `big-${megabytes}.safetensors`)
-  const rows = megabytes * 256 / 4 // four matrices of rows x 1024 float32
+  const rows = (megabytes * 256) / 4 // four matrices of rows x 1024 float32
   const header = {}
   for (let i = 0; i < 4; i++) {
-    header[`layers.${i}.weight`] = { dtype: 'F32', shape: [rows, 1024], data_offsets: [i * rows * 4096, (i + 1) * rows * 4096] }
+    header[`layers.${i}.weight`] = {
+      dtype: 'F32',
+      shape: [rows, 1024],
+      data_offsets: [i * rows * 4096, (i + 1) * rows * 4096],
+    }
   }
   const text = Buffer.from(JSON.stringify(header))
   const size = Buffer.alloc(8)
@@ -54,7 +62,7 @@ test('cancel works at once, and the page goes on', async () => {
   await page.click(id('convert'))
   await page.waitForSelector(id('cancel'))
   let slowest = 0
-  while (await page.$(id('cancel')) !== null) {
+  while ((await page.$(id('cancel'))) !== null) {
     const t = Date.now()
     await page.evaluate(() => new Promise(requestAnimationFrame))
     slowest = Math.max(slowest, Date.now() - t)
@@ -63,6 +71,9 @@ test('cancel works at once, and the page goes on', async () => {
   await page.waitForSelector(id('download'))
   const out = join(site.folder, 'big-native')
   await nibble('convert', path, '-o', out)
-  assert.ok((await download(site, page)).equals(readFileSync(out)), 'the default recipe gives other bytes than the command')
+  assert.ok(
+    (await download(site, page)).equals(readFileSync(out)),
+    'the default recipe gives other bytes than the command',
+  )
   await page.close()
 })

@@ -5,22 +5,42 @@ import assert from 'node:assert/strict'
 import { copyFileSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
-import { choose, convert, download, fixture, id, nibble, openPage, row, start, textOf, waitForRow, waitForText } from './browser.mjs'
+import {
+  choose,
+  convert,
+  download,
+  fixture,
+  id,
+  nibble,
+  openPage,
+  row,
+  start,
+  textOf,
+  waitForRow,
+  waitForText,
+} from './browser.mjs'
 
 let site
-before(async () => { site = await start() })
-after(async () => { await site?.stop() })
+before(async () => {
+  site = await start()
+})
+after(async () => {
+  await site?.stop()
+})
 
 /** A safetensors file of float32 matrices of noise. */
 function matrices(name, shapes, value = i => Math.sin(i * 7.3) / 3) {
-  const header = {}, values = []
+  const header = {},
+    values = []
   let at = 0
   for (const [tensor, shape] of Object.entries(shapes)) {
     const n = shape.reduce((a, b) => a * b, 1)
-    header[tensor] = { dtype: 'F32', shape, data_offsets: [at, at += 4 * n] }
+    header[tensor] = { dtype: 'F32', shape, data_offsets: [at, (at += 4 * n)] }
     for (let i = 0; i < n; i++) values.push(value(i))
   }
-  const text = Buffer.from(JSON.stringify(header)), size = Buffer.alloc(8), path = join(site.folder, name)
+  const text = Buffer.from(JSON.stringify(header)),
+    size = Buffer.alloc(8),
+    path = join(site.folder, name)
   size.writeBigUInt64LE(BigInt(text.length))
   writeFileSync(path, Buffer.concat([size, text, Buffer.from(new Float32Array(values).buffer)]))
   return path
@@ -44,7 +64,8 @@ test('of a live model and its average one is chosen, and the other on demand', a
   await page.waitForSelector(`${id('convert')}:not(:disabled)`)
   assert.equal(await page.$(id('download')), null)
   await convert(page)
-  const live = await download(site, page), out = join(site.folder, 'live')
+  const live = await download(site, page),
+    out = join(site.folder, 'live')
   await nibble('convert', file, '--part', 'state_dict', '-o', out)
   assert.ok(live.equals(readFileSync(out)))
   assert.ok(!live.equals(average))
@@ -92,14 +113,21 @@ test('one file of several is asked about first', async () => {
 test('what is quantized already is said at once', async () => {
   const { page } = await openPage(site)
   await open(page, fixture('cases/bnb_nf4.safetensors'))
-  await waitForText(page, 'error', 'this model is quantized already (bitsandbytes (NF4)); take the checkpoint from before it was quantized')
+  await waitForText(
+    page,
+    'error',
+    'this model is quantized already (bitsandbytes (NF4)); take the checkpoint from before it was quantized',
+  )
   assert.equal(await page.$eval(id('convert'), b => b.disabled), true)
   await page.close()
 })
 
 test('what is doubtful is kept, can be picked at once, and set', async () => {
   const { page } = await openPage(site)
-  await choose(page, matrices('up.safetensors', { 'up.weight': [64, 64, 2, 2], 'mask.weight': [64, 64, 4, 4], 'fc.weight': [64, 64] }))
+  await choose(
+    page,
+    matrices('up.safetensors', { 'up.weight': [64, 64, 2, 2], 'mask.weight': [64, 64, 4, 4], 'fc.weight': [64, 64] }),
+  )
   assert.match(await row(page, 'up.weight'), /^keep: .*ConvTranspose2d\?\?.*doubtful/)
   assert.match(await textOf(page, 'hints'), /9\d % of the model is kept: layers that names and shapes leave open/)
   await page.click(id('pick-doubtful'))
@@ -112,22 +140,42 @@ test('what is doubtful is kept, can be picked at once, and set', async () => {
 test('a layer that lost most is warned about', async () => {
   const { page } = await openPage(site)
   // A loud weight in each row; the rest are about one step of its scale.
-  await choose(page, matrices('noise.safetensors', { 'fc.weight': [64, 64] }, i => i % 64 ? Math.sin(i) * 0.28 : 4))
+  await choose(
+    page,
+    matrices('noise.safetensors', { 'fc.weight': [64, 64] }, i => (i % 64 ? Math.sin(i) * 0.28 : 4)),
+  )
   await page.select(id('granularity'), 'per_channel')
-  await page.waitForFunction(q => !document.querySelector('.stale') && document.querySelector(q)?.disabled === false, {}, id('convert'))
+  await page.waitForFunction(
+    q => !document.querySelector('.stale') && document.querySelector(q)?.disabled === false,
+    {},
+    id('convert'),
+  )
   assert.equal(await page.$(id('hints')), null)
   await convert(page)
   assert.match(await textOf(page, 'hints'), /1 layer is below 12 dB, less than two bits: fc\.weight\./)
   const report = JSON.parse(await download(site, page, 'report-download'))
-  assert.deepEqual(report.warnings.map(w => [w.about, w.names]), [['noise', ['fc.weight']]])
+  assert.deepEqual(
+    report.warnings.map(w => [w.about, w.names]),
+    [['noise', ['fc.weight']]],
+  )
   await page.close()
 })
 
 test('no word of the page or of the core names an option of the command', async () => {
   const { page } = await openPage(site)
-  for (const file of ['ptq-tied-f32.pt', 'cases/kokoro_parts.pth', 'cases/tied_compiled.pt', 'cases/lora_kohya.safetensors', 'ptq-conv-f32.pt']) {
+  for (const file of [
+    'ptq-tied-f32.pt',
+    'cases/kokoro_parts.pth',
+    'cases/tied_compiled.pt',
+    'cases/lora_kohya.safetensors',
+    'ptq-conv-f32.pt',
+  ]) {
     await open(page, fixture(file))
-    await page.waitForFunction(n => document.querySelector('h2')?.textContent === n && document.querySelector('.bench'), {}, file.split('/').pop())
+    await page.waitForFunction(
+      n => document.querySelector('h2')?.textContent === n && document.querySelector('.bench'),
+      {},
+      file.split('/').pop(),
+    )
     await page.waitForFunction(() => !document.querySelector('.stale'))
     assert.doesNotMatch(await page.evaluate(() => document.body.innerText), /(^|\s)--[a-z]/)
   }
@@ -136,17 +184,24 @@ test('no word of the page or of the core names an option of the command', async 
 
 test('a container that cannot hold a model says why, and cannot be chosen', async () => {
   const { page, problems } = await openPage(site)
-  const header = Buffer.from(JSON.stringify({
-    four: { dtype: 'F4', shape: [8], data_offsets: [0, 4] }, 'a.weight': { dtype: 'F32', shape: [64, 64], data_offsets: [4, 16388] },
-  }))
-  const size = Buffer.alloc(8), file = join(site.folder, 'four.safetensors')
+  const header = Buffer.from(
+    JSON.stringify({
+      four: { dtype: 'F4', shape: [8], data_offsets: [0, 4] },
+      'a.weight': { dtype: 'F32', shape: [64, 64], data_offsets: [4, 16388] },
+    }),
+  )
+  const size = Buffer.alloc(8),
+    file = join(site.folder, 'four.safetensors')
   size.writeBigUInt64LE(BigInt(header.length))
   writeFileSync(file, Buffer.concat([size, header, Buffer.alloc(16388, 1)]))
   await choose(page, file)
   const off = await page.$$eval(`${id('container')} option`, all => all.filter(o => o.disabled).map(o => o.value))
   assert.deepEqual(off, ['coremltools'])
-  await page.waitForFunction(() => document.querySelector('.recipe').innerText
-    .includes('not for this model: tensor "four": dtype F4 has no place in a torch file'))
+  await page.waitForFunction(() =>
+    document
+      .querySelector('.recipe')
+      .innerText.includes('not for this model: tensor "four": dtype F4 has no place in a torch file'),
+  )
   await convert(page)
   await page.click(id('verify'))
   await waitForText(page, 'verification', 'Verified: 1 quantized')
@@ -157,7 +212,10 @@ test('a container that cannot hold a model says why, and cannot be chosen', asyn
 test('what has a code is said in Chinese: reasons with their numbers, and errors', async () => {
   const { page, problems } = await openPage(site)
   await page.click(id('language'))
-  await choose(page, matrices('odd.safetensors', { 'a.weight': [64, 64], 'odd.weight': [16, 70], 'wte.weight': [64, 64] }))
+  await choose(
+    page,
+    matrices('odd.safetensors', { 'a.weight': [64, 64], 'odd.weight': [16, 70], 'wte.weight': [64, 64] }),
+  )
   const why = name => page.$eval(`tr[data-name="${name}"] .why`, e => e.innerText)
   assert.equal(await why('odd.weight'), '70 个输入通道不能按 32 划分')
   assert.equal(await why('wte.weight'), '嵌入层：coremltools 不量化')

@@ -5,12 +5,30 @@ import assert from 'node:assert/strict'
 import { readFileSync, readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
-import { choosePerChannel, convert, download, fixture, id, kind, nibble, openPage, perChannel, root, start, textOf, waitForText } from './browser.mjs'
+import {
+  choosePerChannel,
+  convert,
+  download,
+  fixture,
+  id,
+  kind,
+  nibble,
+  openPage,
+  perChannel,
+  root,
+  start,
+  textOf,
+  waitForText,
+} from './browser.mjs'
 import { chooseFolder, digest, hugeFile, keepAll, nativeFolder, shardedFolder, siteWith } from './inputs.mjs'
 
 let site
-before(async () => { site = await start() })
-after(async () => { await site?.stop() })
+before(async () => {
+  site = await start()
+})
+after(async () => {
+  await site?.stop()
+})
 
 test('every broken file is refused in the command’s words', { timeout: 300000 }, async () => {
   const folder = join(root, 'build/broken')
@@ -24,9 +42,13 @@ test('every broken file is refused in the command’s words', { timeout: 300000 
     if (tops.size > 1) continue // two folders come only by a drop, which no driver can do
     await page.evaluate(q => document.querySelector(q)?.setAttribute('data-old', ''), id('error'))
     if (tops.size === 1 && kind !== 'firefox') await chooseFolder(page, join(folder, c.folder, ...tops))
-    else if (tops.size === 1 && /mlmodelc|aimodel/.test(c.files[0])) continue // known by their folder's name
+    else if (tops.size === 1 && /mlmodelc|aimodel/.test(c.files[0]))
+      continue // known by their folder's name
     else await (await page.waitForSelector(id('file-input'))).uploadFile(...c.files.map(f => join(folder, c.folder, f)))
-    const said = await page.waitForSelector(`${id('error')}:not([data-old])`, { timeout: 8000 }).then(e => e.evaluate(x => x.textContent), () => 'nothing')
+    const said = await page.waitForSelector(`${id('error')}:not([data-old])`, { timeout: 8000 }).then(
+      e => e.evaluate(x => x.textContent),
+      () => 'nothing',
+    )
     if (base(said) !== base(c.message)) wrong.push(`${c.name}: ${said.slice(0, 300)}\nwant ${c.message.slice(0, 300)}`)
   }
   assert.deepEqual(wrong, [])
@@ -43,7 +65,13 @@ function unzip(b) {
   let at = b.readUInt32LE(b.length - 22 + 16)
   while (b.readUInt32LE(at) === 0x02014b50) {
     assert.equal(b.readUInt16LE(at + 10), 0, 'stored')
-    const [size, name, extra, note, local] = [b.readUInt32LE(at + 24), b.readUInt16LE(at + 28), b.readUInt16LE(at + 30), b.readUInt16LE(at + 32), b.readUInt32LE(at + 42)]
+    const [size, name, extra, note, local] = [
+      b.readUInt32LE(at + 24),
+      b.readUInt16LE(at + 28),
+      b.readUInt16LE(at + 30),
+      b.readUInt16LE(at + 32),
+      b.readUInt32LE(at + 42),
+    ]
     const from = local + 30 + b.readUInt16LE(local + 26) + b.readUInt16LE(local + 28)
     out[b.toString('utf8', at + 46, at + 46 + name)] = digest(b.subarray(from, from + size))
     at += 46 + name + extra + note
@@ -67,7 +95,10 @@ test('a sharded model comes back as a zip of shards, with its index and small fi
   assert.deepEqual(Object.fromEntries(Object.entries(unzip(zip)).sort()), portable)
   await page.click(id('verify'))
   await waitForText(page, 'verification', '6')
-  assert.match(await page.$eval(id('python'), e => e.textContent), /for shard in sorted\(pathlib.Path\("(tiny-)?model-int4"\)\.glob\("\*\.safetensors"\)\)/)
+  assert.match(
+    await page.$eval(id('python'), e => e.textContent),
+    /for shard in sorted\(pathlib.Path\("(tiny-)?model-int4"\)\.glob\("\*\.safetensors"\)\)/,
+  )
   assert.deepEqual(problems, [])
   await page.close()
 })
@@ -80,12 +111,20 @@ test('all the files of a sharded model at once, and a shard that is missing', { 
   await page.waitForSelector(`${id('convert')}:not(:disabled)`)
   assert.match(await page.$eval('.meta', e => e.textContent), /2 files · 6 tensors/)
   await (await page.waitForSelector(id('file-input'))).uploadFile(...files.filter(f => !f.includes('00002-of')))
-  await waitForText(page, 'error', '2 shards make this model and some are missing: model-00002-of-00002.safetensors; add them, or choose the whole folder')
+  await waitForText(
+    page,
+    'error',
+    '2 shards make this model and some are missing: model-00002-of-00002.safetensors; ' +
+      'add them, or choose the whole folder',
+  )
   await page.close()
 })
 
 test('without private files a result is kept in memory, up to a limit that is said', { timeout: 60000 }, async () => {
-  const other = await siteWith(site, 'navigator.storage.getDirectory = () => Promise.reject(new DOMException("no", "SecurityError"));\n')
+  const other = await siteWith(
+    site,
+    'navigator.storage.getDirectory = () => Promise.reject(new DOMException("no", "SecurityError"));\n',
+  )
   const { page } = await openPage(other)
   await choosePerChannel(page, fixture('ptq-in.pt'))
   await convert(page)
@@ -96,7 +135,13 @@ test('without private files a result is kept in memory, up to a limit that is sa
   await (await page.waitForSelector(id('file-input'))).uploadFile(hugeFile(site))
   await waitForText(page, 'status', 'plan ready')
   await keepAll(page)
-  await page.waitForFunction(q => !document.querySelector(q).disabled && /1\.06 GB.*1\.06 GB/.test(document.querySelector('.strip').innerText.replace(/\s+/g, ' ')), {}, id('convert'))
+  await page.waitForFunction(
+    q =>
+      !document.querySelector(q).disabled &&
+      /1\.06 GB.*1\.06 GB/.test(document.querySelector('.strip').innerText.replace(/\s+/g, ' ')),
+    {},
+    id('convert'),
+  )
   await page.click(id('convert'))
   await waitForText(page, 'error', 'a result must fit in memory: 1.00 GB at most, and this one has 1.06 GB')
   await page.close()
@@ -105,9 +150,18 @@ test('without private files a result is kept in memory, up to a limit that is sa
 
 test('a disk that is full, at once and on the way, leaves no result', { timeout: 60000 }, async () => {
   for (const [worker, says] of [
-    ['navigator.storage.estimate = async () => ({ quota: 5000, usage: 4000 });\n', 'the result could not be saved: the result needs 4.14 kB and the browser gives this page 1.00 kB'],
-    ['FileSystemSyncAccessHandle.prototype.write = () => { throw new DOMException("full", "QuotaExceededError") };\n', 'the result could not be saved: there is no more room on the disk'],
-    ['FileSystemSyncAccessHandle.prototype.write = () => 0;\n', 'the result could not be saved: there is no more room on the disk'],
+    [
+      'navigator.storage.estimate = async () => ({ quota: 5000, usage: 4000 });\n',
+      'the result could not be saved: the result needs 4.14 kB and the browser gives this page 1.00 kB',
+    ],
+    [
+      'FileSystemSyncAccessHandle.prototype.write = () => { throw new DOMException("full", "QuotaExceededError") };\n',
+      'the result could not be saved: there is no more room on the disk',
+    ],
+    [
+      'FileSystemSyncAccessHandle.prototype.write = () => 0;\n',
+      'the result could not be saved: there is no more room on the disk',
+    ],
   ]) {
     const other = await siteWith(site, worker)
     const { page } = await openPage(other)
@@ -116,13 +170,15 @@ test('a disk that is full, at once and on the way, leaves no result', { timeout:
     await page.waitForSelector(id('error'))
     assert.equal(await textOf(page, 'error'), says)
     assert.equal(await page.$(id('download')), null)
-    assert.deepEqual(await page.evaluate(async () => {
-      const names = []
-      for await (const n of (await navigator.storage.getDirectory()).keys()) names.push(n)
-      return names
-    }), [])
+    assert.deepEqual(
+      await page.evaluate(async () => {
+        const names = []
+        for await (const n of (await navigator.storage.getDirectory()).keys()) names.push(n)
+        return names
+      }),
+      [],
+    )
     await page.close()
     other.close()
   }
 })
-

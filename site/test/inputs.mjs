@@ -1,8 +1,17 @@
-// What tests drop besides fixtures: a model in a folder, and one of more than a gigabyte; and the site with a worker that
-// some browser would give it.
+// What tests drop besides fixtures: a model in a folder, and one of more than a gigabyte; and the site with a worker
+// that some browser would give it.
 
 import { createHash } from 'node:crypto'
-import { existsSync, ftruncateSync, mkdirSync, openSync, readFileSync, readdirSync, writeFileSync, writeSync } from 'node:fs'
+import {
+  existsSync,
+  ftruncateSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  readdirSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs'
 import { createServer } from 'node:http'
 import { join } from 'node:path'
 import { id, kind, nibble, root } from './browser.mjs'
@@ -12,7 +21,7 @@ export const digest = bytes => createHash('sha256').update(bytes).digest('hex')
 /** Chooses a folder. Firefox's driver gives a folder as its files, without the folder's name. */
 export async function chooseFolder(page, path) {
   const input = await page.waitForSelector(id('folder-input'))
-  await input.uploadFile(...kind === 'firefox' ? readdirSync(path).map(n => join(path, n)) : [path])
+  await input.uploadFile(...(kind === 'firefox' ? readdirSync(path).map(n => join(path, n)) : [path]))
 }
 
 /** A folder of Hugging Face: two shards, an index, and small files. */
@@ -29,13 +38,18 @@ export function shardedFolder(site, name) {
       header[tensor] = { dtype: 'F32', shape: [64, 64], data_offsets: [i * 16384, (i + 1) * 16384] }
       map[tensor] = file
     }
-    values.forEach((_, i) => { values[i] = Math.sin(i * n) / 10 })
+    values.forEach((_, i) => {
+      values[i] = Math.sin(i * n) / 10
+    })
     const text = Buffer.from(JSON.stringify(header))
     const size = Buffer.alloc(8)
     size.writeBigUInt64LE(BigInt(text.length))
     writeFileSync(join(folder, file), Buffer.concat([size, text, Buffer.from(values.buffer)]))
   }
-  writeFileSync(join(folder, 'model.safetensors.index.json'), JSON.stringify({ metadata: { total_size: 1 }, weight_map: map }))
+  writeFileSync(
+    join(folder, 'model.safetensors.index.json'),
+    JSON.stringify({ metadata: { total_size: 1 }, weight_map: map }),
+  )
   writeFileSync(join(folder, 'config.json'), '{"model_type": "test"}')
   writeFileSync(join(folder, 'tokenizer.json'), '{}')
   return folder
@@ -46,7 +60,11 @@ export async function nativeFolder(site, folder) {
   const out = join(site.folder, `native-${Math.random()}`)
   await nibble('convert', folder, '-o', out)
   await nibble('verify', out, '--against', folder)
-  return Object.fromEntries(readdirSync(out).sort().map(n => [n, digest(readFileSync(join(out, n)))]))
+  return Object.fromEntries(
+    readdirSync(out)
+      .sort()
+      .map(n => [n, digest(readFileSync(join(out, n)))]),
+  )
 }
 
 /** A sparse file of one matrix of more than a gigabyte. */
@@ -54,7 +72,9 @@ export function hugeFile(site) {
   const path = join(site.folder, 'huge.safetensors')
   if (existsSync(path)) return path
   const bytes = 4096 * 260000
-  const text = Buffer.from(JSON.stringify({ 'a.weight': { dtype: 'F32', shape: [260000, 1024], data_offsets: [0, bytes] } }))
+  const text = Buffer.from(
+    JSON.stringify({ 'a.weight': { dtype: 'F32', shape: [260000, 1024], data_offsets: [0, bytes] } }),
+  )
   const f = openSync(path, 'w')
   const size = Buffer.alloc(8)
   size.writeBigUInt64LE(BigInt(text.length))
@@ -64,14 +84,21 @@ export function hugeFile(site) {
 }
 
 /** A config that keeps everything. */
-export const keepAll = page => page.$eval(id('config-input'), e => {
-  e.value = '{"module_name_configs": {".*": null}}'
-  e.dispatchEvent(new Event('input', { bubbles: true }))
-})
+export const keepAll = page =>
+  page.$eval(id('config-input'), e => {
+    e.value = '{"module_name_configs": {".*": null}}'
+    e.dispatchEvent(new Event('input', { bubbles: true }))
+  })
 
 /** The site with a worker whose browser is otherwise: worker is code that runs before its own. */
 export async function siteWith(site, worker) {
-  const types = { html: 'text/html', js: 'text/javascript', css: 'text/css', wasm: 'application/wasm', svg: 'image/svg+xml' }
+  const types = {
+    html: 'text/html',
+    js: 'text/javascript',
+    css: 'text/css',
+    wasm: 'application/wasm',
+    svg: 'image/svg+xml',
+  }
   const server = createServer((request, response) => {
     const path = new URL(request.url, 'http://x').pathname.slice(1) || 'index.html'
     const file = join(root, 'dist', path)
@@ -84,5 +111,12 @@ export async function siteWith(site, worker) {
     response.end(path === 'worker.js' ? worker + body : body)
   })
   await new Promise(resolve => server.listen(0, resolve))
-  return { ...site, address: `http://localhost:${server.address().port}/`, close() { server.closeAllConnections(); server.close() } }
+  return {
+    ...site,
+    address: `http://localhost:${server.address().port}/`,
+    close() {
+      server.closeAllConnections()
+      server.close()
+    },
+  }
 }

@@ -5,11 +5,33 @@ import { copyFileSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
-import { choose, choosePerChannel, convert, download, drop, fixture, id, kind, nibble, nibbleError, openPage, perChannel, row, start, textOf, waitForRow, waitForText } from './browser.mjs'
+import {
+  choose,
+  choosePerChannel,
+  convert,
+  download,
+  drop,
+  fixture,
+  id,
+  kind,
+  nibble,
+  nibbleError,
+  openPage,
+  perChannel,
+  row,
+  start,
+  textOf,
+  waitForRow,
+  waitForText,
+} from './browser.mjs'
 
 let site
-before(async () => { site = await start() })
-after(async () => { await site?.stop() })
+before(async () => {
+  site = await start()
+})
+after(async () => {
+  await site?.stop()
+})
 
 const containers = [
   { to: 'packed', extension: 'safetensors', more: [] },
@@ -22,7 +44,10 @@ test('the first screen loads nothing heavy', async () => {
   const { page, requests, problems } = await openPage(site)
   const paths = requests.map(r => new URL(r).pathname.split('/').pop())
   assert.ok(paths.includes('app.js'))
-  assert.deepEqual(paths.filter(p => /wasm|worker|sample/.test(p)), [])
+  assert.deepEqual(
+    paths.filter(p => /wasm|worker|sample/.test(p)),
+    [],
+  )
   assert.match(await page.evaluate(() => document.body.innerText), /Your weights never leave this machine/)
   assert.deepEqual(problems, [])
   await page.close()
@@ -42,8 +67,20 @@ for (const file of ['ptq-in.pt', 'ptq-attention-f16.pt', 'small.safetensors']) {
       const got = await download(site, page)
       const report = JSON.parse(await download(site, page, 'report-download'))
 
-      const out = join(site.folder, 'native'), native = join(site.folder, 'native.json')
-      await nibble('convert', fixture(file), ...perChannel(site.folder), '--to', c.to, ...c.more, '-o', out, '--report', native)
+      const out = join(site.folder, 'native'),
+        native = join(site.folder, 'native.json')
+      await nibble(
+        'convert',
+        fixture(file),
+        ...perChannel(site.folder),
+        '--to',
+        c.to,
+        ...c.more,
+        '-o',
+        out,
+        '--report',
+        native,
+      )
       assert.ok(got.equals(readFileSync(out)), 'the bytes differ')
       const want = JSON.parse(readFileSync(native, 'utf8'))
       want.inputs[0].name = file
@@ -59,11 +96,22 @@ test('the plan is there before any weight is read, and follows the controls', as
   const { page } = await openPage(site)
   await choose(page, fixture('ptq-in.pt'))
   // 32 inputs are one block of 32; coremltools keeps such a layer, and so does Nibble where it is small.
-  assert.match(await row(page, '0.weight'), /^keep: .*8 × 32 F16.*Linear.*coremltools keeps it \(a block of 32 is not smaller than its 32 input channels\), and so does Nibble/)
-  assert.match(await textOf(page, 'nothing'), /^Nothing would be quantized\. Most of the model is kept: .*rows not longer than a block.* To try: a smaller block size, or one scale per channel\.$/)
+  assert.match(await row(page, '0.weight'), /^keep: .*8 × 32 F16.*Linear.*coremltools keeps it/)
+  assert.match(
+    await row(page, '0.weight'),
+    /\(a block of 32 is not smaller than its 32 input channels\), and so does Nibble/,
+  )
+  assert.match(
+    await textOf(page, 'nothing'),
+    /^Nothing would be quantized\. Most of the model is kept: .*rows not longer than a block/,
+  )
+  assert.match(await textOf(page, 'nothing'), / To try: a smaller block size, or one scale per channel\.$/)
   assert.equal(await page.$eval(id('convert'), b => b.disabled), true)
   assert.equal(await page.$(id('error')), null)
-  await page.$eval(id('block-size'), e => { e.value = '8'; e.dispatchEvent(new Event('input', { bubbles: true })) })
+  await page.$eval(id('block-size'), e => {
+    e.value = '8'
+    e.dispatchEvent(new Event('input', { bubbles: true }))
+  })
   await page.waitForSelector('tr[data-name="0.weight"][data-verdict="quantize"]')
   assert.match(await row(page, '0.weight'), /int4 block 8.*512 B → 192 B/)
   assert.match(await row(page, 'attn.in_proj_weight'), /MultiheadAttention/)
@@ -74,13 +122,24 @@ test('the plan is there before any weight is read, and follows the controls', as
   assert.match(await row(page, '0.weight'), /uint8 block 8, affine/)
 
   // A config takes the place of the controls; a wrong one says so and the page goes on.
-  const config = text => page.$eval(id('config-input'), (e, t) => { e.value = t; e.dispatchEvent(new Event('input', { bubbles: true })) }, text)
+  const config = text =>
+    page.$eval(
+      id('config-input'),
+      (e, t) => {
+        e.value = t
+        e.dispatchEvent(new Event('input', { bubbles: true }))
+      },
+      text,
+    )
   await config('{"global_config": {"weight_dtype": "int5"}}')
   await waitForText(page, 'error', 'weight_dtype is "int5"; did you mean "int4"?')
   assert.equal(await page.$eval(id('convert'), b => b.disabled), true)
   assert.ok(await page.$('tr[data-name="0.weight"]'), 'a refused recipe took the table away')
   await config('')
-  await page.$eval(id('block-size'), e => { e.value = 'abc'; e.dispatchEvent(new Event('input', { bubbles: true })) })
+  await page.$eval(id('block-size'), e => {
+    e.value = 'abc'
+    e.dispatchEvent(new Event('input', { bubbles: true }))
+  })
   await page.select(id('granularity'), 'per_block')
   await waitForText(page, 'error', 'block_size is "abc", not an integer')
   await config('{"module_name_configs": {"attn": {"weight_dtype": "int8"}}}')
@@ -98,11 +157,18 @@ test('the sample converts, verifies and says what it cost', async () => {
   await convert(page)
   assert.match(await page.$eval('tr[data-name="lm_head.weight"]', e => e.innerText), /\d+\.\d dB/)
   await page.click(id('verify'))
-  await waitForText(page, 'verification', 'Verified: 29 quantized weights recomputed, every number the same; 10 kept byte for byte.')
+  await waitForText(
+    page,
+    'verification',
+    'Verified: 29 quantized weights recomputed, every number the same; 10 kept byte for byte.',
+  )
   for (const width of [1280, 900, 640, 390, 320]) {
     await page.setViewport({ width, height: 800 })
-    const wide = await page.evaluate(() => [...document.querySelectorAll('.page *:not(option)')]
-      .filter(e => e.checkVisibility() && e.getBoundingClientRect().right > innerWidth + 0.5 && !e.closest('.fine')).map(e => e.outerHTML.slice(0, 80)))
+    const wide = await page.evaluate(() =>
+      [...document.querySelectorAll('.page *:not(option)')]
+        .filter(e => e.checkVisibility() && e.getBoundingClientRect().right > innerWidth + 0.5 && !e.closest('.fine'))
+        .map(e => e.outerHTML.slice(0, 80)),
+    )
     assert.deepEqual(wide, [], `at ${width} pixels something sticks out`)
   }
   assert.deepEqual(problems, [])
@@ -145,7 +211,10 @@ test('a folder with one model, and what is left behind of a checkpoint', { timeo
   assert.doesNotMatch(await page.$eval('.picture', e => e.innerText), /left out: other parts/)
   await choose(page, fixture('wrapped-model.ckpt'))
   await page.waitForFunction(() => /left out: other parts/.test(document.querySelector('.picture')?.innerText))
-  assert.match(await page.$eval('.picture', e => e.innerText), /epoch \(an integer\) is not part of the state dict and is left out/)
+  assert.match(
+    await page.$eval('.picture', e => e.innerText),
+    /epoch \(an integer\) is not part of the state dict and is left out/,
+  )
   await page.close()
 })
 
@@ -153,7 +222,8 @@ test('the last file chosen is the one that is open, however slow the others were
   const many = join(site.folder, 'many.safetensors')
   const header = {}
   for (let i = 0; i < 20000; i++) header[`slow.${i}.weight`] = { dtype: 'U8', shape: [1], data_offsets: [i, i + 1] }
-  const text = Buffer.from(JSON.stringify(header)), size = Buffer.alloc(8)
+  const text = Buffer.from(JSON.stringify(header)),
+    size = Buffer.alloc(8)
   size.writeBigUInt64LE(BigInt(text.length))
   writeFileSync(many, Buffer.concat([size, text, Buffer.alloc(20000)]))
   const { page } = await openPage(site)
@@ -188,10 +258,14 @@ test('a fingerprint is asked for, and changes nothing else', async () => {
 
 test('broken and foreign files say what the command says, and the page goes on', async () => {
   const { page } = await openPage(site)
-  const model = readFileSync(fixture('ptq-in.pt')), tensors = readFileSync(fixture('small.safetensors'))
+  const model = readFileSync(fixture('ptq-in.pt')),
+    tensors = readFileSync(fixture('small.safetensors'))
   const files = {
-    'cut.pt': model.subarray(0, 3000), 'cut.safetensors': tensors.subarray(0, 200), 'empty.pt': Buffer.alloc(0),
-    'words.bin': Buffer.from('these are words, not weights'), 'model.gguf': Buffer.from('GGUF\x03\0\0\0'),
+    'cut.pt': model.subarray(0, 3000),
+    'cut.safetensors': tensors.subarray(0, 200),
+    'empty.pt': Buffer.alloc(0),
+    'words.bin': Buffer.from('these are words, not weights'),
+    'model.gguf': Buffer.from('GGUF\x03\0\0\0'),
     'page.pt': Buffer.from('<!DOCTYPE html><title>Sign in</title>'),
   }
   for (const [name, bytes] of Object.entries(files)) {
@@ -226,7 +300,11 @@ test('a weight that is not a number stops the conversion by name, and leaves no 
   writeFileSync(path, Buffer.concat([size, header, Buffer.from(new Float32Array(128).fill(NaN).buffer)]))
   await choose(page, path)
   await page.click(id('convert'))
-  await waitForText(page, 'error', 'nan.safetensors: tensor "fc.weight": its weights hold a value that is not a number (NaN)')
+  await waitForText(
+    page,
+    'error',
+    'nan.safetensors: tensor "fc.weight": its weights hold a value that is not a number (NaN)',
+  )
   assert.equal(await page.$(id('download')), null)
   assert.equal(await page.$eval(id('convert'), b => b.disabled), false)
   await page.close()
@@ -246,42 +324,62 @@ test('neither the page nor its worker can reach another origin', async () => {
     const tries = {
       fetch: () => fetch(u + 'fetch').then(() => 'sent'),
       post: () => fetch(u + 'post', { method: 'POST', mode: 'no-cors', body: 'weights' }).then(() => 'sent'),
-      xhr: () => new Promise((resolve, reject) => {
-        const x = new XMLHttpRequest()
-        x.onload = () => resolve('sent')
-        x.onerror = reject
-        x.open('GET', u + 'xhr')
-        x.send()
-      }),
-      script: () => new Promise((resolve, reject) => {
-        if (typeof document === 'undefined') { importScripts(u + 'script'); resolve('sent'); return }
-        const s = document.createElement('script')
-        s.src = u + 'script'
-        s.onload = () => resolve('sent')
-        s.onerror = reject
-        document.head.append(s)
-      }),
-      image: () => new Promise((resolve, reject) => {
-        if (typeof document === 'undefined') { reject(new Error('no images here')); return }
-        const i = new Image()
-        i.onload = () => resolve('sent')
-        i.onerror = reject
-        i.src = u + 'image'
-      }),
-      beacon: async () => { navigator.sendBeacon?.(u + 'beacon', 'weights') }, // answers true even when it is blocked
+      xhr: () =>
+        new Promise((resolve, reject) => {
+          const x = new XMLHttpRequest()
+          x.onload = () => resolve('sent')
+          x.onerror = reject
+          x.open('GET', u + 'xhr')
+          x.send()
+        }),
+      script: () =>
+        new Promise((resolve, reject) => {
+          if (typeof document === 'undefined') {
+            importScripts(u + 'script')
+            resolve('sent')
+            return
+          }
+          const s = document.createElement('script')
+          s.src = u + 'script'
+          s.onload = () => resolve('sent')
+          s.onerror = reject
+          document.head.append(s)
+        }),
+      image: () =>
+        new Promise((resolve, reject) => {
+          if (typeof document === 'undefined') {
+            reject(new Error('no images here'))
+            return
+          }
+          const i = new Image()
+          i.onload = () => resolve('sent')
+          i.onerror = reject
+          i.src = u + 'image'
+        }),
+      beacon: async () => {
+        navigator.sendBeacon?.(u + 'beacon', 'weights')
+      }, // answers true even when it is blocked
     }
     const sent = []
-    for (const [name, go] of Object.entries(tries)) if (await go().catch(() => '') === 'sent') sent.push(name)
+    for (const [name, go] of Object.entries(tries)) if ((await go().catch(() => '')) === 'sent') sent.push(name)
     return sent
   }
   assert.deepEqual(await page.evaluate(attempt, url), [])
   if (kind === 'firefox') {
     // Its driver cannot run code in the page's own worker; one started the same way can.
-    assert.deepEqual(await page.evaluate((code, u) => new Promise((resolve, reject) => {
-      const w = new Worker(URL.createObjectURL(new Blob([`(${code})(${JSON.stringify(u)}).then(postMessage)`])))
-      w.onmessage = e => resolve(e.data)
-      w.onerror = reject
-    }), attempt.toString(), url), [])
+    assert.deepEqual(
+      await page.evaluate(
+        (code, u) =>
+          new Promise((resolve, reject) => {
+            const w = new Worker(URL.createObjectURL(new Blob([`(${code})(${JSON.stringify(u)}).then(postMessage)`])))
+            w.onmessage = e => resolve(e.data)
+            w.onerror = reject
+          }),
+        attempt.toString(),
+        url,
+      ),
+      [],
+    )
   } else {
     const [worker] = page.workers()
     assert.ok(worker.url().startsWith('blob:'), worker.url())
@@ -294,18 +392,33 @@ test('neither the page nor its worker can reach another origin', async () => {
 })
 
 // Firefox's driver cannot reach into a worker to kill it.
-if (kind !== 'firefox') test('a core that dies is said, and the page starts again', async () => {
-  const { page } = await openPage(site)
-  await choose(page, fixture('ptq-in.pt'))
-  const [worker] = page.workers()
-  // A task of no tensor panics in Go; the panic is an error message. So is a call without its request.
-  const said = await worker.evaluate(() => self.nibble.work({ data: '[{"Tiles":[{"Row":0,"Rows":1}]}]', out: {} })
-    .then(() => '', err => `${err.kind}: ${err.message}`))
-  assert.match(said, /^internal: .*nil pointer/)
-  assert.match(await worker.evaluate(() => self.nibble.plan().then(() => '', err => `${err.kind}: ${err.message}`)), /^internal: the request/)
-  await worker.evaluate(() => { self.nibble.stop() })
-  await waitForText(page, 'error', 'Nibble stopped on an error of its own')
-  await choose(page, fixture('small.safetensors'))
-  assert.equal(await page.$(id('error')), null)
-  await page.close()
-})
+if (kind !== 'firefox')
+  test('a core that dies is said, and the page starts again', async () => {
+    const { page } = await openPage(site)
+    await choose(page, fixture('ptq-in.pt'))
+    const [worker] = page.workers()
+    // A task of no tensor panics in Go; the panic is an error message. So is a call without its request.
+    const said = await worker.evaluate(() =>
+      self.nibble.work({ data: '[{"Tiles":[{"Row":0,"Rows":1}]}]', out: {} }).then(
+        () => '',
+        err => `${err.kind}: ${err.message}`,
+      ),
+    )
+    assert.match(said, /^internal: .*nil pointer/)
+    assert.match(
+      await worker.evaluate(() =>
+        self.nibble.plan().then(
+          () => '',
+          err => `${err.kind}: ${err.message}`,
+        ),
+      ),
+      /^internal: the request/,
+    )
+    await worker.evaluate(() => {
+      self.nibble.stop()
+    })
+    await waitForText(page, 'error', 'Nibble stopped on an error of its own')
+    await choose(page, fixture('small.safetensors'))
+    assert.equal(await page.$(id('error')), null)
+    await page.close()
+  })

@@ -5,15 +5,43 @@ import assert from 'node:assert/strict'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
-import { choose, choosePerChannel, convert, download, drop, fill, fixture, id, nibble, nibbleError, openPage, perChannel, root, row, start, textOf, waitForRow, waitForText } from './browser.mjs'
+import {
+  choose,
+  choosePerChannel,
+  convert,
+  download,
+  drop,
+  fill,
+  fixture,
+  id,
+  nibble,
+  nibbleError,
+  openPage,
+  perChannel,
+  root,
+  row,
+  start,
+  textOf,
+  waitForRow,
+  waitForText,
+} from './browser.mjs'
 
 let site
-before(async () => { site = await start() })
-after(async () => { await site?.stop() })
+before(async () => {
+  site = await start()
+})
+after(async () => {
+  await site?.stop()
+})
 
 const sample = join(root, 'dist/sample-tiny-transformer.safetensors')
 const pick = (page, name) => page.click(`tr[data-name="${name}"] .name`)
-const planned = page => page.waitForFunction(q => !document.querySelector('.scroll.stale') && !document.querySelector(q).disabled, {}, id('convert'))
+const planned = page =>
+  page.waitForFunction(
+    q => !document.querySelector('.scroll.stale') && !document.querySelector(q).disabled,
+    {},
+    id('convert'),
+  )
 
 /** Converts on the page and natively with a config, and holds the two against each other. */
 async function sameAsCommand(page, file, config, ...more) {
@@ -23,7 +51,7 @@ async function sameAsCommand(page, file, config, ...more) {
   assert.ok((await download(site, page)).equals(readFileSync(out)), 'the bytes differ')
 }
 
-test('mixed precision: pick rows, change them, see what it does, undo, export, and get the same elsewhere', async () => {
+test('mixed precision: pick rows, change them, see it, undo, export, and get the same elsewhere', async () => {
   const { page, problems } = await openPage(site)
   await choose(page, sample)
   const size = () => page.$eval('.strip .figure', e => e.innerText)
@@ -66,7 +94,10 @@ test('mixed precision: pick rows, change them, see what it does, undo, export, a
   await page.click(id('undo'))
   await waitForRow(page, 'lm_head.weight', 'uint4 block 64')
   await fill(page, 'filter', '')
-  await page.$eval(id('tensor-table'), e => { e.tabIndex = -1; e.focus() })
+  await page.$eval(id('tensor-table'), e => {
+    e.tabIndex = -1
+    e.focus()
+  })
   await page.keyboard.down('Control')
   await page.keyboard.press('z')
   await page.keyboard.up('Control')
@@ -79,8 +110,11 @@ test('mixed precision: pick rows, change them, see what it does, undo, export, a
   await page.click(id('edit-done'))
   await planned(page)
 
-  await page.$eval('details.config', e => { e.open = true })
-  const config = join(site.folder, 'exported.json'), yaml = join(site.folder, 'exported.yaml')
+  await page.$eval('details.config', e => {
+    e.open = true
+  })
+  const config = join(site.folder, 'exported.json'),
+    yaml = join(site.folder, 'exported.yaml')
   writeFileSync(config, await download(site, page, 'export-json', 'nibble-config.json'))
   writeFileSync(yaml, await download(site, page, 'export-yaml', 'nibble-config.yaml'))
   const names = JSON.parse(readFileSync(config, 'utf8')).module_name_configs
@@ -90,11 +124,17 @@ test('mixed precision: pick rows, change them, see what it does, undo, export, a
   assert.equal(Object.keys(names).length, 9)
   await sameAsCommand(page, sample, config)
   assert.ok((await nibble('convert', sample, '--config', yaml, '-o', join(site.folder, 'by-yaml'))).length > 0)
-  assert.ok(readFileSync(join(site.folder, 'by-yaml')).equals(readFileSync(join(site.folder, 'native'))), 'YAML gives other bytes')
+  assert.ok(
+    readFileSync(join(site.folder, 'by-yaml')).equals(readFileSync(join(site.folder, 'native'))),
+    'YAML gives other bytes',
+  )
   assert.match(await row(page, 'model.layers.0.mlp.down_proj.weight'), /→ [\d.]+ dB/, 'the error before is forgotten')
 
   // Undoing everything gives the first plan again.
-  while (!(await page.$eval(id('undo'), b => b.disabled))) { await page.click(id('undo')); await planned(page) }
+  while (!(await page.$eval(id('undo'), b => b.disabled))) {
+    await page.click(id('undo'))
+    await planned(page)
+  }
   assert.equal(await size(), unedited)
   assert.deepEqual(problems, [])
   await page.close()
@@ -103,14 +143,22 @@ test('mixed precision: pick rows, change them, see what it does, undo, export, a
 test('a config that is dropped or pasted says which rule won for every row', async () => {
   const { page } = await openPage(site)
   await choose(page, fixture('ptq-in.pt'))
-  const text = 'module_type_configs:\n  Linear: {weight_dtype: uint8, quantization_scheme: affine}\n  ConvTranspose1d: null\nmodule_name_configs:\n  (?!\\d).*: {weight_dtype: int4, quantization_scheme: affine}\n'
+  const text =
+    'module_type_configs:\n  Linear: {weight_dtype: uint8, quantization_scheme: affine}\n  ConvTranspose1d: null\n' +
+    'module_name_configs:\n  (?!\\d).*: {weight_dtype: int4, quantization_scheme: affine}\n'
   await drop(page, 'recipe.yaml', Buffer.from(text))
   await waitForRow(page, '0.weight', 'uint8 per channel, affine module_type_configs "Linear"')
   assert.match(await row(page, '1.weight'), /^keep: .*the recipe keeps it module_type_configs "ConvTranspose1d"/)
   assert.match(await row(page, '2.weight'), /^keep: .*no rule of the recipe names it/)
-  assert.match(await row(page, 'attn.in_proj_weight'), /^quantize: .*int4 per channel, affine module_name_configs "\(\?!\\d\)\.\*"/)
+  assert.match(
+    await row(page, 'attn.in_proj_weight'),
+    /^quantize: .*int4 per channel, affine module_name_configs "\(\?!\\d\)\.\*"/,
+  )
   assert.match(await row(page, '0.bias'), /^keep: .*bias no rule reaches it/)
-  const silent = await page.$$eval(`${id('tensor-table')} tbody tr`, rows => rows.filter(r => !r.querySelector('.by')?.textContent).length)
+  const silent = await page.$$eval(
+    `${id('tensor-table')} tbody tr`,
+    rows => rows.filter(r => !r.querySelector('.by')?.textContent).length,
+  )
   assert.equal(silent, 0)
   const config = join(site.folder, 'recipe.yaml')
   writeFileSync(config, text)
@@ -134,28 +182,45 @@ test('layer types are set on the page, and embeddings included', async () => {
   await waitForRow(page, 'grouped_up.weight', 'Conv2d')
   await planned(page)
   await pick(page, 'grouped_up.weight')
-  assert.deepEqual(await page.$eval(id('edit-type'), e => [...e.options].map(o => o.value)), ['', 'Conv2d', 'ConvTranspose2d', 'Module'])
+  assert.deepEqual(await page.$eval(id('edit-type'), e => [...e.options].map(o => o.value)), [
+    '',
+    'Conv2d',
+    'ConvTranspose2d',
+    'Module',
+  ])
   await page.select(id('edit-type'), 'ConvTranspose2d')
   await waitForRow(page, 'grouped_up.weight', 'ConvTranspose2d int4')
   assert.equal(await page.$eval('tr[data-name="grouped_up.weight"] .layer', e => e.title), 'set by you')
   await page.$eval(id('embeddings'), e => e.click())
   await waitForRow(page, 'embedding.weight', 'int4 per channel')
   await planned(page)
-  await page.$eval('details.config', e => { e.open = true })
+  await page.$eval('details.config', e => {
+    e.open = true
+  })
   await page.click(id('export-json'))
   await waitForText(page, 'export-notes', 'the type of grouped_up was set to ConvTranspose2d')
   assert.match(await textOf(page, 'export-notes'), /coremltools keeps embeddings, of which 1 are quantized here/)
   const config = join(site.folder, 'channel.json')
   writeFileSync(config, '{"global_config": {"weight_dtype": "int4", "granularity": "per_channel"}}')
-  await sameAsCommand(page, fixture('ptq-conv-f32.pt'), config, '--module-type', 'grouped_up=ConvTranspose2d', '--include-embeddings')
+  await sameAsCommand(
+    page,
+    fixture('ptq-conv-f32.pt'),
+    config,
+    '--module-type',
+    'grouped_up=ConvTranspose2d',
+    '--include-embeddings',
+  )
   await page.close()
 })
 
-test('of tied weights both are kept, and it is said how both are quantized; a recipe with two verdicts is refused', async () => {
+test('of tied weights both are kept, and how both are quantized is said; two verdicts are refused', async () => {
   const { page } = await openPage(site)
   const file = fixture('ptq-tied-f32.pt')
   await choosePerChannel(page, file)
-  assert.match(await textOf(page, 'hints'), /"head\.weight" is one weight with "embed\.weight" \(tied\), and both are kept/)
+  assert.match(
+    await textOf(page, 'hints'),
+    /"head\.weight" is one weight with "embed\.weight" \(tied\), and both are kept/,
+  )
   assert.match(await row(page, 'head.weight'), /^keep: .*one weight with "embed\.weight" \(tied\)/)
   await page.click(id('hint-embeddings'))
   await waitForRow(page, 'head.weight', 'int4 per channel')
@@ -166,7 +231,15 @@ test('of tied weights both are kept, and it is said how both are quantized; a re
   await waitForText(page, 'error', 'it is one weight with "embed.weight" (tied)')
   const config = join(site.folder, 'two.json')
   writeFileSync(config, text)
-  const said = await nibbleError('convert', file, '--config', config, '--include-embeddings', '-o', join(site.folder, 'none'))
+  const said = await nibbleError(
+    'convert',
+    file,
+    '--config',
+    config,
+    '--include-embeddings',
+    '-o',
+    join(site.folder, 'none'),
+  )
   assert.equal(await textOf(page, 'error'), said.replace(file, 'ptq-tied-f32.pt'))
   assert.equal(await page.$eval(id('convert'), b => b.disabled), true)
   await pick(page, 'head.weight')
@@ -182,9 +255,12 @@ test('of tied weights both are kept, and it is said how both are quantized; a re
 test('what cannot be quantized is kept when asked', async () => {
   const { page } = await openPage(site)
   const file = join(site.folder, 'nan.safetensors')
-  const header = Buffer.from(JSON.stringify({
-    'good.weight': { dtype: 'F32', shape: [2, 64], data_offsets: [0, 512] }, 'bad.weight': { dtype: 'F32', shape: [2, 64], data_offsets: [512, 1024] },
-  }))
+  const header = Buffer.from(
+    JSON.stringify({
+      'good.weight': { dtype: 'F32', shape: [2, 64], data_offsets: [0, 512] },
+      'bad.weight': { dtype: 'F32', shape: [2, 64], data_offsets: [512, 1024] },
+    }),
+  )
   const size = Buffer.alloc(8)
   size.writeBigUInt64LE(BigInt(header.length))
   const values = new Float32Array(256).fill(0.5)
@@ -196,9 +272,15 @@ test('what cannot be quantized is kept when asked', async () => {
   await page.click(id('remedy'))
   await planned(page)
   await convert(page)
-  assert.match(await row(page, 'bad.weight'), /^keep: .*cannot be quantized: its weights hold a value that is not a number/)
+  assert.match(
+    await row(page, 'bad.weight'),
+    /^keep: .*cannot be quantized: its weights hold a value that is not a number/,
+  )
   const out = join(site.folder, 'kept')
-  assert.match(await nibble('convert', file, '-o', out, '--keep-unfit'), /note: bad\.weight is kept: cannot be quantized: .*NaN/)
+  assert.match(
+    await nibble('convert', file, '-o', out, '--keep-unfit'),
+    /note: bad\.weight is kept: cannot be quantized: .*NaN/,
+  )
   assert.ok((await download(site, page)).equals(readFileSync(out)))
   await page.close()
 })
@@ -207,8 +289,10 @@ test('edits that follow each other at once all hold', async () => {
   // Large enough that measuring the first edit is still under way when the next comes.
   const file = join(site.folder, 'large.safetensors')
   const header = {}
-  for (let i = 0; i < 6; i++) header[`layers.${i}.weight`] = { dtype: 'F32', shape: [4096, 1024], data_offsets: [i << 24, (i + 1) << 24] }
-  const text = Buffer.from(JSON.stringify(header)), size = Buffer.alloc(8)
+  for (let i = 0; i < 6; i++)
+    header[`layers.${i}.weight`] = { dtype: 'F32', shape: [4096, 1024], data_offsets: [i << 24, (i + 1) << 24] }
+  const text = Buffer.from(JSON.stringify(header)),
+    size = Buffer.alloc(8)
   size.writeBigUInt64LE(BigInt(text.length))
   const values = new Float32Array(6 << 22)
   for (let i = 0; i < values.length; i++) values[i] = Math.sin(i) / 20
@@ -263,16 +347,36 @@ test('what the filter hides is counted, and taken out by itself', async () => {
 test('reports and the lines of Python are the command’s', async () => {
   const { page, problems } = await openPage(site)
   await choosePerChannel(page, fixture('ptq-mlp-f32.pt'))
-  for (const [to, name] of [['packed', 'ptq-mlp-f32-int4.safetensors'], ['coremltools', 'ptq-mlp-f32-int4.pt'], ['int8', 'ptq-mlp-f32-int4-bytes.safetensors']]) {
+  for (const [to, name] of [
+    ['packed', 'ptq-mlp-f32-int4.safetensors'],
+    ['coremltools', 'ptq-mlp-f32-int4.pt'],
+    ['int8', 'ptq-mlp-f32-int4-bytes.safetensors'],
+  ]) {
     await page.select(id('container'), to)
     await planned(page)
     await convert(page)
     await page.click(`${id('next')} summary`)
-    const out = join(site.folder, name), base = name.replace(/\.\w+$/, '-report')
-    await nibble('convert', fixture('ptq-mlp-f32.pt'), ...perChannel(site.folder), '--to', to, '-o', out, '--report', join(site.folder, 'r.csv'), '--report', join(site.folder, 'r.html'))
+    const out = join(site.folder, name),
+      base = name.replace(/\.\w+$/, '-report')
+    await nibble(
+      'convert',
+      fixture('ptq-mlp-f32.pt'),
+      ...perChannel(site.folder),
+      '--to',
+      to,
+      '-o',
+      out,
+      '--report',
+      join(site.folder, 'r.csv'),
+      '--report',
+      join(site.folder, 'r.html'),
+    )
     for (const form of ['csv', 'html']) {
       const got = (await download(site, page, `report-${form}`, `${base}.${form}`)).toString()
-      assert.equal(got, readFileSync(join(site.folder, `r.${form}`), 'utf8').replaceAll(fixture('ptq-mlp-f32.pt'), 'ptq-mlp-f32.pt'))
+      assert.equal(
+        got,
+        readFileSync(join(site.folder, `r.${form}`), 'utf8').replaceAll(fixture('ptq-mlp-f32.pt'), 'ptq-mlp-f32.pt'),
+      )
     }
     assert.equal(await textOf(page, 'python'), (await nibble('python', out)).replace(`"${out}"`, `"${name}"`))
     assert.match(await textOf(page, 'advice'), /iOS 18 or macOS 15/)
@@ -295,8 +399,13 @@ test('the page speaks Chinese, and goes on where it was', async () => {
   await waitForText(page, 'verification', '校验通过：29 个量化张量')
   for (const width of [1280, 640, 390, 320]) {
     await page.setViewport({ width, height: 800 })
-    const wide = await page.evaluate(() => [...document.querySelectorAll('.page *:not(option)')]
-      .filter(e => e.checkVisibility() && e.getBoundingClientRect().right > innerWidth + 0.5 && !e.closest('.fine, pre')).map(e => e.outerHTML.slice(0, 80)))
+    const wide = await page.evaluate(() =>
+      [...document.querySelectorAll('.page *:not(option)')]
+        .filter(
+          e => e.checkVisibility() && e.getBoundingClientRect().right > innerWidth + 0.5 && !e.closest('.fine, pre'),
+        )
+        .map(e => e.outerHTML.slice(0, 80)),
+    )
     assert.deepEqual(wide, [], `at ${width} pixels something sticks out`)
   }
   await page.setViewport({ width: 1280, height: 900 })

@@ -6,7 +6,20 @@ import { execFileSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
-import { choose, convert, download, fill, id, kind, nibble, openPage, root, start, textOf, waitForText } from './browser.mjs'
+import {
+  choose,
+  convert,
+  download,
+  fill,
+  id,
+  kind,
+  nibble,
+  openPage,
+  root,
+  start,
+  textOf,
+  waitForText,
+} from './browser.mjs'
 
 let site, model
 before(async () => {
@@ -18,16 +31,19 @@ before(async () => {
 after(() => site?.stop())
 
 const configs = {
-  'blocks': { weight_dtype: 'int4', granularity: 'per_block', block_size: 32 },
+  blocks: { weight_dtype: 'int4', granularity: 'per_block', block_size: 32 },
   'one scale for all, affine': { weight_dtype: 'uint8', granularity: 'per_tensor', quantization_scheme: 'affine' },
 }
 
 for (const [what, config] of Object.entries(configs)) {
   test(`several workers make what the command makes: ${what}`, { timeout: 110_000 }, async () => {
-    const out = join(site.folder, 'out'), report = join(site.folder, 'report.json'), recipe = join(site.folder, 'recipe.json')
+    const out = join(site.folder, 'out'),
+      report = join(site.folder, 'report.json'),
+      recipe = join(site.folder, 'recipe.json')
     execFileSync('sh', ['-c', 'cat > "$1"', 'sh', recipe], { input: JSON.stringify({ global_config: config }) })
     await nibble('convert', model, '--config', recipe, '-o', out, '--report', report)
-    const wanted = readFileSync(out), { totals } = JSON.parse(readFileSync(report, 'utf8'))
+    const wanted = readFileSync(out),
+      { totals } = JSON.parse(readFileSync(report, 'utf8'))
     const { page, problems } = await openPage(site)
     await choose(page, model)
     await fill(page, 'config-input', JSON.stringify({ global_config: config }))
@@ -36,15 +52,29 @@ for (const [what, config] of Object.entries(configs)) {
       await page.select(id('workers'), workers)
       await convert(page)
       const made = await download(site, page)
-      assert.ok(wanted.equals(made), `${workers} workers make another file: ${made.length} bytes, ${wanted.length} wanted`)
+      assert.ok(
+        wanted.equals(made),
+        `${workers} workers make another file: ${made.length} bytes, ${wanted.length} wanted`,
+      )
       const report = JSON.parse(await download(site, page, 'report-download'))
       assert.deepEqual(report.totals, totals)
     }
-    if (kind !== 'firefox') { // its driver does not see workers of workers
+    if (kind !== 'firefox') {
+      // its driver does not see workers of workers
       assert.equal(page.workers().length, 3) // one that leads, two in its pool
       const other = site.address.replace('localhost', '127.0.0.1')
       for (const w of page.workers()) {
-        assert.equal(await w.evaluate(url => fetch(url, { mode: 'no-cors' }).then(() => 'reached', () => 'refused'), other), 'refused')
+        assert.equal(
+          await w.evaluate(
+            url =>
+              fetch(url, { mode: 'no-cors' }).then(
+                () => 'reached',
+                () => 'refused',
+              ),
+            other,
+          ),
+          'refused',
+        )
       }
     }
     assert.deepEqual(problems, [])

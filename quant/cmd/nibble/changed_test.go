@@ -15,7 +15,8 @@ import (
 // A source that is written to, touched, cut or replaced while it is converted: the output is discarded,
 // and that is said. Files that are only read are no concern.
 func TestSourceThatChanges(t *testing.T) {
-	model := testkit.Safetensors(testkit.F32("a.weight", []int64{64, 64}, 1, 2, 3), testkit.F32("b.weight", []int64{64, 64}, 4, 5))
+	model := testkit.Safetensors(testkit.F32("a.weight", []int64{64, 64}, 1, 2, 3),
+		testkit.F32("b.weight", []int64{64, 64}, 4, 5))
 	later := time.Now().Add(time.Hour)
 	for what, c := range map[string]struct {
 		change  func(path string) error
@@ -43,7 +44,8 @@ func TestSourceThatChanges(t *testing.T) {
 				t.Error(err)
 			}
 		}
-		if err := call.parse("convert", []string{folder, "-o", filepath.Join(made, "out"), "--report", filepath.Join(made, "report.json")}); err != nil {
+		if err := call.parse("convert", []string{folder, "-o", filepath.Join(made, "out"), "--report",
+			filepath.Join(made, "report.json")}); err != nil {
 			t.Fatal(err)
 		}
 		err := convertCommand(context.Background(), call)
@@ -59,7 +61,8 @@ func TestSourceThatChanges(t *testing.T) {
 		case !c.refused && (err != nil || len(left) != 2):
 			t.Errorf("%s: %v, %v is left", what, err, left)
 		case what == "cut" && err != nil && len(left) == 0: // what is missing may be read before it is looked for
-		case c.refused && (err == nil || !strings.Contains(err.Error(), "model.safetensors changed while it was read, so what was made of it is discarded")):
+		case c.refused && (err == nil || !strings.Contains(err.Error(),
+			"model.safetensors changed while it was read, so what was made of it is discarded")):
 			t.Errorf("%s: %v", what, err)
 		case c.refused && len(left) > 0:
 			t.Errorf("%s: %v is left", what, left)

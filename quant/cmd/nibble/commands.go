@@ -66,7 +66,8 @@ func inspect(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
-	out := inspection{Name: m.Name, Bytes: m.Bytes(), Format: m.Format, Tensors: []tensorLine{}, Notes: append([]string{}, m.State.Notes...),
+	out := inspection{Name: m.Name, Bytes: m.Bytes(), Format: m.Format, Tensors: []tensorLine{},
+		Notes: append([]string{}, m.State.Notes...),
 		Parts: append([]tensor.Part{}, m.State.Parts...), Quantized: m.Quantized, Missing: append([]string{}, m.Missing...)}
 	for i := range m.State.Tensors {
 		t := &m.State.Tensors[i]

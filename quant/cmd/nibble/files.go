@@ -123,7 +123,8 @@ func (c *call) unchanged(m *model.Model) error {
 		}
 		now, err := os.Stat(in.Name())
 		if err != nil || !os.SameFile(now, in.was) || now.Size() != in.was.Size() || !now.ModTime().Equal(in.was.ModTime()) {
-			return fmt.Errorf("%s changed while it was read, so what was made of it is discarded; try again when nothing writes to it", in.Name())
+			return fmt.Errorf("%s changed while it was read, so what was made of it is discarded; try again when nothing "+
+				"writes to it", in.Name())
 		}
 	}
 	return nil

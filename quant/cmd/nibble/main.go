@@ -203,7 +203,7 @@ type call struct {
 	outside        map[string]bool // files that are links out of the folder they were found in
 	force          bool
 	ask            func(question string) bool // nil where nobody is there to be asked
-	watch          func(done, total int64)    // is told of the progress beside the terminal; for tests
+	watch          func(done, total int64)    // is called with the progress, beside the terminal; for tests
 }
 
 // parse takes options before, between and after the paths. Each command knows only

@@ -60,13 +60,15 @@ func TestManyWeights(t *testing.T) {
 	for _, c := range []struct {
 		weights, files int
 		to             string
-	}{{tensor.MaxWeights, 5, "packed"}, {tensor.MaxWeights, 1, "int8"}, {20_000, 1, "coremltools"}, {30_000, 3, "coremltools"}} {
+	}{{tensor.MaxWeights, 5, "packed"}, {tensor.MaxWeights, 1, "int8"}, {20_000, 1, "coremltools"},
+		{30_000, 3, "coremltools"}} {
 		from, out := manyWeights(t, "m", c.weights, c.files), filepath.Join(t.TempDir(), "out")
 		ran(t, 0, "convert", from, "--to", c.to, "-o", out)
 		if said, _ := ran(t, 0, "inspect", out); !strings.Contains(said, fmt.Sprintf("m.%06d.", c.weights-1)) {
 			t.Errorf("%+v: inspect does not show the last weight", c)
 		}
-		if said, _ := ran(t, 0, "verify", out, "--against", from); !strings.Contains(said, fmt.Sprintf("%d quantized tensors recomputed with the same numbers, 0 kept byte for byte, 0 wrong", c.weights)) {
+		if said, _ := ran(t, 0, "verify", out, "--against", from); !strings.Contains(said,
+			fmt.Sprintf("%d quantized tensors recomputed with the same numbers, 0 kept byte for byte, 0 wrong", c.weights)) {
 			t.Errorf("%+v: verify says %s", c, said)
 		}
 		if said, _ := ran(t, 0, "python", out); !strings.Contains(said, "ct.convert(") {
@@ -82,8 +84,10 @@ func TestTooManyWeights(t *testing.T) {
 		to, says       string
 	}{
 		{tensor.MaxWeights, 1, "packed", "its header would take"},
-		{tensor.MaxWeights, 1, "packed", "more than the 100000000 that safetensors allows; save the model in shards, or choose int8, which has fewer tensors for each weight"},
-		{40_000, 1, "coremltools", "the output could not be opened again: its pickle would be larger, or take more memory, than a reader of unknown files allows; save the model in shards, or choose packed or int8"},
+		{tensor.MaxWeights, 1, "packed", "more than the 100000000 that safetensors allows; save the model in shards, or " +
+			"choose int8, which has fewer tensors for each weight"},
+		{40_000, 1, "coremltools", "the output could not be opened again: its pickle would be larger, or take more " +
+			"memory, than a reader of unknown files allows; save the model in shards, or choose packed or int8"},
 		{tensor.MaxWeights + 1, 1, "int8", "more than 262144 tensors"},
 		{tensor.MaxWeights + 1, 3, "int8", "more than 262144 tensors"},
 	} {

@@ -105,7 +105,8 @@ func (c *call) mayFill(path string, info os.FileInfo, j *quant.Job) error {
 		return err
 	}
 	if !c.force {
-		return fmt.Errorf("%s is there and not empty; this model is sharded, so its output is a folder: choose a new name, or replace it with --force", path)
+		return fmt.Errorf("%s is there and not empty; this model is sharded, so its output is a folder: choose a new "+
+			"name, or replace it with --force", path)
 	}
 	known, err := modelIn(path, entries)
 	if err != nil {
@@ -119,7 +120,8 @@ func (c *call) mayFill(path string, info os.FileInfo, j *quant.Job) error {
 			return fmt.Errorf("%s is the input; choose another name for the output", path)
 		}
 		if !e.Type().IsRegular() || !known[e.Name()] {
-			return fmt.Errorf("%s holds %s, which is no file of a model in shards, so --force does not replace it; choose a new name", path, e.Name())
+			return fmt.Errorf("%s holds %s, which is no file of a model in shards, so --force does not replace it; "+
+				"choose a new name", path, e.Name())
 		}
 	}
 	return nil

@@ -26,14 +26,15 @@ func (c *call) printJSON(v any) error {
 	if err := e.Encode(v); err != nil {
 		return err
 	}
-	_, err := io.WriteString(c.stdout, escaped(b.String(), func(r rune) bool { return r == '\n' || unicode.IsPrint(r) }, func(out *strings.Builder, r rune) {
-		if r > 0xffff {
-			high, low := utf16.EncodeRune(r)
-			fmt.Fprintf(out, "\\u%04x\\u%04x", high, low)
-			return
-		}
-		fmt.Fprintf(out, "\\u%04x", r)
-	}))
+	_, err := io.WriteString(c.stdout, escaped(b.String(), func(r rune) bool { return r == '\n' || unicode.IsPrint(r) },
+		func(out *strings.Builder, r rune) {
+			if r > 0xffff {
+				high, low := utf16.EncodeRune(r)
+				fmt.Fprintf(out, "\\u%04x\\u%04x", high, low)
+				return
+			}
+			fmt.Fprintf(out, "\\u%04x", r)
+		}))
 	return err
 }
 
@@ -176,7 +177,8 @@ func (c *call) printPlan(r *report.Report) {
 			} else if t.Rule != "" {
 				why += " (" + t.Rule + ")"
 			}
-			fmt.Fprintf(w, "  %s\t%s\t%s\t%s\t%s -> %s\t%s\n", printable(t.Name), t.DType, shape(t.Shape), verdict, report.Size(t.BytesIn), report.Size(t.BytesOut), visible(why))
+			fmt.Fprintf(w, "  %s\t%s\t%s\t%s\t%s -> %s\t%s\n", printable(t.Name), t.DType, shape(t.Shape), verdict,
+				report.Size(t.BytesIn), report.Size(t.BytesOut), visible(why))
 		}
 	})
 	c.notes(r.Notes)

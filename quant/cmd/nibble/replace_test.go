@@ -31,9 +31,11 @@ func (full) Write([]byte) (int, error) { return 0, errors.New("no room is left")
 // A result that cannot be printed is an error.
 func TestFullStandardOutput(t *testing.T) {
 	in := filepath.Join("..", "..", "testkit", "fixtures", "ptq-in.pt")
-	for _, args := range [][]string{{"inspect", in}, {"plan", "--allow-none", in}, {"plan", "--allow-none", in, "--json"}, {"--help"}} {
+	for _, args := range [][]string{{"inspect", in}, {"plan", "--allow-none", in}, {"plan", "--allow-none", in, "--json"},
+		{"--help"}} {
 		var said bytes.Buffer
-		if code := run(args, full{}, &said); code != 1 || args[0] != "--help" && !bytes.Contains(said.Bytes(), []byte("no room is left")) {
+		if code := run(args, full{}, &said); code != 1 || args[0] != "--help" &&
+			!bytes.Contains(said.Bytes(), []byte("no room is left")) {
 			t.Errorf("%v: %d: %s", args, code, said.String())
 		}
 	}

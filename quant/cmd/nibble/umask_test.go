@@ -16,7 +16,8 @@ func TestPermissions(t *testing.T) {
 	dir := t.TempDir()
 	in := filepath.Join("..", "..", "testkit", "fixtures", "ptq-in.pt")
 	shards := filepath.Join("..", "..", "testkit", "fixtures", "shards")
-	out, folder, report := filepath.Join(dir, "out.safetensors"), filepath.Join(dir, "folder"), filepath.Join(dir, "r.json")
+	out, folder, report := filepath.Join(dir, "out.safetensors"), filepath.Join(dir, "folder"), filepath.Join(dir,
+		"r.json")
 	call := func(args ...string) {
 		t.Helper()
 		var said bytes.Buffer

@@ -49,7 +49,7 @@ func Lay(c *model.Model, p *plan.Plan, o layout.Options) (*layout.Output, error)
 	versions := torch.Versions(c.Bodies)
 	out, err := folder.Lay(c, p, folder.Container{
 		Name: Name, Stem: "pytorch_model", Extension: ".bin", Options: o,
-		File: func(part *plan.Plan) (layout.File, error) { return file(part, versions, o) },
+		File: func(shard *plan.Plan) (layout.File, error) { return file(shard, versions, o) },
 	})
 	if err != nil {
 		return nil, err
@@ -142,7 +142,7 @@ func (z zipWriter) Next(*layout.Piece) (io.Writer, error) { return z.Storage() }
 // owner is the module of a tensor, with the dot at its end; "" is the root.
 func owner(name string) string { return name[:strings.LastIndexByte(name, '.')+1] }
 
-// viewAndVerdict tells tensors apart that are not the very same view with the same verdict.
+// viewAndVerdict is a key that two tensors share only when they are the very same view with the same verdict.
 func viewAndVerdict(e *plan.Entry) string {
 	return fmt.Sprint(e.Tensor.View(), e.Quantize, e.Scheme, e.Grid)
 }
@@ -160,9 +160,11 @@ func piecesOf(t *tensor.Tensor, s scheme.Scheme, g scheme.Grid) []layout.Piece {
 	}
 	shape, arithmetic := g.ScaleShape(len(t.Shape)), t.DType.Arithmetic()
 	pieces := []layout.Piece{
-		{Name: t.Name, DType: t.DType, Shape: t.Shape, Code: pack.Spec{Form: pack.Floats, Plane: plane.Values, DType: t.DType}},
+		{Name: t.Name, DType: t.DType, Shape: t.Shape,
+			Code: pack.Spec{Form: pack.Floats, Plane: plane.Values, DType: t.DType}},
 		number(fieldBits, []int64{}, int64(s.Bits())),
-		{Name: field(t, fieldScale), DType: arithmetic, Shape: shape, Code: pack.Spec{Form: pack.Floats, Plane: plane.Scale, DType: arithmetic}},
+		{Name: field(t, fieldScale), DType: arithmetic, Shape: shape,
+			Code: pack.Spec{Form: pack.Floats, Plane: plane.Scale, DType: arithmetic}},
 	}
 	if method.Planes(s).ZeroPoint {
 		d := tensor.U8
@@ -178,8 +180,8 @@ func piecesOf(t *tensor.Tensor, s scheme.Scheme, g scheme.Grid) []layout.Piece {
 // Wrote reports whether an opened file can be one of this container.
 func Wrote(out *model.Model) bool { return out.Format == model.TorchZip }
 
-// Open finds quantized weights by their buffers. These do not tell symmetric from affine codes, but that signed ones
-// with zero points are affine.
+// Open finds quantized weights by their buffers. These do not say whether codes are symmetric or affine, but that
+// signed ones with zero points are affine.
 func Open(*model.Model) (layout.Opener, error) {
 	return func(src *tensor.Tensor, find func(string) *tensor.Tensor) (*layout.Stored, error) {
 		bits, scale, points := find(field(src, fieldBits)), find(field(src, fieldScale)), find(field(src, fieldZeroPoint))
@@ -204,7 +206,8 @@ func Open(*model.Model) (layout.Opener, error) {
 		case points.DType == tensor.I8:
 			schemes = []scheme.Scheme{{WeightDType: dtypes[0], Mode: scheme.Affine}}
 		default:
-			schemes = []scheme.Scheme{{WeightDType: dtypes[1], Mode: scheme.Symmetric}, {WeightDType: dtypes[1], Mode: scheme.Affine}}
+			schemes = []scheme.Scheme{{WeightDType: dtypes[1], Mode: scheme.Symmetric},
+				{WeightDType: dtypes[1], Mode: scheme.Affine}}
 		}
 		q := layout.Claim(src, scale.Shape, schemes...)
 		if q.Problem == "" {

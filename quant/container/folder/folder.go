@@ -23,7 +23,7 @@ type Container struct {
 	Stem      string // what shards are called
 	Extension string // of shards, with the dot
 	Options   layout.Options
-	// File lays out the entries of a plan in one file; the plan may be a part of another.
+	// File lays out the entries of a plan in one file; the plan may be a shard of another.
 	File func(p *plan.Plan) (layout.File, error)
 }
 
@@ -47,16 +47,16 @@ func Lay(c *model.Model, p *plan.Plan, k Container) (*layout.Output, error) {
 				entries = append(entries, e)
 			}
 		}
-		part := p.Part(entries)
-		f, err := k.File(part)
+		shard := p.Shard(entries)
+		f, err := k.File(shard)
 		if err == nil {
-			err = layout.Repeats(part, f.Bytes, k.Options.Tied)
+			err = layout.Repeats(shard, f.Bytes, k.Options.Tied)
 		}
 		if err != nil {
 			return nil, err
 		}
 		f.Format, f.Name = k.Name, fmt.Sprintf("%s-%05d-of-%05d%s", k.Stem, i+1, len(c.Files), k.Extension)
-		if err := x.add(i, &f, part); err != nil {
+		if err := x.add(i, &f, shard); err != nil {
 			return nil, err
 		}
 		out.Add(f, entries)
@@ -98,19 +98,21 @@ func newIndex(c *model.Model, k Container) *index {
 
 // add takes the tensors of a file that is made of number i of the source. It refuses names that are there already,
 // and more than can be opened again.
-func (x *index) add(i int, f *layout.File, part *plan.Plan) error {
+func (x *index) add(i int, f *layout.File, shard *plan.Plan) error {
 	source := x.model.Files[i].Name
 	for _, name := range f.Names {
 		if other, twice := x.where[name]; twice {
-			return fault.Not(source, "the output would hold two tensors of this name, one of them from %s", x.model.Files[other].Name).In(name).
+			return fault.Not(source, "the output would hold two tensors of this name, one of them from %s",
+				x.model.Files[other].Name).In(name).
 				Hint("rename it in the source or choose another container")
 		}
 		x.where[name], x.text.WeightMap[name] = i, f.Name
 		quoted, _ := jsontext.AppendQuote(nil, name)
 		x.bytes += len(quoted) + len(f.Name) + len(`    : "",`+"\n")
 		if x.tally.Add(name) != "" || x.bytes > model.MaxIndex {
-			err := fault.Not(source, "the output could not be opened again: its shards would hold more tensors than any model has")
-			return layout.WayOut(err, part, x.container.Options.Instead)
+			err := fault.Not(source, "the output could not be opened again: its shards would hold more tensors than "+
+				"any model has")
+			return layout.WayOut(err, shard, x.container.Options.Instead)
 		}
 	}
 	for _, s := range f.Sections {

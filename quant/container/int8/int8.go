@@ -29,7 +29,8 @@ const (
 
 func container(o layout.Options) safetensors.Container {
 	k := safetensors.Container{ // a name with code, scale and scheme
-		Name: Name, Options: o, Copies: 3, Pieces: piecesOf, Sound: func(n safetensors.Note) bool { return n.HighNibble == Zero },
+		Name: Name, Options: o, Copies: 3, Pieces: piecesOf,
+		Sound: func(n safetensors.Note) bool { return n.HighNibble == Zero },
 	}
 	if o.HighNibble == Zero {
 		k.Note = func(s scheme.Scheme, n *safetensors.Note) {
@@ -61,8 +62,10 @@ func piecesOf(t *tensor.Tensor, s scheme.Scheme, g scheme.Grid, n safetensors.No
 	}
 	shape, float := g.ScaleShape(len(t.Shape)), t.DType.Arithmetic()
 	pieces := []layout.Piece{
-		{Name: t.Name, DType: code, Shape: t.Shape, Code: pack.Spec{Form: form, Plane: plane.Codes, Bits: s.Bits(), Signed: s.Signed()}},
-		{Name: t.Name + "_scale", DType: float, Shape: shape, Code: pack.Spec{Form: pack.Floats, Plane: plane.Scale, DType: float}},
+		{Name: t.Name, DType: code, Shape: t.Shape,
+			Code: pack.Spec{Form: form, Plane: plane.Codes, Bits: s.Bits(), Signed: s.Signed()}},
+		{Name: t.Name + "_scale", DType: float, Shape: shape,
+			Code: pack.Spec{Form: pack.Floats, Plane: plane.Scale, DType: float}},
 	}
 	if method.Planes(s).ZeroPoint {
 		pieces = append(pieces, layout.Piece{Name: t.Name + "_zero_point", DType: integer, Shape: shape,

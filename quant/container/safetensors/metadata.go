@@ -22,7 +22,7 @@ const (
 	metaOptions   = safetensors.NibbleOptions // JSON: recipe.Options, where something was asked for beyond the recipe
 )
 
-// Note is how __metadata__ tells what a quantized tensor went through.
+// Note is how __metadata__ says what a quantized tensor went through.
 type Note struct {
 	WeightDType string  `json:"weight_dtype"`
 	Mode        string  `json:"quantization_scheme"`

@@ -40,7 +40,8 @@ type Container struct {
 // Lay lays out a model.
 func Lay(c *model.Model, p *plan.Plan, k Container) (*layout.Output, error) {
 	return folder.Lay(c, p, folder.Container{
-		Name: k.Name, Stem: "model", Extension: Extension, Options: k.Options, File: func(p *plan.Plan) (layout.File, error) { return k.file(p) },
+		Name: k.Name, Stem: "model", Extension: Extension, Options: k.Options,
+		File: func(p *plan.Plan) (layout.File, error) { return k.file(p) },
 	})
 }
 

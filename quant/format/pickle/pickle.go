@@ -1,9 +1,10 @@
 // Package pickle runs Python pickles of unknown origin within bounds: protocols 2 to 5, as CPython's pickletools names
-// their instructions. It knows no library: what a pickle may name and call is the allow-list of whoever gives FindClass.
+// their instructions. It knows no library: what a pickle may name and call is the allow-list of whoever gives
+// FindClass.
 //
-// A pickle is scanned before it runs (scan.go): every length, mark, memo entry and frame is checked, and what running it
-// would hold is added up. Then gopickle runs it, with a bound on time and on the work that what it calls asks for. What
-// gopickle reads otherwise than Python does is refused (scan_text.go).
+// A pickle is scanned before it runs (scan.go): every length, mark, memo entry and frame is checked, and what running
+// it would hold is added up. Then gopickle runs it, with a bound on time and on the work that what it calls asks for.
+// What gopickle reads otherwise than Python does is refused (scan_text.go).
 package pickle
 
 import (
@@ -50,7 +51,7 @@ func (m *Machine) Spend(n int) error {
 const firstWindow = 64 << 10
 
 // RunAt runs the pickle that begins at a byte of the file and ends before limit, and
-// tells where it ended.
+// says where it ended.
 func (m *Machine) RunAt(at, limit int64) (root any, end int64, err error) {
 	return m.RunWithin(at, limit, firstWindow)
 }
@@ -59,7 +60,8 @@ func (m *Machine) RunAt(at, limit int64) (root any, end int64, err error) {
 func (m *Machine) RunWithin(at, limit, first int64) (root any, end int64, err error) {
 	most := min(limit-at, MaxBytes)
 	if most <= 0 {
-		return nil, 0, fault.Bad(m.File, "the file ends where a pickle belongs").At(at).Hint("the file is damaged: copy or download it again")
+		return nil, 0, fault.Bad(m.File, "the file ends where a pickle belongs").At(at).
+			Hint("the file is damaged: copy or download it again")
 	}
 	for size := min(first, most); ; size = min(4*size, most) {
 		text := make([]byte, size)

@@ -46,7 +46,8 @@ func TestMachine(t *testing.T) {
 		t.Errorf("%v, ends at %d, %v", got, end, err)
 	}
 	m.Persistent = func(id any) (any, error) { return fmt.Sprint("of ", id), nil }
-	if got, err := m.Run([]byte("\x80\x02]X\x01\x00\x00\x00aQa."), 0); err != nil || fmt.Sprint(*got.(*types.List)) != "[of a]" {
+	if got, err := m.Run([]byte("\x80\x02]X\x01\x00\x00\x00aQa."), 0); err != nil ||
+		fmt.Sprint(*got.(*types.List)) != "[of a]" {
 		t.Errorf("%v, %v", got, err)
 	}
 }

@@ -13,12 +13,14 @@ import (
 
 // containers are the classes, as GLOBAL names them, whose objects cannot be keys.
 var containers = map[string]bool{
-	"collections\nOrderedDict\n": true, "builtins\ndict\n": true, "builtins\nlist\n": true, "builtins\nset\n": true, "__builtin__\ndict\n": true,
-	"__builtin__\nlist\n": true, "__builtin__\nset\n": true, "collections\ndefaultdict\n": true, "collections\nCounter\n": true,
-	"builtins\nbytearray\n": true,
+	"collections\nOrderedDict\n": true, "builtins\ndict\n": true, "builtins\nlist\n": true, "builtins\nset\n": true,
+	"__builtin__\ndict\n": true,
+	"__builtin__\nlist\n": true, "__builtin__\nset\n": true, "collections\ndefaultdict\n": true,
+	"collections\nCounter\n": true,
+	"builtins\nbytearray\n":  true,
 }
 
-// taken checks the values that an instruction takes off the stack, and tells of what it makes whether it
+// taken checks the values that an instruction takes off the stack, and says of what it makes whether it
 // could be a key, and whether it has an odd text in it: one that stands where it decides what is read is
 // refused. what says what is wrong.
 func (s *scanner) taken(code byte, values []held, made *held) (what string) {
@@ -87,7 +89,8 @@ const (
 func (s *scanner) twoUses(at int) error {
 	for _, uses := range s.module {
 		if uses == renamed|otherwise {
-			return fault.Not(s.File, "a name in it is that of a module of Python's (collections, copy_reg), which Nibble cannot tell apart").
+			return fault.Not(s.File, "a name in it is that of a module of Python's (collections, copy_reg), which Nibble "+
+				"cannot tell apart").
 				At(s.base+int64(at)).Hint("%s", s.Remedy)
 		}
 	}

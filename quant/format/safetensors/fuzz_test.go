@@ -14,7 +14,8 @@ func FuzzRead(f *testing.F) {
 	for _, seed := range []string{
 		`{}`, `{"__metadata__":{"a":"b"}}`, `{"__metadata__":null}`,
 		`{"a":{"dtype":"F32","shape":[4,4],"data_offsets":[0,64]}}`,
-		`{"a":{"dtype":"F16","shape":[16],"data_offsets":[32,64]},"b":{"shape":[],"data_offsets":[0,8],"dtype":"I64"},"c":{"dtype":"U8","shape":[2,0],"data_offsets":[8,8]},"d":{"dtype":"BF16","shape":[3,4],"data_offsets":[8,32]}}`,
+		`{"a":{"dtype":"F16","shape":[16],"data_offsets":[32,64]},"b":{"shape":[],"data_offsets":[0,8],"dtype":"I64"},` +
+			`"c":{"dtype":"U8","shape":[2,0],"data_offsets":[8,8]},"d":{"dtype":"BF16","shape":[3,4],"data_offsets":[8,32]}}`,
 	} {
 		f.Add(seed)
 	}

@@ -145,7 +145,8 @@ func (h *header) tensor(name string) error {
 		return h.bad("shape %v of %s does not fill its last byte", t.Shape, dtype).In(name)
 	}
 	if offsets[1] < offsets[0] || bytes != offsets[1]-offsets[0] {
-		return h.bad("shape %v of %s takes %d bytes, data_offsets %v hold %d", t.Shape, dtype, bytes, offsets, offsets[1]-offsets[0]).In(name)
+		return h.bad("shape %v of %s takes %d bytes, data_offsets %v hold %d", t.Shape, dtype, bytes, offsets,
+			offsets[1]-offsets[0]).In(name)
 	}
 	// Shape and strides lie side by side, each with no room to grow into the other.
 	rank := len(t.Shape)
@@ -274,13 +275,15 @@ func (h *header) layout() error {
 			if t.Storage.Start < at {
 				what = "overlaps"
 			}
-			return fault.Bad(h.file.Name, "its data_offsets begin at %d, which %s the tensor before it", t.Storage.Start-h.data, what).
+			return fault.Bad(h.file.Name, "its data_offsets begin at %d, which %s the tensor before it", t.Storage.Start-h.data,
+				what).
 				In(t.Name).At(t.Storage.Start)
 		}
 		at = t.Storage.End
 	}
 	if at != h.file.Size {
-		e := fault.Bad(h.file.Name, "the header describes %d bytes, the file has %d", at, h.file.Size).At(min(at, h.file.Size))
+		e := fault.Bad(h.file.Name, "the header describes %d bytes, the file has %d", at, h.file.Size).
+			At(min(at, h.file.Size))
 		if at > h.file.Size {
 			return e.Hint("the file is cut short: copy or download it again")
 		}

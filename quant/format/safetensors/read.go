@@ -61,7 +61,8 @@ func Read(f *tensor.File) (*Contents, error) {
 	}
 	n := binary.LittleEndian.Uint64(head[:])
 	if n > MaxHeader {
-		return nil, fault.Bad(f.Name, "the header claims %d bytes, more than the %d that safetensors allows", n, MaxHeader).At(0).
+		return nil, fault.Bad(f.Name, "the header claims %d bytes, more than the %d that safetensors allows", n, MaxHeader).
+			At(0).
 			Hint("the file is damaged or not safetensors at all")
 	}
 	if 8+int64(n) > f.Size {

@@ -8,14 +8,14 @@ import (
 	"nibble/quant/tensor"
 )
 
-// texts passes JSON on, piece by piece, and refuses what its reader would have to hold
+// texts passes JSON on, read by read, and refuses what its reader would have to hold
 // whole or replace: strings without end, and bytes that are no UTF-8.
 type texts struct {
 	file    *tensor.File
 	what    string // for errors: header or index
 	r       io.Reader
 	at      int64  // of the next byte, in the file
-	rest    []byte // the beginning of a rune that a piece cut
+	rest    []byte // the beginning of a rune that a read cut
 	quoted  bool   // inside a string
 	escaped bool   // after a backslash in it
 	length  int    // of the string so far

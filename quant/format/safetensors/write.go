@@ -70,9 +70,9 @@ func Unreadable(header []byte, items []Item, metadata map[string]string) *fault.
 		}
 		sizes += len(it.Shape)
 	}
-	longest, told := 0, 0
+	longest, total := 0, 0
 	for key, text := range metadata {
-		told += len(key) + len(text)
+		total += len(key) + len(text)
 		if len(text) > maxString/8 { // what is far shorter need not be written to be measured
 			longest = max(longest, len(quote(nil, text)))
 		}
@@ -80,10 +80,11 @@ func Unreadable(header []byte, items []Item, metadata map[string]string) *fault.
 	what := ""
 	switch {
 	case len(header)-8 > MaxHeader:
-		what = fmt.Sprintf("its header would take %d bytes, more than the %d that safetensors allows", len(header)-8, MaxHeader)
+		what = fmt.Sprintf("its header would take %d bytes, more than the %d that safetensors allows", len(header)-8,
+			MaxHeader)
 	case tooMuch != "":
 		what = tooMuch + " in it"
-	case longest > maxString || told > maxMetadata || sizes > maxSizes:
+	case longest > maxString || total > maxMetadata || sizes > maxSizes:
 		what = "what its header says of the tensors would take more room than readers give it"
 	default:
 		return nil

@@ -61,7 +61,8 @@ func open(f *tensor.File) (*archive, error) {
 		name := folded(e.Name)
 		if other := a.entries[name]; other != nil {
 			if other.Name != e.Name {
-				return nil, fault.Bad(f.Name, "the zip holds %q and %q, which are one name to PyTorch", short(other.Name), short(e.Name)).
+				return nil, fault.Bad(f.Name, "the zip holds %q and %q, which are one name to PyTorch", short(other.Name),
+					short(e.Name)).
 					Hint("save the checkpoint again")
 			}
 			return nil, fault.Bad(f.Name, "the zip holds two entries named %q", short(e.Name))
@@ -82,7 +83,8 @@ func open(f *tensor.File) (*archive, error) {
 		a.outside, a.script = "", a.entries["constants.pkl"] != nil
 		for name, e := range a.entries {
 			if a.saved && strings.HasSuffix(name, "/data.pkl") {
-				return nil, fault.Bad(f.Name, "the zip holds two pickles, data.pkl and %s", short(e.Name)).Hint("save the checkpoint again")
+				return nil, fault.Bad(f.Name, "the zip holds two pickles, data.pkl and %s", short(e.Name)).
+					Hint("save the checkpoint again")
 			}
 		}
 	}
@@ -122,7 +124,7 @@ func (a *archive) locate() {
 	readers.Wait()
 }
 
-// isStorage tells the entries that hold tensors' values by their folder.
+// isStorage knows the entries that hold tensors' values by their folder.
 func isStorage(name string) bool {
 	folder, _, inFolder := strings.Cut(name, "/")
 	return inFolder && (folder == "data" || folder == "constants" || folder == "tensors")
@@ -135,10 +137,12 @@ var number = regexp.MustCompile(`^[ \t\n\r\f\v]*[+-]?[0-9]+(_[0-9]+)*[ \t\n\r\f\
 // .storage_alignment, serialization_id.
 func (a *archive) records() error {
 	if a.unread != "" {
-		return fault.Bad(a.file.Name, "the zip holds a name that is not UTF-8 text: %q", short(a.unread)).Hint("save the checkpoint again")
+		return fault.Bad(a.file.Name, "the zip holds a name that is not UTF-8 text: %q", short(a.unread)).
+			Hint("save the checkpoint again")
 	}
 	if a.outside != "" {
-		return fault.Bad(a.file.Name, "the zip holds %q beside the folder %q, which PyTorch refuses", short(a.outside), short(a.root)).
+		return fault.Bad(a.file.Name, "the zip holds %q beside the folder %q, which PyTorch refuses", short(a.outside),
+			short(a.root)).
 			Hint("take it out of the zip, or save the checkpoint again")
 	}
 	for _, r := range []struct {
@@ -157,7 +161,8 @@ func (a *archive) records() error {
 			return err
 		}
 		if !r.sound(string(text)) {
-			return fault.Bad(a.file.Name, "the zip's %s is %q, which PyTorch refuses", r.name, short(string(text))).Hint("save the checkpoint again")
+			return fault.Bad(a.file.Name, "the zip's %s is %q, which PyTorch refuses", r.name, short(string(text))).
+				Hint("save the checkpoint again")
 		}
 	}
 	if err := a.version(); err != nil {
@@ -186,7 +191,8 @@ func (a *archive) version() error {
 	}
 	switch {
 	case !some:
-		return fault.Bad(a.file.Name, "the zip's version is %q, not a number", short(string(text))).Hint("save the checkpoint again")
+		return fault.Bad(a.file.Name, "the zip's version is %q, not a number", short(string(text))).
+			Hint("save the checkpoint again")
 	case n < 1 || n > newest:
 		return fault.Not(a.file.Name, "it has version %d of PyTorch's zip format; PyTorch 2.8 reads 1 to %d", n, newest).
 			Hint("save it again with an older PyTorch")
@@ -222,7 +228,8 @@ func (a *archive) content(name string, limit int64) ([]byte, error) {
 		return nil, fault.Bad(a.file.Name, "%s claims %d bytes, more than %d", short(name), e.Size, limit)
 	}
 	if e.locked || e.method != stored && e.method != deflated {
-		return nil, fault.Not(a.file.Name, "%s is encrypted, a folder or packed in an unusual way", short(name)).Hint("load and save the checkpoint again")
+		return nil, fault.Not(a.file.Name, "%s is encrypted, a folder or packed in an unusual way", short(name)).
+			Hint("load and save the checkpoint again")
 	}
 	at, err := e.Place(a.file)
 	if err != nil {
@@ -234,12 +241,13 @@ func (a *archive) content(name string, limit int64) ([]byte, error) {
 	}
 	text := make([]byte, e.Size)
 	if _, err := io.ReadFull(r, text); err != nil {
-		return nil, fault.Bad(a.file.Name, "%s cannot be read (%v)", short(name), err).Hint("the file is damaged: copy or download it again")
+		return nil, fault.Bad(a.file.Name, "%s cannot be read (%v)", short(name), err).
+			Hint("the file is damaged: copy or download it again")
 	}
 	if n, _ := io.ReadFull(r, make([]byte, 1)); n > 0 {
 		return nil, fault.Bad(a.file.Name, "%s unpacks to more than %d bytes", short(name), e.Size)
 	}
-	// torch can be told to write no checksum, and checks none.
+	// torch can write no checksum when that is asked for, and checks none.
 	a.mismatch = a.mismatch || crc32.ChecksumIEEE(text) != e.crc
 	return text, nil
 }
@@ -251,7 +259,8 @@ func (a *archive) span(name string) (tensor.Storage, error) {
 		return tensor.Storage{}, fault.Bad(a.file.Name, "the pickle refers to %s, which is not in the zip", short(name))
 	}
 	if !e.Stored() {
-		return tensor.Storage{}, fault.Not(a.file.Name, "%s is compressed or encrypted inside the zip, or a folder", short(name)).
+		return tensor.Storage{}, fault.Not(a.file.Name, "%s is compressed or encrypted inside the zip, or a folder",
+			short(name)).
 			Hint("torch.save does not compress: load and save the checkpoint again")
 	}
 	known, ok := a.starts[folded(e.Name)]
@@ -259,7 +268,8 @@ func (a *archive) span(name string) (tensor.Storage, error) {
 		known.at, known.err = e.Place(a.file)
 	}
 	if known.err != nil {
-		return tensor.Storage{}, fault.Bad(a.file.Name, "%s has a broken zip header (%v)", short(name), known.err).At(e.header)
+		return tensor.Storage{}, fault.Bad(a.file.Name, "%s has a broken zip header (%v)", short(name), known.err).
+			At(e.header)
 	}
 	return tensor.Storage{File: a.file, Start: known.at, End: known.at + e.Size}, nil
 }

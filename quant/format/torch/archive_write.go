@@ -31,7 +31,8 @@ type zipEntry struct {
 // the given sizes in bytes.
 func LayArchive(pickle []byte, sizes []int64) *Archive {
 	a, s := &Archive{}, zipSize{}
-	for _, e := range []zipEntry{{PickleAt, nil, pickle}, {OrderAt, nil, []byte(Order)}, {VersionAt, nil, []byte(Version)}} {
+	for _, e := range []zipEntry{{PickleAt, nil, pickle}, {OrderAt, nil, []byte(Order)},
+		{VersionAt, nil, []byte(Version)}} {
 		e.extra = s.place(e.name, int64(len(e.data)))
 		a.fixed = append(a.fixed, e)
 	}

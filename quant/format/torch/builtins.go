@@ -160,7 +160,8 @@ func device(args []any) (any, error) {
 	return nil, fmt.Errorf("torch.device of something that is no name of one")
 }
 
-var deviceName = regexp.MustCompile(`^(cpu|cuda|ipu|xpu|mkldnn|opengl|opencl|ideep|hip|ve|fpga|maia|xla|lazy|vulkan|mps|meta|hpu|mtia|privateuseone)(:[0-9]+)?$`)
+var deviceName = regexp.MustCompile(`^(cpu|cuda|ipu|xpu|mkldnn|opengl|opencl|ideep|hip|ve|fpga|maia|xla|lazy|vulkan|` +
+	`mps|meta|hpu|mtia|privateuseone)(:[0-9]+)?$`)
 
 // layoutNamed is torch.serialization._get_layout(name).
 func layoutNamed(args []any) (any, error) {

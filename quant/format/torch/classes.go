@@ -54,17 +54,24 @@ var foreignTypes = []struct {
 // otherTensors are torch's ways to rebuild what is no plain tensor: what it is, and what
 // the user can do.
 var otherTensors = map[string][2]string{
-	"torch._utils._rebuild_sparse_tensor":                   {"a sparse tensor", "save it after .to_dense()"},
-	"torch._utils._rebuild_sparse_csr_tensor":               {"a sparse tensor", "save it after .to_dense()"},
-	"torch._utils._rebuild_nested_tensor":                   {"a nested tensor", "save its parts one by one"},
-	"torch._utils._rebuild_meta_tensor_no_storage":          {"a tensor on the meta device, which has no values", "load the real weights before saving"},
-	"torch.nn.parameter.UninitializedParameter":             {"a parameter that has no values yet (lazy)", "run the model once before saving it"},
-	"torch.nn.parameter.UninitializedBuffer":                {"a buffer that has no values yet (lazy)", "run the model once before saving it"},
-	"torch._utils._rebuild_xla_tensor":                      {"a tensor of a device that stores it as NumPy data", "save it after .cpu()"},
-	"torch._utils._rebuild_device_tensor_from_numpy":        {"a tensor of a device that stores it as NumPy data", "save it after .cpu()"},
-	"torch._utils._rebuild_device_tensor_from_cpu_tensor":   {"a tensor of a device of its own", "save it after .cpu()"},
-	"torch.distributed.tensor._api.DTensor":                 {"one rank's part of a distributed tensor", "save the full state dict"},
-	"torch.distributed._shard.sharded_tensor.ShardedTensor": {"one rank's part of a distributed tensor", "save the full state dict"},
+	"torch._utils._rebuild_sparse_tensor":     {"a sparse tensor", "save it after .to_dense()"},
+	"torch._utils._rebuild_sparse_csr_tensor": {"a sparse tensor", "save it after .to_dense()"},
+	"torch._utils._rebuild_nested_tensor":     {"a nested tensor", "save its parts one by one"},
+	"torch._utils._rebuild_meta_tensor_no_storage": {"a tensor on the meta device, which has no values",
+		"load the real weights before saving"},
+	"torch.nn.parameter.UninitializedParameter": {"a parameter that has no values yet (lazy)",
+		"run the model once before saving it"},
+	"torch.nn.parameter.UninitializedBuffer": {"a buffer that has no values yet (lazy)",
+		"run the model once before saving it"},
+	"torch._utils._rebuild_xla_tensor": {"a tensor of a device that stores it as NumPy data",
+		"save it after .cpu()"},
+	"torch._utils._rebuild_device_tensor_from_numpy": {"a tensor of a device that stores it as NumPy data",
+		"save it after .cpu()"},
+	"torch._utils._rebuild_device_tensor_from_cpu_tensor": {"a tensor of a device of its own", "save it after .cpu()"},
+	"torch.distributed.tensor._api.DTensor": {"one rank's part of a distributed tensor",
+		"save the full state dict"},
+	"torch.distributed._shard.sharded_tensor.ShardedTensor": {"one rank's part of a distributed tensor",
+		"save the full state dict"},
 }
 
 func quantizedTensor([]any) (any, error) {
@@ -188,7 +195,7 @@ func (d *ordered) PySetState(state any) error {
 	return nil
 }
 
-// isDict and isSequence tell by the type alone, which takes no time.
+// isDict and isSequence go by the type alone, which takes no time.
 func isDict(v any) bool {
 	switch v.(type) {
 	case *types.Dict, *ordered:

@@ -105,7 +105,8 @@ func runsCommands(module, name string) bool {
 
 // refuse names what Python would run; how says by which road, where that is another than calling it.
 func (c *class) refuse(how string) error {
-	return fault.Not(c.reader.file.Name, "Python would run %s.%s%s when it loads this file, or hand it on", short(c.module), short(c.name), how).
+	return fault.Not(c.reader.file.Name, "Python would run %s.%s%s when it loads this file, or hand it on",
+		short(c.module), short(c.name), how).
 		Hint("do not load it: a file of weights needs no such thing, and its maker should be asked")
 }
 

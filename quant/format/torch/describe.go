@@ -22,7 +22,8 @@ func (l *leftovers) add(path string, it pair) {
 	if path != "" {
 		path += "."
 	}
-	l.notes = append(l.notes, fmt.Sprintf("%s%s (%s) is not part of the state dict and is left out", path, short(it.key), describe(it.value)))
+	l.notes = append(l.notes, fmt.Sprintf("%s%s (%s) is not part of the state dict and is left out", path, short(it.key),
+		describe(it.value)))
 }
 
 // all are the sentences, and how many more there would be.

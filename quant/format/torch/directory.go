@@ -50,7 +50,7 @@ type Entry struct {
 // Stored reports whether the bytes lie in the zip as they are.
 func (e *Entry) Stored() bool { return e.method == stored && !e.locked }
 
-// Place is where the bytes of an entry begin, which only its local header tells.
+// Place is where the bytes of an entry begin, which only its local header says.
 func (e *Entry) Place(f *tensor.File) (at int64, err error) {
 	var local [localSize]byte
 	if f.Size-e.header < localSize {
@@ -138,7 +138,8 @@ func findDirectory(f *tensor.File) (directory, error) {
 	}
 	at := u64(tail[end-locatorSize+8:])
 	if at > uint64(f.Size-end64Size) {
-		return d, fault.Bad(f.Name, "the zip's zip64 record would lie beyond the end of the file").Hint("the file is damaged: copy or download it again")
+		return d, fault.Bad(f.Name, "the zip's zip64 record would lie beyond the end of the file").
+			Hint("the file is damaged: copy or download it again")
 	}
 	var record [end64Size]byte
 	if _, err := f.R.ReadAt(record[:], int64(at)); err != nil && err != io.EOF {
@@ -151,12 +152,14 @@ func findDirectory(f *tensor.File) (directory, error) {
 		disk: u32(record[16:]), first: u32(record[20:]), here: u64(record[24:]), count: u64(record[32:]),
 		size: u64(record[40:]), offset: u64(record[48:]),
 	}
-	marked := d.count == math.MaxUint16 || d.here == math.MaxUint16 || d.size == math.MaxUint32 || d.offset == math.MaxUint32
+	marked := d.count == math.MaxUint16 || d.here == math.MaxUint16 || d.size == math.MaxUint32 ||
+		d.offset == math.MaxUint32
 	switch {
 	case u64(record[4:]) < end64Size-12 || u32(tail[end-locatorSize+16:]) != 1:
 		return d, fault.Bad(f.Name, "the zip's zip64 record is broken").Hint("the file is damaged: copy or download it again")
 	case !marked && d != d64:
-		return d, fault.Bad(f.Name, "the zip has two end records that differ (%d entries from byte %d on, and %d from byte %d on)", d.count, d.offset, d64.count, d64.offset).
+		return d, fault.Bad(f.Name, "the zip has two end records that differ (%d entries from byte %d on, and %d from "+
+			"byte %d on)", d.count, d.offset, d64.count, d64.offset).
 			At(int64(at)).Hint("PyTorch and other tools would read two different files: do not trust it, and ask its maker")
 	}
 	return d64, nil
@@ -184,7 +187,8 @@ func (e *Entry) read(text []byte, file int64, disk uint32) (n int, what string) 
 		return 0, "an entry lies in another part"
 	}
 	packed, size := u32(text[20:]), u32(text[24:])
-	if packed != math.MaxUint32 && size != math.MaxUint32 && (e.method == stored && packed != size || size > 0 && packed == 0) {
+	if packed != math.MaxUint32 && size != math.MaxUint32 &&
+		(e.method == stored && packed != size || size > 0 && packed == 0) {
 		return 0, "an entry has two sizes"
 	}
 	e.Packed, e.Size, e.header = int64(packed), int64(size), int64(u32(text[42:]))

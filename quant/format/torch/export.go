@@ -29,7 +29,8 @@ const oldWeightsZip = "serialized_state_dict.pt"
 // maxConfig bounds the config, in bytes.
 const maxConfig = 12 << 20
 
-const exportNote = "the file holds a program of torch.export; of its graph only the classes of its layers are read; constants and example inputs are left out"
+const exportNote = "the file holds a program of torch.export; of its graph only the classes of its layers are read; " +
+	"constants and example inputs are left out"
 
 // programs finds the names of the programs in the archive, each with its weights' entry.
 func (a *archive) programs() map[string][]string {
@@ -63,7 +64,8 @@ func (a *archive) program() (entry string, err error) {
 	entries := programs[names[0]]
 	slices.Sort(entries)
 	if len(entries) > 1 {
-		return "", fault.Bad(a.file.Name, "the archive holds the weights twice, as %s and as %s", short(entries[0]), short(entries[1])).
+		return "", fault.Bad(a.file.Name, "the archive holds the weights twice, as %s and as %s", short(entries[0]),
+			short(entries[1])).
 			Hint("save the program again, with torch.export.save")
 	}
 	return entries[0], nil
@@ -195,7 +197,8 @@ func readWeightsConfig(a *archive, entry string) (*tensor.StateDict, error) {
 func (r *reader) exportedTensor(a *archive, name string, m *weightMeta) (*tensor.Tensor, error) {
 	d, ok := scalarTypes[m.Meta.DType]
 	if !ok || m.Meta.Layout != strided || m.UsePickle {
-		return nil, fault.Not(a.file.Name, "it is of torch.export's type %d in layout %d, which Nibble does not carry", m.Meta.DType, m.Meta.Layout).
+		return nil, fault.Not(a.file.Name, "it is of torch.export's type %d in layout %d, which Nibble does not carry",
+			m.Meta.DType, m.Meta.Layout).
 			In(name).Hint("save the weights with torch.save(program.state_dict, ...)")
 	}
 	fields := make([]int64, 0, 2*len(m.Meta.Sizes)+1)

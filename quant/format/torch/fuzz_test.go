@@ -15,7 +15,9 @@ import (
 func FuzzRead(f *testing.F) {
 	for _, seed := range []string{
 		"\x80\x02}.", "\x80\x04\x95\x02\x00\x00\x00\x00\x00\x00\x00}.",
-		"\x80\x02}X\x01\x00\x00\x00wctorch._utils\n_rebuild_tensor_v2\n((X\x07\x00\x00\x00storagectorch\nFloatStorage\nX\x01\x00\x00\x000X\x03\x00\x00\x00cpuK\x04tQK\x00K\x02K\x02\x86K\x02K\x01\x86\x89ccollections\nOrderedDict\n)RtRs.",
+		"\x80\x02}X\x01\x00\x00\x00wctorch._utils\n_rebuild_tensor_v2\n((X\x07\x00\x00\x00storagectorch\nFloatStorage\n" +
+			"X\x01\x00\x00\x000X\x03\x00\x00\x00cpuK\x04tQK\x00K\x02K\x02\x86K\x02K\x01\x86\x89ccollections\nOrderedDict\n" +
+			")RtRs.",
 		"\x80\x02ccollections\nOrderedDict\n)Rq\x00}X\x09\x00\x00\x00_metadatah\x00sb.",
 	} {
 		f.Add([]byte(seed))

@@ -9,7 +9,8 @@ import (
 	"nibble/quant/tensor"
 )
 
-// The graph of a torch.export program tells what each weight is used for (torch/_export/serde/schema.py of PyTorch 2.8):
+// The graph of a torch.export program shows what each weight is used for (torch/_export/serde/schema.py of PyTorch
+// 2.8):
 //
 //	{"graph_module": {
 //	   "graph": {"nodes": [{"target": "torch.ops.aten.linear.default", "inputs": [{"name", "arg"}], "outputs": [...],
@@ -108,7 +109,7 @@ func (f *few[T]) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
 	})
 }
 
-// classesOf tells the classes of the layers of a program; nil where its graph is not there, or cannot be understood: it
+// classesOf finds the classes of the layers of a program; nil where its graph is not there, or cannot be understood: it
 // is only needed for them.
 func (a *archive) classesOf(entry string, tensors []tensor.Tensor) map[string]string {
 	text, err := a.content(entry, maxGraph)
@@ -223,7 +224,8 @@ func (g *graph) givesOn(n *node, op string) bool {
 		turns  bool
 	}{
 		{"aten.t.", true}, {"aten.permute.", true}, {"aten.transpose.", true}, {"aten.numpy_T.", true},
-		{"aten.alias.", false}, {"aten.detach", false}, {"aten.clone.", false}, {"aten.to.", false}, {"aten._to_copy.", false},
+		{"aten.alias.", false}, {"aten.detach", false}, {"aten.clone.", false}, {"aten.to.", false},
+		{"aten._to_copy.", false},
 	} {
 		if strings.HasPrefix(op, row.target) && len(n.Inputs) > 0 && len(n.Outputs) == 1 {
 			from := n.Inputs[0].Arg.Tensor.Name
@@ -237,7 +239,7 @@ func (g *graph) givesOn(n *node, op string) bool {
 	return false
 }
 
-// convolution is what a program is lowered to; how many axes there are, the weight tells (see classes).
+// convolution is what a program is lowered to; how many axes there are, the weight shows (see classes).
 func (g *graph) convolution(n *node) {
 	class, weight := "Conv", ""
 	for i := range n.Inputs {

@@ -14,9 +14,11 @@ import (
 func program(nodes string, names ...string) string {
 	var specs []string
 	for _, n := range names {
-		specs = append(specs, fmt.Sprintf(`{"parameter":{"arg":{"name":"p_%s"},"parameter_name":%q}}`, strings.ReplaceAll(n, ".", "_"), n))
+		specs = append(specs, fmt.Sprintf(`{"parameter":{"arg":{"name":"p_%s"},"parameter_name":%q}}`,
+			strings.ReplaceAll(n, ".", "_"), n))
 	}
-	return `{"schema_version":{"major":8},"graph_module":{"graph":{"inputs":[],"nodes":[` + nodes + `]},"signature":{"input_specs":[{"user_input":{}},` +
+	return `{"schema_version":{"major":8},"graph_module":{"graph":{"inputs":[],"nodes":[` + nodes +
+		`]},"signature":{"input_specs":[{"user_input":{}},` +
 		strings.Join(specs, ",") + `]}}}`
 }
 
@@ -30,13 +32,15 @@ func call(target, out string, inputs ...string) string {
 			list = append(list, fmt.Sprintf(`{"name":%q,"arg":{"as_tensor":{"name":%q}}}`, name, arg))
 		}
 	}
-	return fmt.Sprintf(`{"target":"torch.ops.%s","inputs":[%s],"outputs":[{"as_tensor":{"name":%q}}],"metadata":{}}`, target, strings.Join(list, ","), out)
+	return fmt.Sprintf(`{"target":"torch.ops.%s","inputs":[%s],"outputs":[{"as_tensor":{"name":%q}}],"metadata":{}}`,
+		target, strings.Join(list, ","), out)
 }
 
 // What a weight is given to tells its layer's class, in programs as exported and as lowered.
 func TestGraph(t *testing.T) {
 	shapes := map[string]int{
-		"fc.weight": 2, "up.weight": 4, "down.weight": 4, "c_fc.weight": 2, "low.weight": 2, "two.weight": 2, "emb.weight": 2, "none.weight": 2, "own.weight": 2,
+		"fc.weight": 2, "up.weight": 4, "down.weight": 4, "c_fc.weight": 2, "low.weight": 2, "two.weight": 2, "emb.weight": 2,
+		"none.weight": 2, "own.weight": 2,
 		"cast.weight": 2,
 	}
 	var tensors []tensor.Tensor
@@ -73,7 +77,7 @@ func TestGraph(t *testing.T) {
 }
 
 // A graph that is cut, or is something else, tells nothing; a list without end takes no memory.
-func TestGraphsThatTellNothing(t *testing.T) {
+func TestGraphsWithoutClasses(t *testing.T) {
 	cut := program(call("aten.linear.default", "a", "weight=p_fc_weight"), "fc.weight")[:120]
 	for _, text := range []string{"", "{", `[]`, `{"graph_module":3}`, `{"graph_module":{"graph":{"nodes":{}}}}`, cut} {
 		g := newGraph([]tensor.Tensor{{Name: "fc.weight", Shape: []int64{2, 2}}})
@@ -83,7 +87,8 @@ func TestGraphsThatTellNothing(t *testing.T) {
 	}
 	many := strings.Repeat(`{},`, 100_000) + `{}`
 	var n few[input]
-	if err := n.UnmarshalJSONFrom(jsontext.NewDecoder(strings.NewReader("[" + many + "]"))); err != nil || len(n) != atMost {
+	if err := n.UnmarshalJSONFrom(jsontext.NewDecoder(strings.NewReader("[" + many + "]"))); err != nil ||
+		len(n) != atMost {
 		t.Errorf("%d, %v", len(n), err)
 	}
 }

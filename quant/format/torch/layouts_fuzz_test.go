@@ -45,7 +45,8 @@ func sound(t *testing.T, b []byte, read func(f *tensor.File) (*tensor.StateDict,
 	}
 	for i := range state.Tensors {
 		x := &state.Tensors[i]
-		if x.Elements() > 0 && (x.Storage.Start < 0 || x.Storage.End > x.Storage.File.Size || x.Offset > x.Storage.End-x.Storage.Start) {
+		if x.Elements() > 0 && (x.Storage.Start < 0 || x.Storage.End > x.Storage.File.Size ||
+			x.Offset > x.Storage.End-x.Storage.Start) {
 			t.Errorf("%s lies at %d in %v", x.Name, x.Offset, x.Storage)
 		}
 		if x.Bytes() < 1<<20 {
@@ -89,16 +90,20 @@ func FuzzZip(f *testing.F) {
 // FuzzScript reads any source as that of a TorchScript archive's class, and any pickle as
 // its tree.
 func FuzzScript(f *testing.F) {
-	f.Add("c__torch__\nM\n)\x81}X\x01\x00\x00\x00wNsb.", "class M(Module):\n  __parameters__ = [\"w\", ]\n  __buffers__ = []\n")
+	f.Add("c__torch__\nM\n)\x81}X\x01\x00\x00\x00wNsb.",
+		"class M(Module):\n  __parameters__ = [\"w\", ]\n  __buffers__ = []\n")
 	f.Fuzz(func(t *testing.T, tree, source string) {
-		sound(t, testkit.Zip("m/data.pkl", "\x80\x02"+tree, "m/constants.pkl", "", "m/code/__torch__.py", source, "m/data/0", string(make([]byte, 16))), readZip)
+		sound(t, testkit.Zip("m/data.pkl", "\x80\x02"+tree, "m/constants.pkl", "", "m/code/__torch__.py", source, "m/data/0",
+			string(make([]byte, 16))), readZip)
 	})
 }
 
 // FuzzExport reads any text as the config of torch.export's weights.
 func FuzzExport(f *testing.F) {
-	f.Add(`{"config":{"w":{"path_name":"weight_0","use_pickle":false,"tensor_meta":{"dtype":7,"sizes":[{"as_int":2}],"strides":[{"as_int":1}],"storage_offset":{"as_int":0},"layout":7}}}}`)
+	f.Add(`{"config":{"w":{"path_name":"weight_0","use_pickle":false,"tensor_meta":{"dtype":7,"sizes":[{"as_int":2}],` +
+		`"strides":[{"as_int":1}],"storage_offset":{"as_int":0},"layout":7}}}}`)
 	f.Fuzz(func(t *testing.T, config string) {
-		sound(t, testkit.Zip("p/archive_format", "pt2", "p/data/weights/model_weights_config.json", config, "p/data/weights/weight_0", string(make([]byte, 16))), readZip)
+		sound(t, testkit.Zip("p/archive_format", "pt2", "p/data/weights/model_weights_config.json", config,
+			"p/data/weights/weight_0", string(make([]byte, 16))), readZip)
 	})
 }

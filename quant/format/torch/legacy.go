@@ -46,7 +46,8 @@ func ReadLegacy(f *tensor.File, want []string) (*tensor.StateDict, error) {
 		return nil, err
 	}
 	if version != legacyVersion {
-		return nil, fault.Not(f.Name, "it has version %s of PyTorch's old format, not %d", short(version), legacyVersion).At(at).
+		return nil, fault.Not(f.Name, "it has version %s of PyTorch's old format, not %d", short(version), legacyVersion).
+			At(at).
 			Hint("load it in PyTorch and save it again")
 	}
 	info, at, err := r.RunAt(at, f.Size)
@@ -56,7 +57,8 @@ func ReadLegacy(f *tensor.File, want []string) (*tensor.StateDict, error) {
 	facts, _ := entries(info)
 	for _, it := range facts {
 		if it.key == "little_endian" && it.value == false {
-			return nil, fault.Not(f.Name, "the file was written with byte order \"big\"").Hint("save it again on a little-endian machine")
+			return nil, fault.Not(f.Name, "the file was written with byte order \"big\"").
+				Hint("save it again on a little-endian machine")
 		}
 	}
 	r.Persistent = r.loadLegacy
@@ -115,7 +117,8 @@ func (r *reader) viewOf(s *storage, class storageClass, view any) (any, error) {
 	size, ok3 := integer(v[2])
 	have := s.size / class.size
 	if !ok || !ok2 || !ok3 || from < 0 || size < 0 || from > have || size > have-from {
-		return nil, fault.Bad(r.file.Name, "a view of %v values from %v on reaches beyond storage %q of %d values", v[2], v[1], s.key, have)
+		return nil, fault.Bad(r.file.Name, "a view of %v values from %v on reaches beyond storage %q of %d values", v[2],
+			v[1], s.key, have)
 	}
 	if old, err := r.known(named{key: key, class: class}); old != nil || err != nil {
 		return old, err
@@ -140,7 +143,8 @@ func (r *reader) placeAll(keys any, at int64) (end int64, err error) {
 		key, _ := k.(string)
 		s := r.storages[key]
 		if s == nil || s.whole != nil || s.placed {
-			return 0, fault.Bad(r.file.Name, "the list of storages names %q, which no tensor uses or which was named before", short(k)).At(at)
+			return 0, fault.Bad(r.file.Name, "the list of storages names %q, which no tensor uses or which was named before",
+				short(k)).At(at)
 		}
 		if at, err = r.placeOne(s, at); err != nil {
 			return 0, err
@@ -153,17 +157,20 @@ func (r *reader) placeAll(keys any, at int64) (end int64, err error) {
 func (r *reader) placeOne(s *storage, at int64) (end int64, err error) {
 	var count [8]byte
 	if r.file.Size-at < 8 {
-		return 0, fault.Bad(r.file.Name, "the file ends before storage %q", s.key).At(r.file.Size).Hint("the file is cut short: copy or download it again")
+		return 0, fault.Bad(r.file.Name, "the file ends before storage %q", s.key).At(r.file.Size).
+			Hint("the file is cut short: copy or download it again")
 	}
 	if _, err := io.ReadFull(io.NewSectionReader(r.file.R, at, 8), count[:]); err != nil {
 		return 0, err
 	}
 	n := binary.LittleEndian.Uint64(count[:])
 	if n > uint64(s.size/s.class.size) || int64(n)*s.class.size != s.size {
-		return 0, fault.Bad(r.file.Name, "storage %q should hold %d values, %d are announced", s.key, s.size/s.class.size, n).At(at)
+		return 0, fault.Bad(r.file.Name, "storage %q should hold %d values, %d are announced", s.key, s.size/s.class.size, n).
+			At(at)
 	}
 	if s.size > r.file.Size-at-8 {
-		return 0, fault.Bad(r.file.Name, "storage %q of %d bytes reaches beyond the end of the file", s.key, s.size).At(at + 8).
+		return 0, fault.Bad(r.file.Name, "storage %q of %d bytes reaches beyond the end of the file", s.key, s.size).
+			At(at + 8).
 			Hint("the file is cut short: copy or download it again")
 	}
 	s.Storage, s.placed = tensor.Storage{File: r.file, Start: at + 8, End: at + 8 + s.size}, true

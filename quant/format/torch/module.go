@@ -11,7 +11,7 @@ import (
 // A whole nn.Module in a pickle is a tree of objects, each a class by name and a dict of
 // attributes. Nibble imports no class and calls none: an object is a record of both, and
 // the state dict is read off the tree as nn.Module.state_dict would (torch/nn/modules/
-// module.py of PyTorch 2.8). The classes are what the file tells of the layers' types.
+// module.py of PyTorch 2.8). The classes are what the file says of the layers' types.
 
 // moduleKind says whether a record is an nn.Module, by the attributes that all of them have.
 type moduleKind uint8
@@ -20,7 +20,7 @@ const (
 	unknownKind moduleKind = iota // the record was not looked at yet
 	noModule                      // it has neither of the attributes
 	wholeModule                   // it has both
-	halfModule                    // it has one: torch could not tell its weights, and neither can Nibble
+	halfModule                    // it has one: torch could not find its weights, and neither can Nibble
 )
 
 // isModule reports whether a value is an nn.Module.
@@ -133,8 +133,10 @@ func (w *moduleWalk) pickledLayer(o *record, path string) (*layer, error) {
 	if !w.pay(0, rawLen(o.state)) {
 		return nil, w.endless()
 	}
-	if c := o.class.module; strings.HasPrefix(c, "torch.ao.nn.") || strings.HasPrefix(c, "torch.nn.quantized.") || strings.HasPrefix(c, "torch.nn.intrinsic.quantized.") {
-		return nil, fault.Not(w.file, "%s is a quantized layer (%s)", moduleLabel(path), describe(o)).Code(fault.AlreadyQuantized, describe(o)).
+	if c := o.class.module; strings.HasPrefix(c, "torch.ao.nn.") || strings.HasPrefix(c, "torch.nn.quantized.") ||
+		strings.HasPrefix(c, "torch.nn.intrinsic.quantized.") {
+		return nil, fault.Not(w.file, "%s is a quantized layer (%s)", moduleLabel(path), describe(o)).
+			Code(fault.AlreadyQuantized, describe(o)).
 			Hint("take the model from before it was quantized")
 	}
 	if rawLen(o.state) != o.size {
@@ -151,7 +153,8 @@ func (w *moduleWalk) pickledLayer(o *record, path string) (*layer, error) {
 	passing := map[string]bool{} // buffers that torch does not save
 	left, ok := names(kinds["_non_persistent_buffers_set"])
 	if !ok {
-		return nil, fault.Not(w.file, "the buffers of %s that are not saved are %s", moduleLabel(path), describe(kinds["_non_persistent_buffers_set"]))
+		return nil, fault.Not(w.file, "the buffers of %s that are not saved are %s", moduleLabel(path),
+			describe(kinds["_non_persistent_buffers_set"]))
 	}
 	if !w.pay(0, len(left)) {
 		return nil, w.endless()
@@ -175,7 +178,8 @@ func (w *moduleWalk) pickledLayer(o *record, path string) (*layer, error) {
 			case isModule(it.value):
 				l.children = append(l.children, it)
 			default:
-				return nil, fault.Not(w.file, "%s is %s, whose weights cannot be told", moduleLabel(join(path, name)), describe(it.value)).
+				return nil, fault.Not(w.file, "%s is %s, whose weights cannot be told", moduleLabel(join(path, name)),
+					describe(it.value)).
 					Hint("save the weights with torch.save(model.state_dict(), ...)")
 			}
 		}
@@ -248,5 +252,6 @@ func members(v any) []any {
 
 // moduleNote says what a module holds beside its weights.
 func moduleNote(o *record) string {
-	return "the file holds a whole model (" + strings.ToValidUTF8(o.class.module+"."+o.class.name, "?") + "); its code, settings and non-persistent buffers are left out"
+	return "the file holds a whole model (" + strings.ToValidUTF8(o.class.module+"."+o.class.name, "?") +
+		"); its code, settings and non-persistent buffers are left out"
 }

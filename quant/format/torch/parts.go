@@ -30,7 +30,7 @@ const (
 
 // candidate is one model of a file.
 type candidate struct {
-	name string // its path, or what else tells it from the others
+	name string // its path, or what else distinguishes it
 	path string // keys that lead to it, with dots between; "" for the file's own dict
 	root any
 	ema  bool
@@ -207,7 +207,7 @@ func holdsNamed(items []pair) bool {
 	})
 }
 
-// holdsMatrix tells a model from a few numbers, such as the best score of a training.
+// holdsMatrix distinguishes a model from a few numbers, such as the best score of a training.
 func holdsMatrix(items []pair) bool {
 	return slices.ContainsFunc(items, func(it pair) bool {
 		_, isName := it.key.(string)
@@ -255,7 +255,8 @@ func (r *reader) chooseParts(found []candidate, want []string) ([]candidate, err
 		case len(hits) == 1:
 			out = append(out, hits[0])
 		case len(hits) > 1:
-			return nil, fault.Not(r.file.Name, "%d of its parts end in %q", len(hits), short(name)).Code(fault.NoPart, short(name)).
+			return nil, fault.Not(r.file.Name, "%d of its parts end in %q", len(hits), short(name)).
+				Code(fault.NoPart, short(name)).
 				Hint("name one in full: %s", PartNames(r.partsOf(hits, nil)))
 		default:
 			return nil, NoPart(r.file.Name, name, r.partsOf(found, nil))

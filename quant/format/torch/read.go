@@ -53,7 +53,8 @@ func readSaved(a *archive, want []string) (*tensor.StateDict, error) {
 	}
 	state, err := r.stateDict(root, want)
 	if err == nil && a.mismatch {
-		state.Notes = append(state.Notes, "the checksum of data.pkl is not that of its content; PyTorch does not check it either")
+		state.Notes = append(state.Notes, "the checksum of data.pkl is not that of its content; PyTorch does not "+
+			"check it either")
 	}
 	return state, err
 }
@@ -95,17 +96,22 @@ func (a *archive) foreign() error {
 	name := a.file.Name
 	switch {
 	case has("data.pkl"):
-		return fault.Bad(name, "the zip's data.pkl does not lie in the folder of its first file, where PyTorch looks for it").Hint("save the checkpoint again with torch.save")
+		return fault.Bad(name, "the zip's data.pkl does not lie in the folder of its first file, where PyTorch looks for it").
+			Hint("save the checkpoint again with torch.save")
 	case has(".data/extern_modules"):
-		return fault.Not(name, "this is a torch.package archive").Hint("load the model from it and save its weights with torch.save(model.state_dict(), ...)")
+		return fault.Not(name, "this is a torch.package archive").
+			Hint("load the model from it and save its weights with torch.save(model.state_dict(), ...)")
 	case has("model.weights.h5"):
-		return fault.Not(name, "this is a Keras model").Hint("Nibble reads PyTorch and safetensors checkpoints: export one of those")
+		return fault.Not(name, "this is a Keras model").
+			Hint("Nibble reads PyTorch and safetensors checkpoints: export one of those")
 	case has("coremldata.bin") || has("model.mlmodel"):
 		return fault.Not(name, "this is a zipped Core ML model").Hint("Nibble reads the checkpoint it was made from")
 	case ends(".npy"):
-		return fault.Not(name, "this is a NumPy archive (.npz)").Hint("put the arrays in a state dict and save it with safetensors or torch.save")
+		return fault.Not(name, "this is a NumPy archive (.npz)").
+			Hint("put the arrays in a state dict and save it with safetensors or torch.save")
 	case ends(".safetensors") || ends(".pt") || ends(".pth") || ends(".bin") || ends(".ckpt"):
 		return fault.Not(name, "this is a zip file with model files in it").Hint("unpack it and drop what is inside")
 	}
-	return fault.Not(name, "this is a zip file without a PyTorch checkpoint in it (no data.pkl)").Hint("unpack it and drop the checkpoint inside")
+	return fault.Not(name, "this is a zip file without a PyTorch checkpoint in it (no data.pkl)").
+		Hint("unpack it and drop the checkpoint inside")
 }

@@ -6,7 +6,8 @@ import (
 )
 
 // reader is one file being read: a machine that runs its pickles with torch's allow-list (classes.go), and what they
-// rebuild. What a persistent id means differs from format to format; tensors are rebuilt in the same way in all of them.
+// rebuild. What a persistent id means differs from format to format; tensors are rebuilt in the same way in all of
+// them.
 type reader struct {
 	pickle.Machine
 	file     *tensor.File
@@ -21,6 +22,7 @@ type reader struct {
 
 func newReader(f *tensor.File) *reader {
 	r := &reader{file: f, storages: map[string]*storage{}, holds: map[holdsKey]bool{}, views: map[viewed]bool{}}
-	r.Machine = pickle.Machine{File: f.Name, R: f.R, FindClass: r.find, Remedy: "save the state dict with torch.save(model.state_dict(), ...)"}
+	r.Machine = pickle.Machine{File: f.Name, R: f.R, FindClass: r.find,
+		Remedy: "save the state dict with torch.save(model.state_dict(), ...)"}
 	return r
 }

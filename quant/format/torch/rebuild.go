@@ -67,10 +67,14 @@ func (r *reader) harmlessState(state any) error {
 
 // tensorsOwn are attributes of every tensor: setting one changes its values, or fails.
 var tensorsOwn = map[string]bool{
-	"data": true, "real": true, "imag": true, "grad": true, "requires_grad": true, "names": true, "shape": true, "dtype": true, "device": true,
-	"layout": true, "is_leaf": true, "grad_fn": true, "T": true, "H": true, "mT": true, "mH": true, "ndim": true, "itemsize": true, "nbytes": true,
-	"is_sparse": true, "is_cuda": true, "is_cpu": true, "is_meta": true, "is_quantized": true, "retains_grad": true, "output_nr": true, "volatile": true,
-	"_grad": true, "_backward_hooks": true, "_base": true, "_version": true, "_cdata": true, "_grad_fn": true, "__class__": true, "__dict__": true,
+	"data": true, "real": true, "imag": true, "grad": true, "requires_grad": true, "names": true, "shape": true,
+	"dtype": true, "device": true,
+	"layout": true, "is_leaf": true, "grad_fn": true, "T": true, "H": true, "mT": true, "mH": true, "ndim": true,
+	"itemsize": true, "nbytes": true,
+	"is_sparse": true, "is_cuda": true, "is_cpu": true, "is_meta": true, "is_quantized": true, "retains_grad": true,
+	"output_nr": true, "volatile": true,
+	"_grad": true, "_backward_hooks": true, "_base": true, "_version": true, "_cdata": true, "_grad_fn": true,
+	"__class__": true, "__dict__": true,
 }
 
 // isTensor reports whether a value is a tensor, of whatever kind.
@@ -122,7 +126,8 @@ func (r *reader) rebuildV3(args []any) (any, error) {
 	s, ok := args[0].(*storage)
 	d, ok2 := args[6].(dtypeName)
 	if ok && !ok2 && inert(args[6]) {
-		return &unreadable{what: "a tensor of a type that this version of Nibble does not know (" + describe(args[6]) + ")", do: "save it as float32"}, nil
+		return &unreadable{what: "a tensor of a type that this version of Nibble does not know (" + describe(args[6]) + ")",
+			do: "save it as float32"}, nil
 	}
 	if !ok || !ok2 {
 		return nil, fmt.Errorf("_rebuild_tensor_v3 without a storage or a dtype")
@@ -144,7 +149,8 @@ func (r *reader) rebuild(s *storage, d dtypeName, args []any, from int) (any, er
 		}
 		for _, f := range flags {
 			if on, isBool := f.value.(bool); f.key != "conj" && f.key != "neg" || !isBool || on {
-				return &unreadable{what: "stored with a pending operation (" + short(f.key) + ")", do: "save it after .resolve_conj().resolve_neg()"}, nil
+				return &unreadable{what: "stored with a pending operation (" + short(f.key) + ")",
+					do: "save it after .resolve_conj().resolve_neg()"}, nil
 			}
 		}
 	}
@@ -186,7 +192,8 @@ func (r *reader) placed(s *storage, d dtypeName, args []any) (any, error) {
 	}
 	switch {
 	case s.meta:
-		return &unreadable{what: "a tensor on the meta device, which has no values", do: "load the real weights before saving"}, nil
+		return &unreadable{what: "a tensor on the meta device, which has no values",
+			do: "load the real weights before saving"}, nil
 	case d.dtype == tensor.Invalid:
 		return &unreadable{what: "of type " + d.foreign + ", which Nibble does not carry", do: "save it as another type"}, nil
 	}
@@ -197,7 +204,7 @@ func (r *reader) placed(s *storage, d dtypeName, args []any) (any, error) {
 // be meant to fill a memory.
 func repeats(dense float64, file int64) bool { return dense > 16*float64(file)+256<<20 }
 
-// viewed tells a view from others, but for those of the same size in another shape.
+// viewed distinguishes a view from others, but for those of the same size in another shape.
 type viewed struct {
 	*body
 	dtype                 tensor.Type
@@ -222,7 +229,8 @@ func (r *reader) view(s *storage, d tensor.Type, offset int64, shape, strides []
 	} else if count == 0 {
 		offset = 0 // an empty tensor may lie anywhere
 	} else if !fits2 || offset > have || extent > have-offset {
-		e = fault.Bad(r.file.Name, "a tensor of shape %v, strides %v, offset %d reaches beyond storage %q of %d values", shape, strides, offset, s.key, have)
+		e = fault.Bad(r.file.Name, "a tensor of shape %v, strides %v, offset %d reaches beyond storage %q of %d values",
+			shape, strides, offset, s.key, have)
 	}
 	if e != nil && s.placed {
 		e.At(s.Start)
@@ -236,7 +244,8 @@ func (r *reader) view(s *storage, d tensor.Type, offset int64, shape, strides []
 		r.dense += float64(count) * float64(d.Size())
 	}
 	if repeats(r.dense, r.file.Size) {
-		return nil, fault.Not(r.file.Name, "its tensors repeat the same values until they are far larger than the file (a shape of %v over %d values)", shape, have).
+		return nil, fault.Not(r.file.Name, "its tensors repeat the same values until they are far larger than the file (a "+
+			"shape of %v over %d values)", shape, have).
 			Hint("save expanded tensors without .expand()")
 	}
 	return &value{tensor.Tensor{DType: d, Shape: shape, Strides: strides, Offset: offset * d.Size()}, s}, nil

@@ -24,7 +24,8 @@ func (r *reader) refuseEmpty(root any) error {
 	e := fault.Not(r.file.Name, "the file holds no tensors by name")
 	switch {
 	case moduleKindOf(root) == halfModule:
-		return fault.Bad(r.file.Name, "the file holds %s that lacks _parameters or _modules, which every module has", describe(root)).Hint(savePlain)
+		return fault.Bad(r.file.Name, "the file holds %s that lacks _parameters or _modules, which every module has",
+			describe(root)).Hint(savePlain)
 	case !ok:
 		e = fault.Not(r.file.Name, "the file holds %s, not a state dict", describe(root))
 	case isOptimizer(items):
@@ -59,8 +60,8 @@ func (r *reader) holdsOptimizer(items []pair) bool {
 	return false
 }
 
-// refusePartitioned refuses what DeepSpeed's ZeRO-3 leaves in place of weights: tensors without values, and their shapes
-// beside them.
+// refusePartitioned refuses what DeepSpeed's ZeRO-3 leaves in place of weights: tensors without values, and their
+// shapes beside them.
 func (r *reader) refusePartitioned(root any, out *tensor.StateDict) error {
 	items, _ := entries(root)
 	shapes := slices.ContainsFunc(items, func(it pair) bool { return it.key == "param_shapes" })

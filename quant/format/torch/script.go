@@ -10,7 +10,7 @@ import (
 
 // TorchScript archives (torch.jit.save) hold the tree of modules as a pickle of objects
 // whose classes are in the archive as source, under code/. What is a parameter and what a
-// buffer only that source tells, in two lines of each class:
+// buffer only that source says, in two lines of each class:
 //
 //	class Linear(Module):
 //	  __parameters__ = ["weight", "bias", ]
@@ -51,12 +51,14 @@ func readScripted(a *archive) (*tensor.StateDict, error) {
 	if !ok || !strings.HasPrefix(top.class.module+".", "__torch__.") {
 		return nil, fault.Bad(a.file.Name, "this TorchScript archive holds %s, not a module", describe(root))
 	}
-	s := &script{moduleWalk: newModuleWalk(a.file.Name), archive: a, kinds: map[*class]*kind{}, sources: map[string]*kind{}, read: map[string]bool{}, left: maxCode}
+	s := &script{moduleWalk: newModuleWalk(a.file.Name), archive: a, kinds: map[*class]*kind{},
+		sources: map[string]*kind{}, read: map[string]bool{}, left: maxCode}
 	s.readLayer = s.scriptedLayer
 	if err := s.walk(top, "", 0); err != nil {
 		return nil, err
 	}
-	out := &tensor.StateDict{Classes: s.classes, Notes: []string{"the file holds a TorchScript program; its code, constants and settings are left out"}}
+	out := &tensor.StateDict{Classes: s.classes,
+		Notes: []string{"the file holds a TorchScript program; its code, constants and settings are left out"}}
 	for _, it := range s.items {
 		t, err := r.tensorOf(it)
 		if err != nil {
@@ -68,7 +70,8 @@ func readScripted(a *archive) (*tensor.StateDict, error) {
 		out.Tensors = append(out.Tensors, *t)
 	}
 	if len(out.Tensors) == 0 {
-		return nil, fault.Not(a.file.Name, "this TorchScript archive holds no parameters (a frozen model keeps its weights in its code)").
+		return nil, fault.Not(a.file.Name, "this TorchScript archive holds no parameters (a frozen model keeps its "+
+			"weights in its code)").
 			Hint("save the model before torch.jit.freeze, or its state dict")
 	}
 	return out, nil
@@ -103,7 +106,8 @@ func (s *script) scriptedLayer(o *record, path string) (*layer, error) {
 			continue
 		}
 		if strings.HasPrefix(child.class.module, "__torch__.torch.classes.") {
-			return nil, fault.Not(s.file, "%s holds weights in a form of its own (%s)", moduleLabel(join(path, name)), describe(child)).
+			return nil, fault.Not(s.file, "%s holds weights in a form of its own (%s)", moduleLabel(join(path, name)),
+				describe(child)).
 				Code(fault.AlreadyQuantized, describe(child)).Hint("take the model from before it was quantized or compiled")
 		}
 		k, err := s.kindOf(child.class)

@@ -237,7 +237,8 @@ func (r *reader) tensorOf(it pair) (*tensor.Tensor, error) {
 	}
 	switch v := v.(type) {
 	case *unreadable:
-		return nil, fault.Not(r.file.Name, "it is %s", v.what).In(strings.ToValidUTF8(name, "?")).Code(v.code, v.what).Hint("%s", v.do)
+		return nil, fault.Not(r.file.Name, "it is %s", v.what).In(strings.ToValidUTF8(name, "?")).Code(v.code, v.what).
+			Hint("%s", v.do)
 	case *value:
 		if !utf8.ValidString(name) {
 			return nil, fault.Bad(r.file.Name, "a tensor's name is not UTF-8 text: %q", name)

@@ -94,7 +94,8 @@ func rawLen(v any) int {
 func (r *reader) known(n named) (*storage, error) {
 	s := r.storages[n.key]
 	if s != nil && s.class != n.class {
-		return nil, fault.Bad(r.file.Name, "storage %q is of two types", short(n.key)).Hint("save the checkpoint again with torch.save")
+		return nil, fault.Bad(r.file.Name, "storage %q is of two types", short(n.key)).
+			Hint("save the checkpoint again with torch.save")
 	}
 	return s, nil
 }
@@ -118,7 +119,8 @@ func (a *archive) load(r *reader, folder string) func(id any) (any, error) {
 				return nil, err
 			}
 			if b.size > span.End-span.Start { // more is left alone, as PyTorch does
-				return nil, fault.Bad(r.file.Name, "storage %q should hold %d values of %d bytes, its entry has %d bytes", n.key, n.count, n.class.size, span.End-span.Start).At(span.Start)
+				return nil, fault.Bad(r.file.Name, "storage %q should hold %d values of %d bytes, its entry has %d bytes", n.key,
+					n.count, n.class.size, span.End-span.Start).At(span.Start)
 			}
 			span.End = span.Start + b.size
 			b.Storage, b.placed = span, true

@@ -81,7 +81,8 @@ func (r *tarReader) inner(name string, part tensor.Storage, want []string) (*ten
 	file := &tensor.File{Name: r.file.Name + "/" + strings.TrimPrefix(name, "./"), Size: size, R: content}
 	state, _, err := Read(file, want)
 	if err == nil {
-		state.Notes = append(state.Notes, "the file is a NeMo archive; its config and the rest beside the weights are left out")
+		state.Notes = append(state.Notes, "the file is a NeMo archive; its config and the rest beside the weights "+
+			"are left out")
 	}
 	return state, err
 }
@@ -97,13 +98,15 @@ func (r *tarReader) findParts() error {
 		}
 		at, _ := section.Seek(0, io.SeekCurrent)
 		if err != nil {
-			return fault.Bad(r.file.Name, "the file begins like a tar but cannot be read on (%v)", err).At(at).Hint("the file is damaged: copy or download it again")
+			return fault.Bad(r.file.Name, "the file begins like a tar but cannot be read on (%v)", err).At(at).
+				Hint("the file is damaged: copy or download it again")
 		}
 		if h.Typeflag != tar.TypeReg {
 			continue
 		}
 		if h.Size < 0 || h.Size > r.file.Size-at {
-			return fault.Bad(r.file.Name, "%q of %d bytes reaches beyond the end of the file", h.Name, h.Size).At(at).Hint("the file is cut short: copy or download it again")
+			return fault.Bad(r.file.Name, "%q of %d bytes reaches beyond the end of the file", h.Name, h.Size).At(at).
+				Hint("the file is cut short: copy or download it again")
 		}
 		if r.parts[h.Name].File != nil {
 			return fault.Bad(r.file.Name, "the tar holds two files named %q", h.Name).At(at)
@@ -160,7 +163,8 @@ func (r *tarReader) readStorages(part tensor.Storage) error {
 		}
 		count := binary.LittleEndian.Uint64(raw)
 		if count > uint64(part.End-next-8)/uint64(class.size) {
-			return fault.Bad(r.file.Name, "storage %q of %d values reaches beyond the storages", key, count).At(next).Hint("the file is cut short: copy or download it again")
+			return fault.Bad(r.file.Name, "storage %q of %d values reaches beyond the storages", key, count).At(next).
+				Hint("the file is cut short: copy or download it again")
 		}
 		size := int64(count) * class.size
 		where := tensor.Storage{File: r.file, Start: next + 8, End: next + 8 + size}
@@ -214,7 +218,8 @@ func (r *tarReader) readTensors(part tensor.Storage) error {
 		fields := make([]int64, 2*rank+1)
 		for i := range fields {
 			if fields[i] = int64(binary.LittleEndian.Uint64(raw[8*i:])); fields[i] < 0 {
-				return fault.Bad(r.file.Name, "tensor %s has a size, stride or offset of %d", key, fields[i]).At(next + 8 + int64(8*i))
+				return fault.Bad(r.file.Name, "tensor %s has a size, stride or offset of %d", key, fields[i]).
+					At(next + 8 + int64(8*i))
 			}
 		}
 		where, _ := keyText(v[1])
@@ -248,7 +253,8 @@ func (r *tarReader) load(id any) (any, error) {
 // bytes reads a few bytes that must lie before end.
 func (r *tarReader) bytes(at, end, n int64) ([]byte, error) {
 	if n > end-at {
-		return nil, fault.Bad(r.file.Name, "the description of its tensors is cut short").At(at).Hint("the file is damaged: copy or download it again")
+		return nil, fault.Bad(r.file.Name, "the description of its tensors is cut short").At(at).
+			Hint("the file is damaged: copy or download it again")
 	}
 	b := make([]byte, n)
 	_, err := io.ReadFull(io.NewSectionReader(r.file.R, at, n), b)

@@ -15,7 +15,7 @@
 // Pickles run in package pickle behind three walls: it bounds every length
 // and every allocation before a pickle runs, classes.go is the allow-list of what it may
 // call, and storages stay byte ranges of the file; values are never read here. A whole
-// pickled nn.Module is read as the records it consists of, and tells the classes of its
+// pickled nn.Module is read as the records it consists of, and gives the classes of its
 // layers (module.go). A pickle that would run a command in Python, in the known ways (danger.go), is
 // refused by name; whatever else it calls becomes a record that nothing is done with.
 //

@@ -41,10 +41,10 @@ func (m *Method[T]) Reset(s plane.Stats[T]) { kernel.Reset(s.Low, s.High) }
 // Range widens the range of group k by group k of w.
 func (m *Method[T]) Range(w []T, group int, s plane.Stats[T]) { kernel.Range(w, group, s.Low, s.High) }
 
-// Merge widens ranges by those of other parts of the same groups, in any order.
-func (m *Method[T]) Merge(s, part plane.Stats[T]) {
-	kernel.Range(part.Low, 1, s.Low, s.High)
-	kernel.Range(part.High, 1, s.Low, s.High)
+// Merge widens ranges by those of other weights of the same groups, in any order.
+func (m *Method[T]) Merge(s, other plane.Stats[T]) {
+	kernel.Range(other.Low, 1, s.Low, s.High)
+	kernel.Range(other.High, 1, s.Low, s.High)
 }
 
 // Settle makes the parameters of groups whose ranges are whole.

@@ -81,7 +81,8 @@ func lay(g scheme.Grid, out, in int64, transposed bool) (scheme.Grid, plan.Reaso
 		g.BlockCols = in
 	}
 	if !g.Fits() {
-		return scheme.Grid{}, plan.Because(noFit, decimal(g.BlockRows), decimal(g.BlockCols), decimal(g.Rows), decimal(g.Cols))
+		return scheme.Grid{}, plan.Because(noFit, decimal(g.BlockRows), decimal(g.BlockCols), decimal(g.Rows),
+			decimal(g.Cols))
 	}
 	return g, plan.Reason{}
 }

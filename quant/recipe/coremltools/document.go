@@ -83,7 +83,7 @@ func (v value) json(out []byte) []byte {
 }
 
 // read decides between JSON and YAML: by the name where there is one, else by trying.
-// Almost all JSON is YAML, but errors in it are better told by the JSON reader.
+// Almost all JSON is YAML, but errors in it are better described by the JSON reader.
 func read(file string, content []byte) (value, error) {
 	name := strings.ToLower(file)
 	if strings.HasSuffix(name, ".yaml") || strings.HasSuffix(name, ".yml") {
@@ -107,12 +107,14 @@ func readJSON(file string, content []byte) (value, error) {
 	d := jsontext.NewDecoder(bytes.NewReader(content))
 	v, err := nextJSON(d)
 	if err != nil {
-		return value{}, fault.Bad(file, "the config is not valid JSON: %s", strings.TrimPrefix(err.Error(), "jsontext: ")).At(d.InputOffset())
+		return value{}, fault.Bad(file, "the config is not valid JSON: %s", strings.TrimPrefix(err.Error(), "jsontext: ")).
+			At(d.InputOffset())
 	}
 	if tok, err := d.ReadToken(); err == nil {
 		return value{}, fault.Bad(file, "the config goes on after its end with %s", tok).At(d.InputOffset())
 	} else if d.InputOffset() < int64(len(bytes.TrimRight(content, " \t\r\n"))) {
-		return value{}, fault.Bad(file, "the config is not valid JSON: %s", strings.TrimPrefix(err.Error(), "jsontext: ")).At(d.InputOffset())
+		return value{}, fault.Bad(file, "the config is not valid JSON: %s", strings.TrimPrefix(err.Error(), "jsontext: ")).
+			At(d.InputOffset())
 	}
 	return v, nil
 }

@@ -12,7 +12,7 @@ import (
 // Export implements plan.Policy: it is the recipe that makes coremltools itself quantize what this plan does, with
 // the same blocks: layers that it would skip get an entry of their own, in words that it
 // follows, and so do layers that are kept because they cannot be quantized. What no
-// config can say is told in notes.
+// config can say stands in notes.
 func (r *Recipe) Export(p *plan.Plan) (plan.Config, []string) {
 	var notes []string
 	var rules []NameRule
@@ -29,7 +29,8 @@ func (r *Recipe) Export(p *plan.Plan) (plan.Config, []string) {
 		switch {
 		case said[e.Module]:
 			continue
-		case e.Reason.Code == plan.Doubtful || e.Reason.Code == plan.IsRouter: // coremltools knows the class, and may quantize it
+		// coremltools knows the class, and may quantize it
+		case e.Reason.Code == plan.Doubtful || e.Reason.Code == plan.IsRouter:
 			said[e.Module] = true
 			rules = append(rules, NewNameRule(e.Module, Entry{}))
 			continue
@@ -55,7 +56,8 @@ func (r *Recipe) Export(p *plan.Plan) (plan.Config, []string) {
 // cannotSay is what a user asked for that a config has no words for.
 func (r *Recipe) cannotSay(p *plan.Plan) (notes []string) {
 	if r.Lists() {
-		notes = append(notes, "coremltools takes a block_size of several axes as a tuple only: turn the lists into tuples in Python; its from_yaml cannot")
+		notes = append(notes, "coremltools takes a block_size of several axes as a tuple only: turn the lists into tuples "+
+			"in Python; its from_yaml cannot")
 	}
 	embeddings := 0
 	for i := range p.Entries {

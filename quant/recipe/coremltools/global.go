@@ -29,8 +29,8 @@ func (g Global) Filled() Global {
 	return g
 }
 
-// Config is the config in JSON, which Parse reads, and refuses where a word is none. What is coremltools' own default is
-// left out.
+// Config is the config in JSON, which Parse reads, and refuses where a word is none. What is coremltools' own default
+// is left out.
 func (g Global) Config() []byte {
 	return value{kind: object, members: []member{{key: "global_config", value: g.entry()}}}.json(nil)
 }

@@ -12,12 +12,14 @@ import (
 // What stands under the key nibble are options, and comes back from an exported config in either form; without that
 // key it is a config of coremltools.
 func TestOptionsInAConfig(t *testing.T) {
-	r, err := Parse("c.yaml", []byte("global_config:\n  weight_dtype: int4\nnibble:\n  include_embeddings: true\n  part: [ema]\n  module_type: ['up=ConvTranspose2d']\n"))
+	r, err := Parse("c.yaml", []byte("global_config:\n  weight_dtype: int4\nnibble:\n  include_embeddings: true\n  "+
+		"part: [ema]\n  module_type: ['up=ConvTranspose2d']\n"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	o := r.Options()
-	if !o.Embeddings || o.KeepUnfit || !reflect.DeepEqual(o.Parts, []string{"ema"}) || len(o.Types) != 1 || o.Types[0].String() != "up=ConvTranspose2d" {
+	if !o.Embeddings || o.KeepUnfit || !reflect.DeepEqual(o.Parts, []string{"ema"}) || len(o.Types) != 1 ||
+		o.Types[0].String() != "up=ConvTranspose2d" {
 		t.Fatalf("%+v", o)
 	}
 	for _, text := range [][]byte{r.JSON(), r.YAML()} {
@@ -43,7 +45,8 @@ func TestOptionsThatAreNone(t *testing.T) {
 		`{"nibble": []}`:                            `nibble is a list, not an object`,
 	} {
 		_, err := Parse("c", []byte(text))
-		if fault.KindOf(err) != fault.Unsupported || !strings.Contains(err.Error(), says) || !strings.Contains(err.Error(), "line 1") {
+		if fault.KindOf(err) != fault.Unsupported || !strings.Contains(err.Error(), says) ||
+			!strings.Contains(err.Error(), "line 1") {
 			t.Errorf("%s: %v, want %q", text, err, says)
 		}
 	}
@@ -56,8 +59,10 @@ func TestOptionsOfBoth(t *testing.T) {
 		t.Fatal(err)
 	}
 	a := recipe.Options{Types: []recipe.TypeRule{rule}, KeepUnfit: true}
-	both := a.With(recipe.Options{Types: []recipe.TypeRule{rule}, Embeddings: true, Parts: []string{"x"}, Keep: map[string]string{"a": "nan"}})
-	if len(both.Types) != 1 || !both.KeepUnfit || !both.Embeddings || len(both.Parts) != 1 || both.Keep["a"] != "nan" || !a.With(recipe.Options{}).KeepUnfit {
+	both := a.With(recipe.Options{Types: []recipe.TypeRule{rule}, Embeddings: true, Parts: []string{"x"},
+		Keep: map[string]string{"a": "nan"}})
+	if len(both.Types) != 1 || !both.KeepUnfit || !both.Embeddings || len(both.Parts) != 1 || both.Keep["a"] != "nan" ||
+		!a.With(recipe.Options{}).KeepUnfit {
 		t.Errorf("%+v", both)
 	}
 	if both.IsZero() || !(recipe.Options{Keep: map[string]string{"a": "nan"}}).IsZero() {

@@ -1,17 +1,16 @@
-// Package coremltools is the policy of coremltools for checkpoints. It reads the quantization config that the user gives,
-// PostTrainingQuantizerConfig (coremltools 9.0,
-// optimize/torch/quantization/post_training_quantization.py) in JSON or YAML, with the
-// keys global_config, module_type_configs and module_name_configs. It writes one back
-// in both forms.
+// Package coremltools is the policy of coremltools for checkpoints. It reads the quantization config that the user
+// gives, PostTrainingQuantizerConfig (coremltools 9.0, optimize/torch/quantization/post_training_quantization.py) in
+// JSON or YAML, with the keys global_config, module_type_configs and module_name_configs. It writes one back in both
+// forms.
 //
 // It refuses what coremltools refuses, and unknown keys everywhere (coremltools
 // ignores them inside module_type_configs). Each refusal names the key, the value
 // and what is accepted. float32 means "keep", as Apple's documentation says;
 // coremltools itself would run a 32-bit quantization that no converter takes.
 //
-// A Recipe is a plan.Policy: Decide follows PostTrainingQuantizer (which classes it quantizes, which layers it skips and
-// how it lays blocks), and where Nibble quantizes a layer that coremltools would skip, it says so. Export writes the
-// config in which coremltools does the same.
+// A Recipe is a plan.Policy: Decide follows PostTrainingQuantizer (which classes it quantizes, which layers it skips
+// and how it lays blocks), and where Nibble quantizes a layer that coremltools would skip, it says so. Export writes
+// the config in which coremltools does the same.
 package coremltools
 
 import (

@@ -13,7 +13,9 @@ func TestRulesInOrder(t *testing.T) {
 	r, err := Parse("c", []byte(`{
 		"global_config": {"weight_dtype": "int4"},
 		"module_type_configs": {"Conv2d": null, "Linear": {"weight_dtype": "uint8"}},
-		"module_name_configs": {"head|neck": null, "he.*": {"weight_dtype": "int8", "granularity": "per_tensor"}, "f": {"weight_dtype": "float32"}}
+		"module_name_configs": {
+			"head|neck": null, "he.*": {"weight_dtype": "int8", "granularity": "per_tensor"}, "f": {"weight_dtype": "float32"}
+		}
 	}`))
 	if err != nil {
 		t.Fatal(err)
@@ -59,8 +61,10 @@ func TestEmptyConfigMeansCoremltoolsDefault(t *testing.T) {
 
 // One config in the forms that users write it in.
 func TestFormsOfOneConfig(t *testing.T) {
-	want := `{"global_config":{"weight_dtype":"int4","granularity":"per_block","block_size":32},"module_type_configs":{"Conv2d":null},` +
-		`"module_name_configs":{".*\\.0":{"weight_dtype":"int8"},"head":null,"f":{"weight_dtype":"uint4","granularity":"per_block","block_size":[1,16]}}}`
+	want := `{"global_config":{"weight_dtype":"int4","granularity":"per_block","block_size":32},` +
+		`"module_type_configs":{"Conv2d":null},` +
+		`"module_name_configs":{".*\\.0":{"weight_dtype":"int8"},"head":null,"f":{"weight_dtype":"uint4",` +
+		`"granularity":"per_block","block_size":[1,16]}}}`
 	for name, text := range map[string]string{
 		"c.json": want,
 		"":       want,
@@ -92,7 +96,9 @@ module_name_configs:
     block_size: [1, 16]
 `,
 		"x.yml": want,
-		"flow":  `{global_config: {weight_dtype: int4, granularity: per_block, block_size: 32}, module_type_configs: {Conv2d: null}, module_name_configs: {'.*\.0': {weight_dtype: int8}, head: null, f: {weight_dtype: uint4, granularity: per_block, block_size: [1, 16]}}}`,
+		"flow": `{global_config: {weight_dtype: int4, granularity: per_block, block_size: 32}, module_type_configs: ` +
+			`{Conv2d: null}, module_name_configs: {'.*\.0': {weight_dtype: int8}, head: null, f: {weight_dtype: uint4, ` +
+			`granularity: per_block, block_size: [1, 16]}}}`,
 	} {
 		r, err := Parse(name, []byte(text))
 		if err != nil {
@@ -129,15 +135,20 @@ var refused = []struct {
 	{"module_name_configs: {0: null}", fault.Unsupported, "the key 0 is not text; put it in quotes"},
 	{"module_name_configs: {on: null}", fault.Unsupported, "the key on is not text"},
 	{"module_name_configs: {[a]: null}", fault.Unsupported, "not text"},
-	{"global_config: {weight_dtype: int4, granularity: per_block, block_size: 0x20}", fault.Unsupported, "block_size is 0x20, not an integer"},
-	{"global_config: {weight_dtype: int4, granularity: per_block, block_size: 010}", fault.Unsupported, "block_size is 010"},
-	{"global_config: {weight_dtype: int4, granularity: per_block, block_size: '32'}", fault.Unsupported, `block_size is "32"`},
-	{"global_config: {weight_dtype: int4, granularity: per_block, block_size: !!python/tuple [1, 32]}", fault.Unsupported, "the tag"},
+	{"global_config: {weight_dtype: int4, granularity: per_block, block_size: 0x20}", fault.Unsupported,
+		"block_size is 0x20, not an integer"},
+	{"global_config: {weight_dtype: int4, granularity: per_block, block_size: 010}", fault.Unsupported,
+		"block_size is 010"},
+	{"global_config: {weight_dtype: int4, granularity: per_block, block_size: '32'}", fault.Unsupported,
+		`block_size is "32"`},
+	{"global_config: {weight_dtype: int4, granularity: per_block, block_size: !!python/tuple [1, 32]}", fault.Unsupported,
+		"the tag"},
 	{"global_config: {weight_dtype: yes}", fault.Unsupported, "weight_dtype is yes"},
 	{"global_config: int4", fault.Unsupported, "global_config is text, not an object"},
 	{"a: &a [*a]", fault.Unsupported, "holds itself"},
 	{"global_config: {<<: 5}", fault.Unsupported, "merge key"},
-	{"a: &a [x,x,x,x,x,x,x,x]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a]\nc: &c [*b,*b,*b,*b,*b,*b,*b,*b]\nd: &d [*c,*c,*c,*c,*c,*c,*c,*c]\ne: &e [*d,*d,*d,*d,*d,*d,*d,*d]\nf: [*e,*e,*e,*e,*e,*e,*e,*e]", "", ""},
+	{"a: &a [x,x,x,x,x,x,x,x]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a]\nc: &c [*b,*b,*b,*b,*b,*b,*b,*b]\nd: &d " +
+		"[*c,*c,*c,*c,*c,*c,*c,*c]\ne: &e [*d,*d,*d,*d,*d,*d,*d,*d]\nf: [*e,*e,*e,*e,*e,*e,*e,*e]", "", ""},
 	{`{"global_config":`, fault.Format, "not valid JSON"},
 	{`{"global_config":{}} x`, fault.Format, "not valid JSON"},
 	{`{} {}`, fault.Format, "goes on"},
@@ -158,8 +169,10 @@ var refused = []struct {
 	{`{"global_config":{"granularity":"per_block","block_size":32.0}}`, fault.Unsupported, "32.0"},
 	{`{"global_config":{"granularity":"per_block","block_size":[]}}`, fault.Unsupported, "empty list"},
 	{`{"global_config":{"granularity":"per_block","block_size":[1,"2"]}}`, fault.Unsupported, `"2"`},
-	{`{"global_config":{"granularity":"per_block","block_size":99999999999999999999}}`, fault.Unsupported, "not an integer"},
-	{`{"global_config":{"quantization_scheme":"affine"},"module_name_configs":{"a":{"weight_dtype":"int8"}}}`, fault.Unsupported, "in one place"},
+	{`{"global_config":{"granularity":"per_block","block_size":99999999999999999999}}`, fault.Unsupported,
+		"not an integer"},
+	{`{"global_config":{"quantization_scheme":"affine"},"module_name_configs":{"a":{"weight_dtype":"int8"}}}`,
+		fault.Unsupported, "in one place"},
 	{`{"module_type_configs":{"Linaer":{}}}`, fault.Unsupported, "Linaer"},
 	{`{"module_type_configs":{"Linear":{"bits":4}}}`, fault.Unsupported, `unknown key "bits"`},
 	{`{"module_name_configs":{"(":{}}}`, fault.Unsupported, "pattern"},
@@ -227,15 +240,18 @@ func TestCoremltoolsOwnAnswers(t *testing.T) {
 
 // Edits by hand win over every rule, in the recipe's own range.
 func TestEdited(t *testing.T) {
-	r, err := Parse("c", []byte(`{"global_config":{"weight_dtype":"int4","quantization_scheme":"affine"},"module_name_configs":{"a.*":null}}`))
+	r, err := Parse("c", []byte(`{"global_config":{"weight_dtype":"int4","quantization_scheme":"affine"},`+
+		`"module_name_configs":{"a.*":null}}`))
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err = r.Edited([]Edit{{"a.b", []byte(`{"weight_dtype":"int8","granularity":"per_block","block_size":16}`)}, {"c", []byte("null")}})
+	r, err = r.Edited([]Edit{{"a.b", []byte(`{"weight_dtype":"int8","granularity":"per_block","block_size":16}`)},
+		{"c", []byte("null")}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	for module, want := range map[string]string{"a.b": "int8 affine per_block 16", "axb": "keep", "c": "keep", "d": "int4 affine per_channel"} {
+	for module, want := range map[string]string{"a.b": "int8 affine per_block 16", "axb": "keep", "c": "keep",
+		"d": "int4 affine per_channel"} {
 		e, _, err := r.Rule(module, "Linear")
 		got := "keep"
 		if e.Scheme != nil {
@@ -257,10 +273,12 @@ func TestEdited(t *testing.T) {
 
 // A name that says JSON is held to it.
 func TestNameDecides(t *testing.T) {
-	if _, err := Parse("c.json", []byte("global_config: {}")); fault.KindOf(err) != fault.Format || !strings.Contains(err.Error(), "not valid JSON") {
+	if _, err := Parse("c.json", []byte("global_config: {}")); fault.KindOf(err) != fault.Format ||
+		!strings.Contains(err.Error(), "not valid JSON") {
 		t.Errorf("YAML in c.json: %v", err)
 	}
-	if _, err := Parse("c.yaml", []byte(strings.Repeat("{a: ", 9000))); fault.KindOf(err) != fault.Unsupported || !strings.Contains(err.Error(), "nests too deeply") {
+	if _, err := Parse("c.yaml", []byte(strings.Repeat("{a: ", 9000))); fault.KindOf(err) != fault.Unsupported ||
+		!strings.Contains(err.Error(), "nests too deeply") {
 		t.Errorf("deep YAML in c.yaml: %v", err)
 	}
 	if _, err := Parse("c.yaml", []byte("{global_config: }")); err != nil {
@@ -273,7 +291,8 @@ func TestPatternThatTakesTooLong(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := r.Rule(strings.Repeat("a", 200)+"!", "Linear"); fault.KindOf(err) != fault.Unsupported || !strings.Contains(err.Error(), "takes too long") {
+	if _, _, err := r.Rule(strings.Repeat("a", 200)+"!", "Linear"); fault.KindOf(err) != fault.Unsupported ||
+		!strings.Contains(err.Error(), "takes too long") {
 		t.Errorf("error %v", err)
 	}
 }

@@ -183,7 +183,8 @@ func (p *parser) entry(v value, at string) (Entry, error) {
 		return Entry{}, nil
 	}
 	if v.kind != object {
-		return Entry{}, p.refuse(v, "%s is %s, not an object", at, v.kind).Hint("give weight_dtype, granularity, quantization_scheme, block_size; or null to keep it")
+		return Entry{}, p.refuse(v, "%s is %s, not an object", at, v.kind).
+			Hint("give weight_dtype, granularity, quantization_scheme, block_size; or null to keep it")
 	}
 	s, keep := defaultScheme(), false
 	for _, m := range v.members {

@@ -12,7 +12,7 @@ const (
 	Bias       plan.Code = "bias"        // of any layer
 	Vector     plan.Code = "vector"      // one number per channel or fewer
 	Recurrent  plan.Code = "recurrent"   // of an RNN, a GRU or an LSTM
-	OtherClass plan.Code = "other_class" // the file tells a class that coremltools keeps
+	OtherClass plan.Code = "other_class" // the file says a class that coremltools keeps
 	IsConv1D   plan.Code = "conv1d"      // of Transformers: [in, out]
 	NoBlocks   plan.Code = "blocks"      // its axes cannot be cut so, as its argument says
 	Beyond     plan.Code = "beyond"      // coremltools would keep it, and so does Nibble: as its argument says
@@ -39,13 +39,15 @@ func (*Recipe) Sentences() plan.Sentences { return Own }
 
 // Own are the sentences of this policy, in English.
 var Own = plan.Sentences{
-	Empty:      {Text: "empty", Many: "tensors without values"},
-	Bias:       {Text: "bias", Many: "biases"},
-	Vector:     {Text: "one number per channel or fewer (norm, running mean)", Many: "one number per channel or fewer (norms, running means)"},
+	Empty: {Text: "empty", Many: "tensors without values"},
+	Bias:  {Text: "bias", Many: "biases"},
+	Vector: {Text: "one number per channel or fewer (norm, running mean)",
+		Many: "one number per channel or fewer (norms, running means)"},
 	Recurrent:  {Text: "recurrent layer: coremltools keeps these", Many: "recurrent layers, which coremltools keeps"},
 	OtherClass: {Text: "%s: coremltools keeps these", Many: "layers of classes that coremltools keeps"},
 	plan.IsEmbed: {
-		Text: "embedding: coremltools keeps these", Many: "embeddings, which coremltools keeps", Remedy: "quantize embeddings, too",
+		Text: "embedding: coremltools keeps these", Many: "embeddings, which coremltools keeps",
+		Remedy: "quantize embeddings, too",
 	},
 	IsConv1D: {
 		Text: "Conv1D of Transformers ([in, out]): coremltools keeps these; with its type set to Conv1D it is quantized, " +

@@ -117,7 +117,8 @@ func (y *yamlReader) value(n *yaml.Node) (value, error) {
 		return v, y.refuse(n, "the config unfolds to more than %d values", maxValues)
 	}
 	if n.Style&yaml.TaggedStyle != 0 {
-		return v, y.refuse(n, "the tag %s is not read", n.Tag).Hint("write a plain value; a block size of several axes is a plain list")
+		return v, y.refuse(n, "the tag %s is not read", n.Tag).
+			Hint("write a plain value; a block size of several axes is a plain list")
 	}
 	switch n.Kind {
 	case yaml.AliasNode:
@@ -196,7 +197,8 @@ func isMergeKey(n *yaml.Node) bool {
 	return n.Kind == yaml.ScalarNode && n.Value == "<<" && n.Style == 0
 }
 
-// merged are the members that a merge key brings in. Of a list of objects the first wins, so that its members come last.
+// merged are the members that a merge key brings in. Of a list of objects the first wins, so that its members come
+// last.
 func (y *yamlReader) merged(item *yaml.Node) ([]member, error) {
 	x, err := y.value(item)
 	if err != nil {
@@ -219,15 +221,18 @@ func (y *yamlReader) merged(item *yaml.Node) ([]member, error) {
 
 // What PyYAML (YAML 1.1) makes of a plain scalar.
 var (
-	yamlNull    = regexp.MustCompile(`^(?:~|null|Null|NULL|)$`)
-	yamlBool    = regexp.MustCompile(`^(?:yes|Yes|YES|no|No|NO|true|True|TRUE|false|False|FALSE|on|On|ON|off|Off|OFF)$`)
-	yamlInt     = regexp.MustCompile(`^(?:[-+]?0b[01_]+|[-+]?0[0-7_]+|[-+]?(?:0|[1-9][0-9_]*)|[-+]?0x[0-9a-fA-F_]+|[-+]?[1-9][0-9_]*(?::[0-5]?[0-9])+)$`)
-	yamlFloat   = regexp.MustCompile(`^(?:[-+]?[0-9][0-9_]*\.[0-9_]*(?:[eE][-+][0-9]+)?|\.[0-9][0-9_]*(?:[eE][-+][0-9]+)?|[-+]?[0-9][0-9_]*(?::[0-5]?[0-9])+\.[0-9_]*|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))$`)
+	yamlNull = regexp.MustCompile(`^(?:~|null|Null|NULL|)$`)
+	yamlBool = regexp.MustCompile(`^(?:yes|Yes|YES|no|No|NO|true|True|TRUE|false|False|FALSE|on|On|ON|off|Off|OFF)$`)
+	yamlInt  = regexp.MustCompile(`^(?:[-+]?0b[01_]+|[-+]?0[0-7_]+|[-+]?(?:0|[1-9][0-9_]*)|[-+]?0x[0-9a-fA-F_]+|` +
+		`[-+]?[1-9][0-9_]*(?::[0-5]?[0-9])+)$`)
+	yamlFloat = regexp.MustCompile(`^(?:[-+]?[0-9][0-9_]*\.[0-9_]*(?:[eE][-+][0-9]+)?|` +
+		`\.[0-9][0-9_]*(?:[eE][-+][0-9]+)?|[-+]?[0-9][0-9_]*(?::[0-5]?[0-9])+\.[0-9_]*|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|` +
+		`NaN|NAN))$`)
 	yamlDate    = regexp.MustCompile(`^\d{4}-\d\d?-\d\d?(?:[Tt ]|$)`)
 	plainNumber = regexp.MustCompile(`^-?(?:0|[1-9][0-9]*)$`)
 )
 
-// scalar tells what a scalar is. A number that JSON would write otherwise (0x20,
+// scalar finds what a scalar is. A number that JSON would write otherwise (0x20,
 // 1_000, 010) stays text in show, so that it is refused where a number is wanted.
 func scalar(n *yaml.Node) (kind, string) {
 	switch s := n.Value; {

@@ -9,10 +9,14 @@ import (
 // source first, and later values win (found by comparing with PyYAML).
 func TestMergeKeys(t *testing.T) {
 	for text, want := range map[string]string{
-		"module_name_configs: {x.y: {weight_dtype: int4}, <<: {x.*: {weight_dtype: int8}}}":                                     `x.* int8, x.y int4`,
-		"module_name_configs: {<<: [{x.y: {weight_dtype: int4}}, {x.*: {weight_dtype: int8}}]}":                                 `x.* int8, x.y int4`,
-		"module_name_configs: {<<: {a: {weight_dtype: int4}, b: null}, <<: {a: {weight_dtype: uint4}}}":                         `a uint4, b keep`,
-		"module_name_configs: {<<: [{a: {weight_dtype: int4}}, {a: {weight_dtype: uint8}, b: null}], b: {weight_dtype: uint4}}": `a int4, b uint4`,
+		"module_name_configs: {x.y: {weight_dtype: int4}, <<: {x.*: " +
+			"{weight_dtype: int8}}}": `x.* int8, x.y int4`,
+		"module_name_configs: {<<: [{x.y: {weight_dtype: int4}}, {x.*: " +
+			"{weight_dtype: int8}}]}": `x.* int8, x.y int4`,
+		"module_name_configs: {<<: {a: {weight_dtype: int4}, b: null}, <<: {a: " +
+			"{weight_dtype: uint4}}}": `a uint4, b keep`,
+		"module_name_configs: {<<: [{a: {weight_dtype: int4}}, {a: {weight_dtype: uint8}, b: null}], b: " +
+			"{weight_dtype: uint4}}": `a int4, b uint4`,
 		"module_name_configs: {'<<': null}": `<< keep`,
 	} {
 		r, err := Parse("c.yaml", []byte(text))
@@ -38,7 +42,8 @@ func TestMergeKeys(t *testing.T) {
 func TestYAMLOfOddNames(t *testing.T) {
 	var rules []NameRule
 	for _, name := range []string{
-		"\u0085", "\u2028x", "\u007f", "\u009f", "\ufeff", "名", strings.Repeat("long", 400), "no", "null", "1", "a: b", "# c", "'\"", " ",
+		"\u0085", "\u2028x", "\u007f", "\u009f", "\ufeff", "名", strings.Repeat("long", 400), "no", "null", "1", "a: b", "# c",
+		"'\"", " ",
 	} {
 		rules = append(rules, NewNameRule(name, Entry{}), NewNameRule(name+"!", Entry{Scheme: defaultScheme()}))
 	}

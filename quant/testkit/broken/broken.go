@@ -40,8 +40,10 @@ func All() []Case {
 		file  string
 		cases []Case
 	}{
-		{"x.safetensors", safetensorsCases}, {"x.pt", zipCases}, {"x.pt", pickleCases}, {"x.pt", tensorCases}, {"x.pth", legacyCases},
-		{"x.tar", tarCases}, {"x.pt", scriptCases}, {"x.pt2", exportCases}, {"x.bin", foreignCases}, {"home/model.safetensors.index.json", folderCases},
+		{"x.safetensors", safetensorsCases}, {"x.pt", zipCases}, {"x.pt", pickleCases}, {"x.pt", tensorCases},
+		{"x.pth", legacyCases},
+		{"x.tar", tarCases}, {"x.pt", scriptCases}, {"x.pt2", exportCases}, {"x.bin", foreignCases},
+		{"home/model.safetensors.index.json", folderCases},
 	} {
 		for _, c := range t.cases {
 			if c.File == "" {
@@ -68,12 +70,14 @@ func Sound() []Case {
 		{Name: "zip, storages apart", File: "x", Make: twoStorages},
 		{Name: "zip, changed by nothing", File: "x", Make: goodZip(func([]byte, func(int) int) {})},
 		{Name: "old", File: "x", Make: legacy(magic, version1001, info, oldDict, keys0, oldTail)},
-		{Name: "old, a view", File: "x", Make: legacy(magic, version1001, info, stateDict(viewID("("+text("v")+"K\x00K\x04t"), dense22), keys0, oldTail)},
+		{Name: "old, a view", File: "x", Make: legacy(magic, version1001, info,
+			stateDict(viewID("("+text("v")+"K\x00K\x04t"), dense22), keys0, oldTail)},
 		{Name: "tar", File: "x", Make: oldTar("", "", "")},
 		{Name: "script", File: "x", Make: script(object("w", rebuild(storage4, dense22)), "m/code/__torch__.py", moduleCode)},
 		{Name: "export", File: "x", Make: meta("weight_0", "7", two, one, none, "")},
 		{Name: "export, one weight", File: "x", Make: weights(oneWeight)},
-		{Name: "export, a zip in the zip", File: "x", Make: zips("p/archive_format", "pt2", "p/data/weights/model.pt", string(good()))},
+		{Name: "export, a zip in the zip", File: "x",
+			Make: zips("p/archive_format", "pt2", "p/data/weights/model.pt", string(good()))},
 		{Name: "folder", File: "home/model.safetensors.index.json", Make: mapBoth, Also: both},
 	}
 }
@@ -88,8 +92,10 @@ func (c *Case) Check(err error) string {
 	if e.HasOffset {
 		at = e.Offset
 	}
-	if e.Kind != c.Kind || e.File != c.Names || e.Tensor != c.Tensor || at != c.At || !bytes.Contains([]byte(e.Error()), []byte(c.Says)) {
-		return fmt.Sprintf("%s, tensor %q, at %d: %v\nwant %s of %q, tensor %q, at %d, saying %q", e.Kind, e.Tensor, at, e, c.Kind, c.Names, c.Tensor, c.At, c.Says)
+	if e.Kind != c.Kind || e.File != c.Names || e.Tensor != c.Tensor || at != c.At ||
+		!bytes.Contains([]byte(e.Error()), []byte(c.Says)) {
+		return fmt.Sprintf("%s, tensor %q, at %d: %v\nwant %s of %q, tensor %q, at %d, saying %q", e.Kind, e.Tensor, at, e,
+			c.Kind, c.Names, c.Tensor, c.At, c.Says)
 	}
 	return ""
 }

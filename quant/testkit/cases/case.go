@@ -43,7 +43,8 @@ func New(seed uint64) *Case {
 	c.Config = m.config(modules)
 	c.Plan = recipe.Options{Embeddings: m.chance(4), CoremltoolsSkips: m.chance(6), KeepUnfit: m.poisoned || m.chance(10),
 		AllowNone: true, Least: recipe.Least{Inputs: 1, Weights: 1}}
-	c.Container = pick(m, []container.Options{{To: "packed"}, {To: "coremltools"}, {To: "int8"}, {To: "int8", HighNibble: "zero"}})
+	c.Container = pick(m, []container.Options{{To: "packed"}, {To: "coremltools"}, {To: "int8"},
+		{To: "int8", HighNibble: "zero"}})
 	c.Limits = tile.Limits{
 		Tile:       pick(m, []int64{1, 60, 64, 200, 500, 1000, 4000, 0}),
 		Window:     pick(m, []int64{1, 10, 64, 300, 0}),

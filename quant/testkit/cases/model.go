@@ -234,7 +234,8 @@ func safetensorsOf(all []weight) []byte {
 func torchOf(all []weight) []byte {
 	var b bytes.Buffer
 	b.WriteString("\x80\x02}(")
-	keys, pairs := map[*[]byte]int{}, []string{"archive/data.pkl", "", "archive/byteorder", "little", "archive/version", "3\n"}
+	keys, pairs := map[*[]byte]int{}, []string{"archive/data.pkl", "", "archive/byteorder", "little", "archive/version",
+		"3\n"}
 	for _, w := range all {
 		key, seen := keys[w.storage]
 		if !seen {
@@ -264,7 +265,8 @@ func torchOf(all []weight) []byte {
 }
 
 var storageClass = map[tensor.Type]string{
-	tensor.F64: "DoubleStorage", tensor.F32: "FloatStorage", tensor.F16: "HalfStorage", tensor.BF16: "BFloat16Storage", tensor.I64: "LongStorage", tensor.U8: "ByteStorage",
+	tensor.F64: "DoubleStorage", tensor.F32: "FloatStorage", tensor.F16: "HalfStorage", tensor.BF16: "BFloat16Storage",
+	tensor.I64: "LongStorage", tensor.U8: "ByteStorage",
 }
 
 // text is a string of a pickle.

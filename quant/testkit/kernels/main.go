@@ -1,5 +1,5 @@
 // Command kernels times what a conversion runs per weight, on 2 MiB of weights that stay in
-// a cache: widening, ranges, scales, codes, errors and packing, in the pieces that a
+// a cache: widening, ranges, scales, codes, errors and packing, in the chunks that a
 // conversion has. It prints a line per case and twin, "case twin bytes-of-source per
 // second", the best of some rounds; ./build.sh bench kernels runs it natively, in Node and
 // in browsers, and makes a table of that.
@@ -46,8 +46,8 @@ func cases() []bench {
 	}
 }
 
-// piece is how many weights are done at a time.
-const piece = 16384
+// chunk is how many weights are done at a time.
+const chunk = 16384
 
 // work is one case with its buffers.
 type work struct {
@@ -65,7 +65,8 @@ type work struct {
 func newWork(b bench) *work {
 	const bytes = 2 << 20
 	n := bytes / int(b.dtype.Size())
-	w := &work{bench: b, source: tensor.Buffer(nil, bytes), wide: make([]float32, n), codes: make([]byte, piece), packed: make([]byte, n)}
+	w := &work{bench: b, source: tensor.Buffer(nil, bytes), wide: make([]float32, n), codes: make([]byte, chunk),
+		packed: make([]byte, n)}
 	x := uint64(1)
 	for i := range w.wide {
 		sum := 0.0
@@ -86,7 +87,7 @@ func newWork(b bench) *work {
 			}
 		}
 	}
-	blocks := piece / b.group
+	blocks := chunk / b.group
 	w.lo, w.hi, w.scale = make([]float32, blocks), make([]float32, blocks), make([]float32, blocks)
 	if b.arith.HasZero {
 		w.zp = make([]byte, blocks)
@@ -97,21 +98,21 @@ func newWork(b bench) *work {
 // once does all of the source.
 func (w *work) once() {
 	n := len(w.source) / int(w.dtype.Size())
-	for at := 0; at < n; at += piece {
-		src := w.wide[:piece]
+	for at := 0; at < n; at += chunk {
+		src := w.wide[:chunk]
 		if w.dtype == tensor.F32 {
-			src = tensor.View[float32](w.source)[at : at+piece]
+			src = tensor.View[float32](w.source)[at : at+chunk]
 		} else {
-			kernel.Widen(src, tensor.View[uint16](w.source)[at:at+piece], w.dtype == tensor.F16)
+			kernel.Widen(src, tensor.View[uint16](w.source)[at:at+chunk], w.dtype == tensor.F16)
 		}
 		kernel.Reset(w.lo, w.hi)
 		kernel.Range(src, w.group, w.lo, w.hi)
 		kernel.Params(w.arith, w.lo, w.hi, w.scale, w.zp)
 		kernel.Quantize(w.arith, src, w.group, w.scale, w.zp, w.codes, &w.errors)
 		if w.bits == 4 {
-			kernel.Pack4(w.codes, w.arith.Signed, w.packed[at/2:at/2+piece/2])
+			kernel.Pack4(w.codes, w.arith.Signed, w.packed[at/2:at/2+chunk/2])
 		} else {
-			kernel.Pack8(w.codes, w.arith.Signed, w.packed[at:at+piece])
+			kernel.Pack8(w.codes, w.arith.Signed, w.packed[at:at+chunk])
 		}
 	}
 }

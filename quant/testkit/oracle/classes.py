@@ -1,6 +1,7 @@
 """What Nibble takes a model's layers for, held against Python's own classes.
 
-Run by `./build.sh oracle classes`. For each model of zoo.py, as a state dict and as a whole file, in blocks and per channel:
+Run by `./build.sh oracle classes`. For each model of zoo.py, as a state dict and as a whole file, in blocks and per
+channel:
 
   right    each weight that is quantized is of a layer that coremltools quantizes, and of the class that is said
   covered  of the bytes that PostTrainingQuantizer quantizes, at least 99 % are; tied pairs, routers and doubtful
@@ -41,7 +42,8 @@ CONFIGS = {
 LEAST_MODELS, LEAST_COVERED = 60, 0.99
 APART = ("tied", "router", "doubtful")
 LAYERS = [
-    nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d, nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.MultiheadAttention, nn.Linear,
+    nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d, nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.MultiheadAttention,
+    nn.Linear,
 ]
 
 
@@ -140,7 +142,10 @@ def folded(exe, build, report, folder):
 
 
 def forms(exe, name, build):
-    """Both forms of a model, by each config; yields a line to print, and how many weights and foldings it stands for."""
+    """Both forms of a model, by each config.
+
+    It yields a line to print, and how many weights and foldings that stands for.
+    """
     for whole in (False, True):
         for words, entry in CONFIGS.items():
             with tempfile.TemporaryDirectory() as d:
@@ -156,7 +161,8 @@ def forms(exe, name, build):
                         traceback.print_exc()
                     yield f"FAIL {form}: {e}", None, 0
                     continue
-            listed = "".join(f"\n    {why}: {len(keys)}: {', '.join(keys[:4])} {'...' * (len(keys) > 4)}" for why, keys in apart.items())
+            listed = "".join(f"\n    {why}: {len(keys)}: {', '.join(keys[:4])} {'...' * (len(keys) > 4)}" for why,
+                keys in apart.items())
             yield f"  {form}: {both} weights as coremltools', {share:.2%} of its bytes{listed}", both, folds
 
 

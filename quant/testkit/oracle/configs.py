@@ -75,7 +75,8 @@ ACCEPTED = [
     entry(granularity="per_block", block_size=0),
     entry(granularity="per_block", block_size=-8),
     entry(granularity="per_tensor", block_size=None),
-    {"global_config": {"quantization_scheme": "affine"}, "module_name_configs": {"a": {"quantization_scheme": "affine", "weight_dtype": "uint8"}}},
+    {"global_config": {"quantization_scheme": "affine"},
+        "module_name_configs": {"a": {"quantization_scheme": "affine", "weight_dtype": "uint8"}}},
     {"global_config": {"quantization_scheme": "affine"}, "module_name_configs": {"a": None}},
 ]
 

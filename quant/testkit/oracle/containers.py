@@ -69,7 +69,8 @@ def check_packed(out, source, codes, bits_of):
             same(f.get_tensor(key + "_scale"), per_row(scale), key + "_scale")
             names -= {key + "_packed", key + "_shape", key + "_scale"}
             if key + "_zero_point" in names:
-                got = unpack_from_int32(f.get_tensor(key + "_zero_point"), bits, torch.Size((rows, across)), packed_dim=0)
+                got = unpack_from_int32(f.get_tensor(key + "_zero_point"), bits, torch.Size((rows, across)),
+                    packed_dim=0)
                 want = per_row(zp.astype(np.int16) - shift)
                 assert torch.equal(got.to(torch.int16), want), f"{key}: zero points differ"
                 names.discard(key + "_zero_point")

@@ -56,8 +56,10 @@ def described(package, folder):
     subprocess.run(["rm", "-rf", path], check=True)
     package.save(str(path))
     function = package._mil_program.functions["main"]
-    quantized = [types.builtin_to_string(o.data.dtype) for o in function.find_ops(op_type="constexpr_blockwise_shift_scale")]
-    return Counter(o.op_type for o in function.operations), Counter(quantized), (path / "Data/com.apple.CoreML/weights/weight.bin").read_bytes()
+    quantized = [types.builtin_to_string(o.data.dtype)
+        for o in function.find_ops(op_type="constexpr_blockwise_shift_scale")]
+    return Counter(o.op_type for o in function.operations), Counter(quantized), (
+        path / "Data/com.apple.CoreML/weights/weight.bin").read_bytes()
 
 
 def run_lines(lines, model, example, name, folder):
@@ -133,10 +135,12 @@ def read_back(model, example):
     """The weights of the converted program, at full precision."""
     traced = torch.jit.trace(model.eval(), example, check_trace=False)
     package = ct.convert(
-        traced, inputs=[ct.TensorType(shape=example.shape)], minimum_deployment_target=ct.target.iOS18, skip_model_load=True,
+        traced, inputs=[ct.TensorType(shape=example.shape)], minimum_deployment_target=ct.target.iOS18,
+        skip_model_load=True,
         compute_precision=ct.precision.FLOAT32,
     )
-    return [o.materialized_val_inference() for o in package._mil_program.functions["main"].find_ops(op_type="constexpr_blockwise_shift_scale")][0]
+    return [o.materialized_val_inference()
+        for o in package._mil_program.functions["main"].find_ops(op_type="constexpr_blockwise_shift_scale")][0]
 
 
 def zero_blocks(nibble, dtype, scheme, folder):
@@ -147,7 +151,8 @@ def zero_blocks(nibble, dtype, scheme, folder):
         model.weight[0] = 0
     torch.save(model.state_dict(), folder / "in.pt")
     example, config = torch.rand(1, 64), {"global_config": {"weight_dtype": dtype, "quantization_scheme": scheme}}
-    nibble("convert", folder / "in.pt", "--config", save(config, folder), "--to", "coremltools", "-o", folder / "out.pt")
+    nibble("convert", folder / "in.pt", "--config", save(config, folder), "--to", "coremltools", "-o",
+        folder / "out.pt")
     ours = torch.load(folder / "out.pt", weights_only=True)
     theirs = ptq.Recorder(model, ptq.python_config(config)).compress()
     scale = "_COREML_/weight/quantization_scale"

@@ -31,7 +31,8 @@ from torch import nn
 
 torch.manual_seed(5)
 DTYPES = [
-    torch.float64, torch.float32, torch.float16, torch.bfloat16, torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8,
+    torch.float64, torch.float32, torch.float16, torch.bfloat16, torch.int64, torch.int32, torch.int16, torch.int8,
+    torch.uint8,
     torch.bool, torch.complex64, torch.uint16, torch.uint32, torch.uint64, torch.float8_e4m3fn, torch.float8_e5m2,
     torch.float8_e4m3fnuz, torch.float8_e5m2fnuz, torch.float8_e8m0fnu,
 ]
@@ -62,9 +63,11 @@ def plain():
 def views():
     base = torch.randn(6, 8)
     return {
-        "whole": base, "transposed": base.t(), "rows": base[2:5], "columns": base[:, 1:7:2], "last": base[5], "scalar": base[3, 3],
+        "whole": base, "transposed": base.t(), "rows": base[2:5], "columns": base[:, 1:7:2], "last": base[5],
+        "scalar": base[3, 3],
         "expanded": torch.randn(1, 3).expand(4, 3), "permuted": torch.randn(2, 3, 4).permute(2, 0, 1), "twin": base,
-        "strided": torch.randn(40).as_strided((3, 4), (1, 9), 2), "empty": base[:0], "flipped": torch.randn(5, 7).t().contiguous().t(),
+        "strided": torch.randn(40).as_strided((3, 4), (1, 9), 2), "empty": base[:0],
+        "flipped": torch.randn(5, 7).t().contiguous().t(),
     }
 
 
@@ -109,26 +112,35 @@ def optimizer_state():
 
 def lightning(state):
     return {
-        "epoch": 3, "global_step": 1000, "pytorch-lightning_version": "2.5.0", "state_dict": state, "loops": {"fit_loop": {"state_dict": {}}},
-        "callbacks": {"ModelCheckpoint{'monitor': 'loss'}": {"best_model_score": torch.tensor(0.5), "dirpath": pathlib.PurePosixPath("/tmp")}},
-        "optimizer_states": [optimizer_state()], "lr_schedulers": [{"base_lrs": [0.1], "milestones": collections.Counter({3: 1})}],
-        "hparams_name": "kwargs", "hyper_parameters": Attributes(lr=0.1, args=argparse.Namespace(width=8, dtype=torch.float32), when=np.float64(0.5)),
+        "epoch": 3, "global_step": 1000, "pytorch-lightning_version": "2.5.0", "state_dict": state,
+        "loops": {"fit_loop": {"state_dict": {}}},
+        "callbacks": {"ModelCheckpoint{'monitor': 'loss'}": {"best_model_score": torch.tensor(0.5),
+            "dirpath": pathlib.PurePosixPath("/tmp")}},
+        "optimizer_states": [optimizer_state()],
+        "lr_schedulers": [{"base_lrs": [0.1], "milestones": collections.Counter({3: 1})}],
+        "hparams_name": "kwargs", "hyper_parameters": Attributes(lr=0.1,
+            args=argparse.Namespace(width=8, dtype=torch.float32), when=np.float64(0.5)),
     }
 
 
 def deepspeed(state):
     return {
-        "module": state, "buffer_names": ["table"], "optimizer": None, "param_shapes": [collections.OrderedDict((k, v.shape) for k, v in state.items())],
-        "frozen_param_shapes": None, "ds_config": {"zero_optimization": {"stage": 1}}, "ds_version": "0.16.4", "mp_world_size": 1, "global_samples": np.int64(12),
+        "module": state, "buffer_names": ["table"], "optimizer": None,
+        "param_shapes": [collections.OrderedDict((k, v.shape) for k, v in state.items())],
+        "frozen_param_shapes": None, "ds_config": {"zero_optimization": {"stage": 1}}, "ds_version": "0.16.4",
+        "mp_world_size": 1, "global_samples": np.int64(12),
         "random": (3, (1, 2), None), "numpy": np.random.get_state(), "lr_scheduler": {"betas": (0.9, 0.99)},
     }
 
 
 def trainer(state):
     return {
-        "model": state, "args": argparse.Namespace(lr=0.1, fp16=True, path=pathlib.PurePosixPath("a/b")), "best": np.array([1.5, 2.5]), "scores": [np.float32(1)],
-        "rng": {"torch": torch.get_rng_state(), "numpy": np.random.get_state()}, "optimizer": optimizer_state(), "defaults": collections.defaultdict(list, a=[1]),
-        "shape": torch.Size([2, 3]), "device": torch.device("cpu"), "dtype": torch.bfloat16, "set": {1, 2}, "bytes": b"abc", "big": 1 << 80, "none": None,
+        "model": state, "args": argparse.Namespace(lr=0.1, fp16=True, path=pathlib.PurePosixPath("a/b")),
+        "best": np.array([1.5, 2.5]), "scores": [np.float32(1)],
+        "rng": {"torch": torch.get_rng_state(), "numpy": np.random.get_state()}, "optimizer": optimizer_state(),
+        "defaults": collections.defaultdict(list, a=[1]),
+        "shape": torch.Size([2, 3]), "device": torch.device("cpu"), "dtype": torch.bfloat16, "set": {1, 2},
+        "bytes": b"abc", "big": 1 << 80, "none": None,
     }
 
 
@@ -137,7 +149,8 @@ def with_attributes():
     state["conv.weight"].note = "a tensor with an attribute"
     p = nn.Parameter(torch.randn(3, 3))
     p.tag = 7
-    return {**state, "parameter": nn.Parameter(torch.randn(2, 2)), "tagged": p, "buffer": nn.Buffer(torch.ones(3)), "sub": torch.randn(4).as_subclass(Special)}
+    return {**state, "parameter": nn.Parameter(torch.randn(2, 2)), "tagged": p, "buffer": nn.Buffer(torch.ones(3)),
+        "sub": torch.randn(4).as_subclass(Special)}
 
 
 class Special(torch.Tensor):
@@ -153,7 +166,8 @@ def repacked(method=zipfile.ZIP_STORED, zip64=False, root="x"):
             for name in old.namelist():
                 at = root + name.removeprefix("archive").removeprefix("/" if root == "" else "")
                 kind = method if name.endswith("data.pkl") else zipfile.ZIP_STORED
-                with new.open(zipfile.ZipInfo(at) if kind == zipfile.ZIP_STORED else deflated(at), "w", force_zip64=zip64) as f:
+                with new.open(zipfile.ZipInfo(at) if kind == zipfile.ZIP_STORED else deflated(at), "w",
+                    force_zip64=zip64) as f:
                     f.write(old.read(name))
         return folder / "x.pt", dict(state)
     return write
@@ -195,7 +209,8 @@ def python2(folder):
             return NotImplemented
 
     module = types.SimpleNamespace(Pickler=Two, dump=pickle.dump, __name__="pickle")
-    torch.save(collections.OrderedDict(state), folder / "x.pth", pickle_module=module, _use_new_zipfile_serialization=False)
+    torch.save(collections.OrderedDict(state), folder / "x.pth", pickle_module=module,
+        _use_new_zipfile_serialization=False)
     return folder / "x.pth", dict(torch.load(folder / "x.pth", weights_only=False))
 
 
@@ -227,7 +242,8 @@ def legacy_view(folder):
         return None
 
     with open(folder / "x.pth", "wb") as f:
-        for value in (0x1950A86A20F9469CFC6C, 1001, {"protocol_version": 1001, "little_endian": True, "type_sizes": {"int": 4}}):
+        for value in (0x1950A86A20F9469CFC6C, 1001,
+            {"protocol_version": 1001, "little_endian": True, "type_sizes": {"int": 4}}):
             pickle.dump(value, f, protocol=2)
         f.write(Legacy(state).pickled(identify))
         pickle.dump(["7"], f, protocol=2)
@@ -253,13 +269,15 @@ def tar(state, views=False):
             if views:
                 moved.append((key + 2000, key + 1000, t.numel() // 2, t.numel() - t.numel() // 2))
             pickle.dump((key, where, torch.FloatTensor), described, protocol=2)
-            described.write(struct.pack("<ii", t.dim(), 0) + struct.pack(f"<{t.dim()}q", *t.shape) + struct.pack(f"<{t.dim()}q", *t.stride()) + struct.pack("<q", 0))
+            described.write(struct.pack("<ii", t.dim(), 0) + struct.pack(f"<{t.dim()}q", *t.shape) +
+                struct.pack(f"<{t.dim()}q", *t.stride()) + struct.pack("<q", 0))
         if views:  # one more tensor over each half
             described = io.BytesIO()
             pickle.dump(len(distinct), described, protocol=2)
             for (key, t), (view, _, _, size) in zip(distinct, moved):
                 pickle.dump((key, view, torch.FloatTensor), described, protocol=2)
-                described.write(struct.pack("<ii", 1, 0) + struct.pack("<q", size) + struct.pack("<q", 1) + struct.pack("<q", 0))
+                described.write(struct.pack("<ii", 1, 0) + struct.pack("<q", size) + struct.pack("<q", 1) +
+                    struct.pack("<q", 0))
         pickle.dump(moved, storages, protocol=2)
 
         class P(pickle._Pickler):
@@ -269,7 +287,8 @@ def tar(state, views=False):
         value = io.BytesIO()
         P(value, protocol=2).dump(collections.OrderedDict(tensors))
         with tarfile.open(folder / "x.tar", "w:") as t:
-            for name, b in (("sys_info", pickle.dumps({}, protocol=2)), ("pickle", value.getvalue()), ("tensors", described.getvalue()), ("storages", storages.getvalue())):
+            for name, b in (("sys_info", pickle.dumps({}, protocol=2)), ("pickle", value.getvalue()),
+                ("tensors", described.getvalue()), ("storages", storages.getvalue())):
                 info = tarfile.TarInfo(name)
                 info.size = len(b)
                 t.addfile(info, io.BytesIO(b))
@@ -303,7 +322,8 @@ def exported_later(folder):
 
 def whole(make, **options):
     def write(folder):
-        net = nn.Sequential(nn.Linear(4, 3), nn.Conv1d(2, 2, 1), nn.ModuleDict({"a": nn.MultiheadAttention(4, 2)}), nn.BatchNorm1d(2))
+        net = nn.Sequential(nn.Linear(4, 3), nn.Conv1d(2, 2, 1), nn.ModuleDict({"a": nn.MultiheadAttention(4, 2)}),
+            nn.BatchNorm1d(2))
         net.register_buffer("passing", torch.ones(3), persistent=False)
         torch.save(make(net), folder / "x.pt", **options)
         return folder / "x.pt", dict(net.state_dict())
@@ -346,14 +366,16 @@ def f8():
 def sharded(ending, shards=3, beside=()):
     """A folder of Hugging Face."""
     def write(folder):
-        state = {f"model.layers.{i}.mlp.weight": torch.randn(4, 8) for i in range(7)} | {"lm_head.weight": torch.randn(10, 8), "norm.weight": torch.ones(8)}
+        state = {f"model.layers.{i}.mlp.weight": torch.randn(4, 8)
+            for i in range(7)} | {"lm_head.weight": torch.randn(10, 8), "norm.weight": torch.ones(8)}
         home, stem = folder / "home", "model" if ending == "safetensors" else "pytorch_model"
         home.mkdir()
         where = {}
         for n in range(shards):
             part = dict(list(state.items())[n::shards])
             name = f"{stem}-{n + 1:05}-of-{shards:05}.{ending}"
-            save_file(part, home / name, metadata={"format": "pt"}) if ending == "safetensors" else torch.save(part, home / name)
+            save_file(part, home / name, metadata={"format": "pt"}) if ending == "safetensors" else torch.save(part,
+                home / name)
             where |= {k: name for k in part}
         text = json.dumps({"metadata": {"total_size": 1}, "weight_map": where})
         (home / f"{stem}.{ending}.index.json").write_text(text)
@@ -373,32 +395,51 @@ def refused(state, says, **options):
 LAYOUTS = {
     **{f"zip, protocol {p}": saved(plain, pickle_protocol=p) for p in (2, 3, 4, 5)},
     "zip, views": saved(views), "zip, every dtype": saved(every), "zip, odd name": saved(plain, "a b ü.(1).pt"),
-    "zip, zip64 fields": repacked(zip64=True), "zip, deflated pickle": repacked(zipfile.ZIP_DEFLATED), "zip, at the root": repacked(root=""), "zip, other root": repacked(root="naïve model"),
-    "zip, no checksums": without_checksums, "zip, aligned to 4096": aligned, "zip, attributes and subclasses": saved(with_attributes),
-    "zip, OrderedDict": saved(lambda: collections.OrderedDict(views())), "zip, defaultdict": saved(lambda: collections.defaultdict(list, views())),
+    "zip, zip64 fields": repacked(zip64=True), "zip, deflated pickle": repacked(zipfile.ZIP_DEFLATED),
+    "zip, at the root": repacked(root=""), "zip, other root": repacked(root="naïve model"),
+    "zip, no checksums": without_checksums, "zip, aligned to 4096": aligned,
+    "zip, attributes and subclasses": saved(with_attributes),
+    "zip, OrderedDict": saved(lambda: collections.OrderedDict(views())),
+    "zip, defaultdict": saved(lambda: collections.defaultdict(list, views())),
     **{f"legacy, protocol {p}": legacy(plain, pickle_protocol=p) for p in (2, 3, 4, 5)},
-    "legacy, views": legacy(views), "legacy, every dtype": legacy(every), "legacy, storage views": legacy_view, "legacy, Python 2": python2,
+    "legacy, views": legacy(views), "legacy, every dtype": legacy(every), "legacy, storage views": legacy_view,
+    "legacy, Python 2": python2,
     "legacy, attributes and subclasses": legacy(with_attributes),
     "tar": tar(plain_untied), "tar, storage views": tar(plain_untied, views=True),
-    "TorchScript, scripted": scripted(torch.jit.script), "TorchScript, traced": scripted(lambda net: torch.jit.trace(net, torch.randn(2, 3, 5, 5))),
+    "TorchScript, scripted": scripted(torch.jit.script),
+    "TorchScript, traced": scripted(lambda net: torch.jit.trace(net, torch.randn(2, 3, 5, 5))),
     "TorchScript, mobile": mobile, "torch.export": exported, "torch.export, newer": exported_later,
-    "module": whole(lambda net: net), "module, legacy": whole(lambda net: net, _use_new_zipfile_serialization=False), "module in a dict": whole(lambda net: {"epoch": 1, "model": net}),
+    "module": whole(lambda net: net), "module, legacy": whole(lambda net: net, _use_new_zipfile_serialization=False),
+    "module in a dict": whole(lambda net: {"epoch": 1, "model": net}),
     "module, protocol 4": whole(lambda net: net, pickle_protocol=4),
-    "Lightning": wrapped(lightning), "DeepSpeed": wrapped(deepspeed), "Trainer": wrapped(trainer), "Lightning, legacy": wrapped(lightning, _use_new_zipfile_serialization=False),
-    "one dict of another name": wrapped(lambda state: {"step": 5, "student": state}), "two wrappers": wrapped(lambda state: {"model": {"state_dict": state}, "iter": 3}),
-    "safetensors": safetensors(plain_untied), "safetensors, metadata": safetensors(plain_untied, metadata={"format": "pt", "ünïcode": "✓ \" \\"}),
+    "Lightning": wrapped(lightning), "DeepSpeed": wrapped(deepspeed), "Trainer": wrapped(trainer),
+    "Lightning, legacy": wrapped(lightning, _use_new_zipfile_serialization=False),
+    "one dict of another name": wrapped(lambda state: {"step": 5, "student": state}),
+    "two wrappers": wrapped(lambda state: {"model": {"state_dict": state}, "iter": 3}),
+    "safetensors": safetensors(plain_untied),
+    "safetensors, metadata": safetensors(plain_untied, metadata={"format": "pt", "ünïcode": "✓ \" \\"}),
     "safetensors, every dtype": safetensors(every), "safetensors, NumPy": from_numpy, "safetensors, padded": padded,
-    "shards, safetensors": sharded("safetensors"), "shards, PyTorch": sharded("bin"), "shards, one": sharded("safetensors", 1),
+    "shards, safetensors": sharded("safetensors"), "shards, PyTorch": sharded("bin"),
+    "shards, one": sharded("safetensors", 1),
     "shards, with small files": sharded("safetensors", 2, ["config.json", "tokenizer.json", "README.md"]),
-    "refused: sparse": refused(lambda: {"a": torch.eye(3).to_sparse()}, "sparse"), "refused: sparse CSR": refused(lambda: {"a": torch.eye(3).to_sparse_csr()}, "sparse"),
-    "refused: quantized": refused(lambda: {"a": torch.quantize_per_tensor(torch.ones(4), 0.1, 0, torch.qint8)}, "quantized"),
-    "refused: quantized per channel": refused(lambda: {"a": torch.quantize_per_channel(torch.ones(4, 4), torch.ones(4), torch.zeros(4), 0, torch.quint8)}, "quantized"),
-    "refused: meta": refused(lambda: {"a": torch.empty(3, device="meta")}, "meta device"), "refused: complex128": refused(lambda: {"a": torch.ones(2, dtype=torch.complex128)}, "complex128"),
-    "refused: conjugated": refused(lambda: {"a": torch.ones(2, dtype=torch.complex64).conj()}, "pending operation (conj)"),
+    "refused: sparse": refused(lambda: {"a": torch.eye(3).to_sparse()}, "sparse"),
+    "refused: sparse CSR": refused(lambda: {"a": torch.eye(3).to_sparse_csr()}, "sparse"),
+    "refused: quantized": refused(lambda: {"a": torch.quantize_per_tensor(torch.ones(4), 0.1, 0, torch.qint8)},
+        "quantized"),
+    "refused: quantized per channel": refused(
+        lambda: {"a": torch.quantize_per_channel(torch.ones(4, 4), torch.ones(4), torch.zeros(4), 0, torch.quint8)},
+        "quantized"),
+    "refused: meta": refused(lambda: {"a": torch.empty(3, device="meta")}, "meta device"),
+    "refused: complex128": refused(lambda: {"a": torch.ones(2, dtype=torch.complex128)}, "complex128"),
+    "refused: conjugated": refused(lambda: {"a": torch.ones(2, dtype=torch.complex64).conj()},
+        "pending operation (conj)"),
     "refused: nested": refused(lambda: {"a": torch.nested.nested_tensor([torch.ones(2), torch.ones(3)])}, "nested"),
-    "refused: float4": refused(lambda: {"a": torch.ones(2, dtype=torch.uint8).view(torch.float4_e2m1fn_x2)}, "float4_e2m1fn_x2"), "refused: optimizer": refused(optimizer_state, "state of an optimizer"),
-    "refused: quantized, legacy": refused(lambda: {"a": torch.quantize_per_tensor(torch.ones(4), 0.1, 0, torch.qint8)}, "quantized", _use_new_zipfile_serialization=False),
-    "refused: several": refused(lambda: {"generator": plain(), "discriminator": plain()}, "holds 2 models: generator, discriminator"),
+    "refused: float4": refused(lambda: {"a": torch.ones(2, dtype=torch.uint8).view(torch.float4_e2m1fn_x2)},
+        "float4_e2m1fn_x2"), "refused: optimizer": refused(optimizer_state, "state of an optimizer"),
+    "refused: quantized, legacy": refused(lambda: {"a": torch.quantize_per_tensor(torch.ones(4), 0.1, 0, torch.qint8)},
+        "quantized", _use_new_zipfile_serialization=False),
+    "refused: several": refused(lambda: {"generator": plain(), "discriminator": plain()},
+        "holds 2 models: generator, discriminator"),
 }
 
 
@@ -421,9 +462,11 @@ def check(run, name, folder):
     for file in sorted(out.glob("*.safetensors")) if out.is_dir() else [out]:
         with safe_open(file, framework="pt") as f:
             got |= {k: f.get_tensor(k) for k in f.keys()}
-    assert sorted(got) == sorted(want) == sorted(t["name"] for t in listed), f"{name}: {sorted(got)}, want {sorted(want)}"
+    assert sorted(got) == sorted(want) == sorted(t["name"]
+        for t in listed), f"{name}: {sorted(got)}, want {sorted(want)}"
     for key, t in want.items():
-        assert got[key].dtype == t.dtype and got[key].shape == t.shape, f"{name}: {key} is {got[key].dtype} {got[key].shape}"
+        assert got[key].dtype == t.dtype and got[
+            key].shape == t.shape, f"{name}: {key} is {got[key].dtype} {got[key].shape}"
         assert raw(got[key]) == raw(t), f"{name}: the values of {key} differ"
     if path.is_dir():
         check_folder(path, out, want)

@@ -30,7 +30,8 @@ def kind(title, n=COUNT):
 
 
 def zipped(pickle):
-    files = [("data.pkl", pickle), ("data/0", floats(0)), ("data/1", floats(1)), ("data/2", bytes(range(64))), ("version", b"3\n")]
+    files = [("data.pkl", pickle), ("data/0", floats(0)), ("data/1", floats(1)), ("data/2", bytes(range(64))),
+        ("version", b"3\n")]
     return Zip([Entry(("archive/" + n).encode(), d) for n, d in files]).bytes()
 
 
@@ -49,14 +50,19 @@ def bases():
     odd = torch.nn.Parameter(torch.randn(2, 2))
     odd.note = "mine"
     values = [
-        {"w": torch.randn(4, 4), "v": torch.randn(2, 3).half(), "n": torch.arange(3), "b": torch.tensor(True), "e": torch.zeros(0, 3)},
+        {"w": torch.randn(4, 4), "v": torch.randn(2, 3).half(), "n": torch.arange(3), "b": torch.tensor(True),
+            "e": torch.zeros(0, 3)},
         Thing().state_dict(),
         {"a": x, "b": x.t(), "c": x[1:3, ::2], "d": torch.zeros(1).expand(3, 2), "f": odd},
-        {"epoch": 3, "state_dict": {"x.weight": torch.randn(2, 2).bfloat16()}, "lr": [0.1, (1, None, -5, 2**40)], "s": {"k", "l"}, b"z": b"bytes", 3: 1j},
-        {"q": torch.randn(3).to(torch.float8_e4m3fn), "u": torch.arange(3).to(torch.uint16), "c": torch.randn(2, dtype=torch.complex64)},
-        {"model": Thing().state_dict(), "optimizer": {"state": {0: {"exp": torch.ones(2)}}, "param_groups": [{"lr": 0.1}]}},
+        {"epoch": 3, "state_dict": {"x.weight": torch.randn(2, 2).bfloat16()}, "lr": [0.1, (1, None, -5, 2**40)],
+            "s": {"k", "l"}, b"z": b"bytes", 3: 1j},
+        {"q": torch.randn(3).to(torch.float8_e4m3fn), "u": torch.arange(3).to(torch.uint16),
+            "c": torch.randn(2, dtype=torch.complex64)},
+        {"model": Thing().state_dict(),
+            "optimizer": {"state": {0: {"exp": torch.ones(2)}}, "param_groups": [{"lr": 0.1}]}},
     ]
-    files = [saved(v, pickle_protocol=n) for v in values for n in (2, 2, 4)] + [saved(values[0], pickle_protocol=n) for n in (0, 1, 3, 5)]
+    files = [saved(v, pickle_protocol=n) for v in values for n in (2, 2, 4)] + [saved(values[0], pickle_protocol=n)
+        for n in (0, 1, 3, 5)]
     files.append(saved(torch.nn.Sequential(torch.nn.Linear(3, 2), torch.nn.BatchNorm1d(2))))
     return [parse(f) for f in files]
 
@@ -114,7 +120,8 @@ def exchanged(rng, data):
 @changed("an instruction more")
 def more(rng, data):
     ops = p.cut(data)
-    extra = rng.choice([b"0", b"2", b"(", b"N", b"K\1", b"}", b"]", b")", b"h\1", b"q\1", b"\x85", b"t", b"s", b"b", b"R", b"\x81", b"a", b"u", b"e", b"1", b"(t", b"}b", b"(d", b"(l", b"\x8f"])
+    extra = rng.choice([b"0", b"2", b"(", b"N", b"K\1", b"}", b"]", b")", b"h\1", b"q\1", b"\x85", b"t", b"s", b"b",
+        b"R", b"\x81", b"a", b"u", b"e", b"1", b"(t", b"}b", b"(d", b"(l", b"\x8f"])
     ops.insert(rng.randrange(1, len(ops)), extra)
     return b"".join(ops)
 
@@ -124,7 +131,8 @@ def a_number(rng, data):
     ops = p.cut(data)
     at = [i for i, o in enumerate(ops) if o[:1] in b"KMJ\x8a\x8bIL"]
     if at:
-        ops[rng.choice(at)] = number(rng.choice([0, 1, 2, 3, 4, 6, 16, 255, -1, 2**31 - 1, 2**33]), rng.choice([None, "\x8a", "\x8b", "I", "L"]))
+        ops[rng.choice(at)] = number(rng.choice([0, 1, 2, 3, 4, 6, 16, 255, -1, 2**31 - 1, 2**33]),
+            rng.choice([None, "\x8a", "\x8b", "I", "L"]))
     return b"".join(ops)
 
 
@@ -135,7 +143,8 @@ def a_text(rng, data):
     if at:
         i = rng.choice(at)
         ops[i] = rng.choice([
-            text("0"), text("cpu"), text("w"), text("storage"), text("state_dict"), text("é"), text(b"\xed\xa0\x80"), text(b"\xff"), text(""), text("cuda:0"),
+            text("0"), text("cpu"), text("w"), text("storage"), text("state_dict"), text("é"), text(b"\xed\xa0\x80"),
+            text(b"\xff"), text(""), text("cuda:0"),
             text("meta"), text("data"), text("1"), text("0\0")])
     return b"".join(ops)
 
@@ -146,10 +155,14 @@ def a_name(rng, data):
     at = [i for i, o in enumerate(ops) if o[:1] == b"c"]
     if at:
         ops[rng.choice(at)] = name(*rng.choice([
-            ("torch", "FloatStorage"), ("torch", "HalfStorage"), ("torch", "LongStorage"), ("torch.storage", "UntypedStorage"), ("torch._utils", "_rebuild_tensor_v2"),
-            ("torch._utils", "_rebuild_tensor"), ("torch._utils", "_rebuild_tensor_v3"), ("collections", "OrderedDict"), ("torch._utils", "_rebuild_parameter"),
-            ("torch", "Size"), ("builtins", "dict"), ("builtins", "list"), ("torch.nn.parameter", "Parameter"), ("torch", "Tensor"), ("torch", "FloatTensor"),
-            ("torch", "float32"), ("torch", "int64"), ("__main__", "Unknown"), ("torch", "QInt8Storage"), ("collections", "Counter"), ("torch", "device")]))
+            ("torch", "FloatStorage"), ("torch", "HalfStorage"), ("torch", "LongStorage"),
+            ("torch.storage", "UntypedStorage"), ("torch._utils", "_rebuild_tensor_v2"),
+            ("torch._utils", "_rebuild_tensor"), ("torch._utils", "_rebuild_tensor_v3"), ("collections", "OrderedDict"),
+            ("torch._utils", "_rebuild_parameter"),
+            ("torch", "Size"), ("builtins", "dict"), ("builtins", "list"), ("torch.nn.parameter", "Parameter"),
+            ("torch", "Tensor"), ("torch", "FloatTensor"),
+            ("torch", "float32"), ("torch", "int64"), ("__main__", "Unknown"), ("torch", "QInt8Storage"),
+            ("collections", "Counter"), ("torch", "device")]))
     return b"".join(ops)
 
 
@@ -162,7 +175,8 @@ def two_types(rng):
 
 @kind("types of storage")
 def types(rng):
-    kind = rng.choice(["FloatStorage", "HalfStorage", "LongStorage", "ByteStorage", "DoubleStorage", "BFloat16Storage", "BoolStorage", "ComplexFloatStorage"])
+    kind = rng.choice(["FloatStorage", "HalfStorage", "LongStorage", "ByteStorage", "DoubleStorage", "BFloat16Storage",
+        "BoolStorage", "ComplexFloatStorage"])
     width = {"F": 4, "H": 2, "L": 8, "D": 8, "C": 8}.get(kind[0], 2 if kind == "BFloat16Storage" else 1)
     return items(("w", tensor(storage("2", kind, rng.choice([64 // width, 8, 4, 64])))))
 
@@ -170,8 +184,10 @@ def types(rng):
 @kind("untyped storages")
 def untyped(rng):
     of = storage("2", "UntypedStorage", rng.choice([64, 64, 32, 65]), module="torch.storage")
-    kind = rng.choice(["float32", "float16", "uint8", "int64", "bfloat16", "float8_e5m2", "uint32", "bool", "float", "complex64", "float8_e8m0fnu"])
-    v3 = tensor(of, rng.choice([0, 1, 4]), more=name("torch", kind) + rng.choice([b"", b"}", b"N"]), rebuild="_rebuild_tensor_v3")
+    kind = rng.choice(["float32", "float16", "uint8", "int64", "bfloat16", "float8_e5m2", "uint32", "bool", "float",
+        "complex64", "float8_e8m0fnu"])
+    v3 = tensor(of, rng.choice([0, 1, 4]), more=name("torch", kind) + rng.choice([b"", b"}", b"N"]),
+        rebuild="_rebuild_tensor_v3")
     return items(("w", rng.choice([v3, v3, tensor(of)])), ("v", tensor(of)))
 
 
@@ -179,9 +195,12 @@ def untyped(rng):
 def ids(rng):
     n = rng.choice([16, 15, 17, 0, 8, -1, 2**40])
     of = rng.choice([
-        storage("0", count=n), storage(number(0)), storage("0", more=b"N"), storage("0\0x"), storage("é"), storage("0", location=rng.choice(["cuda:0", "meta", "x"])),
-        tuple_of(text("module"), name("torch", "FloatStorage"), b"N", b"N") + b"Q", tuple_of(text("storage"), text("x"), text("0"), text("cpu"), number(16)) + b"Q",
-        tuple_of(text("storage", "U"), name("torch", "FloatStorage"), text("0", "U"), text("cpu", "U"), number(16)) + b"Q", storage("../data/0"), storage("A"),
+        storage("0", count=n), storage(number(0)), storage("0", more=b"N"), storage("0\0x"), storage("é"),
+        storage("0", location=rng.choice(["cuda:0", "meta", "x"])),
+        tuple_of(text("module"), name("torch", "FloatStorage"), b"N", b"N") + b"Q",
+        tuple_of(text("storage"), text("x"), text("0"), text("cpu"), number(16)) + b"Q",
+        tuple_of(text("storage", "U"), name("torch", "FloatStorage"), text("0", "U"), text("cpu", "U"), number(16)) +
+        b"Q", storage("../data/0"), storage("A"),
         storage("00"), text("0") + b"Q", storage("0", count=b"\x88"), storage("0", count=b"G" + struct.pack(">d", 16))])
     return items(("w", tensor(of, size=(2, 2))), ("v", tensor(storage("0", count=rng.choice([16, 8])))))
 
@@ -189,17 +208,22 @@ def ids(rng):
 @kind("places of tensors", 200)
 def places(rng):
     offset = rng.choice([0, 0, 1, 8, 15, 16, 17, 100, -1, 2**62])
-    size = rng.choice([(), (0,), (1,), (2, 2), (4, 2), (16,), (17,), (0, 5), (2, 0), (1, 1, 1), (2**31, 2**31, 0), (3, 3), (-1,), (2, 2, 2)])
-    stride = rng.choice([tuple(rng.choice([0, 1, 2, 4, 100, -1]) for _ in size), tuple([1] * len(size)), (1,), tuple(2 for _ in size)])
+    size = rng.choice([(), (0,), (1,), (2, 2), (4, 2), (16,), (17,), (0, 5), (2, 0), (1, 1, 1), (2**31, 2**31, 0),
+        (3, 3), (-1,), (2, 2, 2)])
+    stride = rng.choice([tuple(rng.choice([0, 1, 2, 4, 100, -1]) for _ in size), tuple([1] * len(size)), (1,),
+        tuple(2 for _ in size)])
     return items(("w", tensor(offset=offset, size=size, stride=stride)), ("v", tensor()))
 
 
 @kind("shapes in other forms")
 def shapes(rng):
     size = rng.choice([
-        p.ints((2, 2)), b"]" + number(2) + b"a" + number(2) + b"a", name("torch", "Size") + tuple_of(p.ints((2, 2))) + b"R", tuple_of(b"\x88", number(2)),
-        p.ints((2, 2), "\x8a"), tuple_of(b"N"), number(2), tuple_of(b"G" + struct.pack(">d", 2), number(2)), name("builtins", "tuple") + tuple_of(b"]" + number(2) + b"a" + number(2) + b"a") + b"R",
-        p.ints((2, 2), "I"), p.ints((2, 2), "L"), p.ints((2, 2), "M"), tuple_of(b"I010\n"), tuple_of(b"I0x4\n"), tuple_of(b"L010L\n"), tuple_of(b"I 4\n"), tuple_of(b"I4 \n")])
+        p.ints((2, 2)), b"]" + number(2) + b"a" + number(2) + b"a",
+        name("torch", "Size") + tuple_of(p.ints((2, 2))) + b"R", tuple_of(b"\x88", number(2)),
+        p.ints((2, 2), "\x8a"), tuple_of(b"N"), number(2), tuple_of(b"G" + struct.pack(">d", 2), number(2)),
+        name("builtins", "tuple") + tuple_of(b"]" + number(2) + b"a" + number(2) + b"a") + b"R",
+        p.ints((2, 2), "I"), p.ints((2, 2), "L"), p.ints((2, 2), "M"), tuple_of(b"I010\n"), tuple_of(b"I0x4\n"),
+        tuple_of(b"L010L\n"), tuple_of(b"I 4\n"), tuple_of(b"I4 \n")])
     stride = rng.choice([p.ints((2, 1)), p.ints((1,)), b"]" + number(2) + b"a" + number(1) + b"a"])
     return items(("w", tensor(size=size, stride=stride)))
 
@@ -207,13 +231,15 @@ def shapes(rng):
 @kind("a list that changes")
 def list_changes(rng):
     made = rng.choice([name("torch", "Size"), name("builtins", "tuple"), name("builtins", "list")])
-    return b"(" + b"]q\5" + number(2) + b"a" + number(2) + b"a" + made + b"h\5\x85Rq\6" + b"h\5" + number(2) + b"a" + items(("w", tensor(size=b"h\6", stride=p.ints((2, 1))))) + b"q\7l" + b"0h\7"
+    return b"(" + b"]q\5" + number(2) + b"a" + number(2) + b"a" + made + b"h\5\x85Rq\6" + b"h\5" + number(
+        2) + b"a" + items(("w", tensor(size=b"h\6", stride=p.ints((2, 1))))) + b"q\7l" + b"0h\7"
 
 
 @kind("arguments of the rebuild")
 def arguments(rng):
     base = [storage(), number(0), p.ints((2, 2)), p.ints((2, 1)), b"\x89", p.HOOKS]
-    more = [b"N", b"}", items(("conj", b"\x88")), items(("neg", b"\x89")), items(("x", b"\x89")), name("torch", "float32"), b"K\1"]
+    more = [b"N", b"}", items(("conj", b"\x88")), items(("neg", b"\x89")), items(("x", b"\x89")),
+        name("torch", "float32"), b"K\1"]
     which = rng.choice(["_rebuild_tensor", "_rebuild_tensor_v2", "_rebuild_tensor_v3"])
     given = base[:rng.choice([3, 4, 5, 6, 6, 6])] + rng.sample(more, rng.choice([0, 0, 1, 2]))
     if len(given) > 4:
@@ -229,43 +255,54 @@ def arguments(rng):
 def parameters(rng):
     of = rng.choice([tensor(), tensor(storage("2", "LongStorage", 8)), number(1), b"N"])
     grad = rng.choice([b"\x88", b"\x89", b"K\1", b"N"])
-    state = rng.choice([b"}", b"N", items(("note", number(1))), items(("data", tensor(storage("1")))), tuple_of(b"}", b"}"), tuple_of(items(("data", tensor(storage("1")))), b"N"), items(("grad", b"N"))])
+    state = rng.choice([b"}", b"N", items(("note", number(1))), items(("data", tensor(storage("1")))),
+        tuple_of(b"}", b"}"), tuple_of(items(("data", tensor(storage("1")))), b"N"), items(("grad", b"N"))])
     return items(("w", rng.choice([
         name("torch._utils", "_rebuild_parameter") + tuple_of(of, grad, p.HOOKS) + b"R",
         name("torch._utils", "_rebuild_parameter") + tuple_of(of, grad) + b"R",
         name("torch._utils", "_rebuild_parameter_with_state") + tuple_of(of, grad, p.HOOKS, state) + b"R",
         name("torch.nn.parameter", "Parameter") + tuple_of(of, grad) + b"R",
         name("torch.nn.parameter", "Parameter") + tuple_of(of) + b"\x81",
-        name("torch.nn.parameter", "Parameter") + tuple_of(of, grad) + b"\x81" + rng.choice([b"", b"}b", tuple_of(tensor(), b"\x88") + b"b"]),
+        name("torch.nn.parameter", "Parameter") + tuple_of(of, grad) + b"\x81" +
+        rng.choice([b"", b"}b", tuple_of(tensor(), b"\x88") + b"b"]),
     ])), ("v", tensor()))
 
 
 def with_state(rng, *states):
-    function = rng.choice([name("torch._utils", "_rebuild_tensor_v2"), name("torch._utils", "_rebuild_parameter"), name("collections", "OrderedDict")])
-    args = tensor()[len(name("torch._utils", "_rebuild_tensor_v2")):-1] if b"tensor" in function else tuple_of(tensor(), b"\x88", p.HOOKS)
-    kind = rng.choice([name("torch", "Tensor"), name("torch.nn.parameter", "Parameter"), name("__main__", "Mine"), b"N"])
-    return items(("w", name("torch._tensor", "_rebuild_from_type_v2") + tuple_of(function, kind, args, rng.choice(states)) + b"R"))
+    function = rng.choice([name("torch._utils", "_rebuild_tensor_v2"), name("torch._utils", "_rebuild_parameter"),
+        name("collections", "OrderedDict")])
+    args = tensor()[len(name("torch._utils", "_rebuild_tensor_v2")):-1] if b"tensor" in function else tuple_of(tensor(),
+        b"\x88", p.HOOKS)
+    kind = rng.choice([name("torch", "Tensor"), name("torch.nn.parameter", "Parameter"), name("__main__", "Mine"),
+        b"N"])
+    return items(("w", name("torch._tensor", "_rebuild_from_type_v2") +
+        tuple_of(function, kind, args, rng.choice(states)) + b"R"))
 
 
 @kind("tensors with attributes")
 def attributes(rng):
-    return with_state(rng, b"}", b"N", items(("note", number(1))), tuple_of(items(("note", b"N")), b"}"), tuple_of(b"N", b"N"), items(("names", b"N")))
+    return with_state(rng, b"}", b"N", items(("note", number(1))), tuple_of(items(("note", b"N")), b"}"),
+        tuple_of(b"N", b"N"), items(("names", b"N")))
 
 
 @kind("tensors with attributes that set values")
 def attributes_set(rng):
-    return with_state(rng, items(("data", tensor(storage("1")))), items(("real", tensor(storage("1")))), items(("requires_grad", b"\x88")), tuple_of(b"N", items(("data", tensor(storage("1"))))))
+    return with_state(rng, items(("data", tensor(storage("1")))), items(("real", tensor(storage("1")))),
+        items(("requires_grad", b"\x88")), tuple_of(b"N", items(("data", tensor(storage("1"))))))
 
 
 @kind("tensors of old classes")
 def old_classes(rng):
     kind = rng.choice(["FloatTensor", "Tensor", "LongTensor", "HalfTensor"])
     state = tuple_of(storage(), number(0), p.ints((2, 2)), p.ints((2, 1)))
-    made = name("torch", kind) + rng.choice([b")R", b")\x81", b"(K\2K\3tR", b"(]K\1aK\2atR"]) + rng.choice([b"", state + b"b"])
-    return items(("v", tensor()), ("w", made)) if rng.random() < 0.8 else items(("v", tensor()), ("list", b"]" + made + b"a"))
+    made = name("torch", kind) + rng.choice([b")R", b")\x81", b"(K\2K\3tR", b"(]K\1aK\2atR"]) + rng.choice(
+        [b"", state + b"b"])
+    return items(("v", tensor()), ("w", made)) if rng.random() < 0.8 else items(("v", tensor()),
+        ("list", b"]" + made + b"a"))
 
 
-STATES = [b"}", b"N", tuple_of(storage("1"), number(0), p.ints((2, 2)), p.ints((2, 1))), items(("a", number(1))), tuple_of(b"}", b"}"), tuple_of(b"N", items(("a", number(1)))), b"]", p.ORDERED, items(("_metadata", p.ORDERED))]
+STATES = [b"}", b"N", tuple_of(storage("1"), number(0), p.ints((2, 2)), p.ints((2, 1))), items(("a", number(1))),
+    tuple_of(b"}", b"}"), tuple_of(b"N", items(("a", number(1)))), b"]", p.ORDERED, items(("_metadata", p.ORDERED))]
 
 
 @kind("build on tensors and storages")
@@ -276,7 +313,8 @@ def build_tensors(rng):
 @kind("build", 120)
 def build(rng):
     state = rng.choice(STATES)
-    on = rng.choice([p.ORDERED, p.ORDERED, b"}", b"]", number(1), text("x"), b")", name("torch", "FloatStorage"), name("torch._utils", "_rebuild_tensor_v2"), name("torch", "Size") + b"()tR", name("torch", "float32")])
+    on = rng.choice([p.ORDERED, p.ORDERED, b"}", b"]", number(1), text("x"), b")", name("torch", "FloatStorage"),
+        name("torch._utils", "_rebuild_tensor_v2"), name("torch", "Size") + b"()tR", name("torch", "float32")])
     if rng.random() < 0.4:
         return items(("w", tensor()), of=p.ORDERED) + state + b"b"
     return items(("w", on + state + b"b"), ("v", tensor()))
@@ -284,40 +322,53 @@ def build(rng):
 
 @kind("copies", 120)
 def copies(rng):
-    made = rng.choice([name("builtins", "dict"), name("__builtin__", "dict"), name("collections", "OrderedDict"), name("builtins", "list"), name("builtins", "set")])
-    source = rng.choice([b"}", p.ORDERED, b"]", b"]" + tuple_of(text("v"), tensor(storage("1"))) + b"a", tuple_of(tuple_of(text("v"), tensor(storage("1")))), items(("v", tensor(storage("1")))), b"]" + text("v") + b"a", b"](]" + text("v") + b"K\1ea"])
+    made = rng.choice([name("builtins", "dict"), name("__builtin__", "dict"), name("collections", "OrderedDict"),
+        name("builtins", "list"), name("builtins", "set")])
+    source = rng.choice([b"}", p.ORDERED, b"]", b"]" + tuple_of(text("v"), tensor(storage("1"))) + b"a",
+        tuple_of(tuple_of(text("v"), tensor(storage("1")))), items(("v", tensor(storage("1")))),
+        b"]" + text("v") + b"a", b"](]" + text("v") + b"K\1ea"])
     fill = rng.choice([b"", text("w") + tensor() + b"s", text("v") + tensor() + b"s", text("x") + b"a"])
     late = rng.choice([b"", text("w") + tensor(storage("1")) + b"s", text("x") + b"a"])
     start = b"(" + source + b"q\x08" + fill + made + b"h\x08\x85Rq\x09h\x08" + late
-    return start + b"l0" + rng.choice([b"h\x09", b"h\x08", items(("state_dict", b"h\x09")), items(("w", tensor()), ("s", b"h\x09"))])
+    return start + b"l0" + rng.choice(
+        [b"h\x09", b"h\x08", items(("state_dict", b"h\x09")), items(("w", tensor()), ("s", b"h\x09"))])
 
 
 @kind("keys", 120)
 def keys(rng):
-    some = [number(1), b"\x88", b"G" + struct.pack(">d", 1), text("w"), text("w", "U"), text("w", "V"), text("w", "S"), text("w", "T"), b"N", b"(K\1t", b"]", b"}", text(b"\xff"), text("w", "short"), text("é"), text("é".encode("latin-1"), "U"), text("é".encode(), "U"), p.ORDERED, tensor(), storage(), tuple_of(b"]")]
-    return items(*((rng.choice(some), tensor(storage(rng.choice("01")))) for _ in range(3)), ("z", tensor()), of=rng.choice([p.DICT, p.ORDERED]))
+    some = [number(1), b"\x88", b"G" + struct.pack(">d", 1), text("w"), text("w", "U"), text("w", "V"), text("w", "S"),
+        text("w", "T"), b"N", b"(K\1t", b"]", b"}", text(b"\xff"), text("w", "short"), text("é"),
+        text("é".encode("latin-1"), "U"), text("é".encode(), "U"), p.ORDERED, tensor(), storage(), tuple_of(b"]")]
+    return items(*((rng.choice(some), tensor(storage(rng.choice("01")))) for _ in range(3)), ("z", tensor()),
+        of=rng.choice([p.DICT, p.ORDERED]))
 
 
 @kind("texts", 150)
 def texts(rng):
     form = rng.choice("VVVSSUTX")
-    raw = rng.choice([b"weight", b"w\\u0041", b"w\\U00000041", b"w\\n", b"w\\x41", b"w\\\\", b"w\\u00", b"\xe9", b"\xc3\xa9", b"w\\'", b'"w', b"", b"a\\uD800", b"a\tb", b"a\\", b"\\101", b"w ", b" w", b"w\r"])
+    raw = rng.choice([b"weight", b"w\\u0041", b"w\\U00000041", b"w\\n", b"w\\x41", b"w\\\\", b"w\\u00", b"\xe9",
+        b"\xc3\xa9", b"w\\'", b'"w', b"", b"a\\uD800", b"a\tb", b"a\\", b"\\101", b"w ", b" w", b"w\r"])
     return items((text(raw, form), tensor()), ("v", text(raw, rng.choice([form, "X"]))))
 
 
 @kind("items in bulk", 120)
 def bulk(rng):
-    pairs = [text("a") + tensor(), text("b") + tensor(storage("1")), text("a") + number(1), number(3) + number(4), b"]" + number(1)]
+    pairs = [text("a") + tensor(), text("b") + tensor(storage("1")), text("a") + number(1), number(3) + number(4),
+        b"]" + number(1)]
     inside = b"".join(rng.sample(pairs, rng.randrange(4))) + rng.choice([b"", b"", text("c"), number(1)])
     on = rng.choice([b"}", b"}", p.ORDERED, b"]", b")", tensor(), name("collections", "Counter") + b")R"])
-    return items(("w", tensor()), ("x", rng.choice([on + b"(" + inside + b"u", b"(" + inside + b"d", b"](" + inside + b"e", b"(" + inside + b"l", on + inside[:20] + b"s"])))
+    return items(("w", tensor()), ("x",
+        rng.choice([on + b"(" + inside + b"u", b"(" + inside + b"d", b"](" + inside + b"e", b"(" + inside + b"l",
+            on + inside[:20] + b"s"])))
 
 
 @kind("items in bulk, at the top")
 def bulk_top(rng):
-    pairs = [text("a") + tensor(), text("b") + tensor(storage("1")), text("a") + number(1), text("a") + tensor(storage("1")), number(3) + number(4)]
+    pairs = [text("a") + tensor(), text("b") + tensor(storage("1")), text("a") + number(1),
+        text("a") + tensor(storage("1")), number(3) + number(4)]
     inside = b"".join(rng.sample(pairs, rng.randrange(1, 5))) + rng.choice([b"", b"", b"", text("c")])
-    return rng.choice([b"}(" + inside + b"u", b"(" + inside + b"d", p.ORDERED + b"(" + inside + b"u", name("collections", "OrderedDict") + b"(](" + inside + b"ltR"])
+    return rng.choice([b"}(" + inside + b"u", b"(" + inside + b"d", p.ORDERED + b"(" + inside + b"u",
+        name("collections", "OrderedDict") + b"(](" + inside + b"ltR"])
 
 
 @kind("memo", 120)
@@ -330,7 +381,8 @@ def memo(rng):
 @kind("wrappers")
 def wrapped(rng):
     inner = items(("a", tensor()), ("b", tensor(storage("1"))), of=rng.choice([p.DICT, p.ORDERED]))
-    outer = [(rng.choice(["state_dict", "model", "module", "net", "weights", "params_ema"]), inner), ("epoch", number(3)), ("args", text("x"))]
+    outer = [(rng.choice(["state_dict", "model", "module", "net", "weights", "params_ema"]), inner),
+        ("epoch", number(3)), ("args", text("x"))]
     if rng.random() < 0.3:
         outer.append(("w", tensor()))
     if rng.random() < 0.3:
@@ -342,10 +394,17 @@ def wrapped(rng):
 @kind("callables of all kinds")
 def callables(rng):
     made = rng.choice([
-        name("_codecs", "encode") + tuple_of(text("ab"), text("latin1")) + b"R", name("builtins", "bytearray") + tuple_of(b"C\2ab") + b"R",
-        name("builtins", "complex") + tuple_of(number(1), number(2)) + b"R", name("collections", "Counter") + b")R", name("torch", "device") + tuple_of(text("cpu")) + b"R",
-        name("torch", "Size") + b"()tR", name("builtins", "set") + tuple_of(b"]" + number(1) + b"a") + b"R", name("argparse", "Namespace") + b")\x81" + items(("a", number(1))) + b"b",
-        name("copyreg", "_reconstructor") + tuple_of(name("argparse", "Namespace"), name("builtins", "object"), b"N") + b"R", name("collections", "OrderedDict") + tuple_of(b"}") + b"R",
-        name("collections", "OrderedDict") + b")\x81", name("builtins", "dict") + b")\x81", name("torch._utils", "_rebuild_parameter") + b")R",
-        name("collections", "defaultdict") + tuple_of(name("builtins", "list")) + b"R" + text("a") + number(1) + b"s", name("torch.serialization", "_get_layout") + tuple_of(text("torch.strided")) + b"R"])
-    return items(("x", made), ("w", tensor())) if rng.random() < 0.5 else items(("w", tensor()), ("model", b"}"), ("x", made))
+        name("_codecs", "encode") + tuple_of(text("ab"), text("latin1")) + b"R",
+        name("builtins", "bytearray") + tuple_of(b"C\2ab") + b"R",
+        name("builtins", "complex") + tuple_of(number(1), number(2)) + b"R", name("collections", "Counter") + b")R",
+        name("torch", "device") + tuple_of(text("cpu")) + b"R",
+        name("torch", "Size") + b"()tR", name("builtins", "set") + tuple_of(b"]" + number(1) + b"a") + b"R",
+        name("argparse", "Namespace") + b")\x81" + items(("a", number(1))) + b"b",
+        name("copyreg", "_reconstructor") + tuple_of(name("argparse", "Namespace"), name("builtins", "object"), b"N") +
+        b"R", name("collections", "OrderedDict") + tuple_of(b"}") + b"R",
+        name("collections", "OrderedDict") + b")\x81", name("builtins", "dict") + b")\x81",
+        name("torch._utils", "_rebuild_parameter") + b")R",
+        name("collections", "defaultdict") + tuple_of(name("builtins", "list")) + b"R" + text("a") + number(1) + b"s",
+        name("torch.serialization", "_get_layout") + tuple_of(text("torch.strided")) + b"R"])
+    return items(("x", made), ("w", tensor())) if rng.random() < 0.5 else items(("w", tensor()), ("model", b"}"),
+        ("x", made))

@@ -8,7 +8,8 @@ import struct
 
 from mutations_other import CLASSES, kind
 
-WIDTH = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U8": 1, "BOOL": 1, "U16": 2, "U32": 4, "U64": 8, "C64": 8,
+WIDTH = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U8": 1, "BOOL": 1, "U16": 2,
+    "U32": 4, "U64": 8, "C64": 8,
          "F8_E4M3": 1, "F8_E5M2": 1, "F8_E8M0": 1, "F8_E4M3FNUZ": 1, "F8_E5M2FNUZ": 1}
 
 
@@ -44,7 +45,8 @@ class Raw(str):
 
 def written(pairs):
     """JSON of pairs, doubled ones too."""
-    return Raw("{" + ", ".join(json.dumps(k) + ": " + (v if isinstance(v, Raw) else json.dumps(v)) for k, v in pairs) + "}")
+    return Raw("{" + ", ".join(json.dumps(k) + ": " + (v if isinstance(v, Raw) else json.dumps(v)) for k, v in pairs) +
+        "}")
 
 
 kind("safetensors: as it is", ".safetensors", 100)(sound)
@@ -68,13 +70,15 @@ def cut(rng, i):
 def header_length(rng, i):
     made, data = entries(rng)
     header = json.dumps(dict(made)).encode()
-    return file(header, data, rng.choice([0, 1, len(header) - 1, len(header) + 1, len(header) + len(data), 10**8, 2**63, 2**64 - 1]))
+    return file(header, data, rng.choice([0, 1, len(header) - 1, len(header) + 1, len(header) + len(data), 10**8, 2**63,
+        2**64 - 1]))
 
 
 @kind("safetensors: unknown keys", ".safetensors", 100)
 def unknown_keys(rng, i):
     made, data = entries(rng)
-    odd = ["1", "null", '"x"', "[1, [2, {}]]", '{"a": 1, "a": 2}', '{"dtype": "F32"}', "1e400", "-0", "[" * 100 + "]" * 100, "[" * 130 + "]" * 130]
+    odd = ["1", "null", '"x"', "[1, [2, {}]]", '{"a": 1, "a": 2}', '{"dtype": "F32"}', "1e400", "-0",
+        "[" * 100 + "]" * 100, "[" * 130 + "]" * 130]
     key = rng.choice(["x", "Dtype", "dtype ", "", "shape\\u0000"])
     pairs = []
     for name, e in made:
@@ -95,14 +99,16 @@ def doubled_keys(rng, i):
     if i % 3 == 0:
         pairs = [*made, rng.choice(made)]
     if i % 3 == 1:
-        pairs = [*made, ("__metadata__", {"a": "b"}), rng.choice([("__metadata__", {"c": "d"}), ("__metadata__", None)])]
+        pairs = [*made, ("__metadata__", {"a": "b"}),
+            rng.choice([("__metadata__", {"c": "d"}), ("__metadata__", None)])]
     return file(written(pairs), data)
 
 
 @kind("safetensors: metadata", ".safetensors", 100)
 def metadata(rng, i):
     made, data = entries(rng)
-    told = rng.choice(["null", "{}", '{"a": "b"}', '{"a": 1}', '{"a": null}', "[]", '"x"', "1", '{"a": "b", "a": "c"}', '{"\\u0000": "\\ud800"}', '{"a": {"b": "c"}}', '{"": ""}'])
+    told = rng.choice(["null", "{}", '{"a": "b"}', '{"a": 1}', '{"a": null}', "[]", '"x"', "1", '{"a": "b", "a": "c"}',
+        '{"\\u0000": "\\ud800"}', '{"a": {"b": "c"}}', '{"": ""}'])
     pairs = list(made)
     pairs.insert(rng.randrange(len(pairs) + 1), ("__metadata__", Raw(told)))
     return file(written(pairs), data)
@@ -124,13 +130,15 @@ def types(rng, i):
 def numbers(rng, i):
     made, data = entries(rng)
     name, e = rng.choice(made)
-    number = rng.choice(["1.0", "1e0", "-1", "-0", "00", "0x1", "1e1", '"1"', "null", "true", str(2**63), str(2**64), str(10**30), "[1]", "1 ", "0", "2"])
+    number = rng.choice(["1.0", "1e0", "-1", "-0", "00", "0x1", "1e1", '"1"', "null", "true", str(2**63), str(2**64),
+        str(10**30), "[1]", "1 ", "0", "2"])
     field = rng.choice(["shape", "data_offsets"])
     values = [str(v) for v in e[field]] or ["0"]
     values[rng.randrange(len(values))] = number
     if rng.random() < 0.1:
         values.append("0")
-    pairs = [(n, written([(k, Raw("[" + ", ".join(values) + "]") if k == field else v) for k, v in e.items()]) if n == name else v) for n, v in made]
+    pairs = [(n, written([(k, Raw("[" + ", ".join(values) + "]") if k == field else v) for k, v in e.items()])
+        if n == name else v) for n, v in made]
     return file(written(pairs), data)
 
 
@@ -138,7 +146,8 @@ def numbers(rng, i):
 def places(rng, i):
     made, data = entries(rng)
     e = rng.choice(made)[1]
-    e["data_offsets"] = rng.choice([[0, 0], [0, len(data)], [e["data_offsets"][1], e["data_offsets"][0]], [e["data_offsets"][0] + 1, e["data_offsets"][1] + 1], [2**40, 2**40], [len(data), len(data)]])
+    e["data_offsets"] = rng.choice([[0, 0], [0, len(data)], [e["data_offsets"][1], e["data_offsets"][0]],
+        [e["data_offsets"][0] + 1, e["data_offsets"][1] + 1], [2**40, 2**40], [len(data), len(data)]])
     if rng.random() < 0.3:
         e["shape"] = rng.choice([[0], [2**32, 2**32, 0], [2**31, 2**31, 2**31], []])
     rng.shuffle(made)
@@ -149,4 +158,6 @@ def places(rng, i):
 def white(rng, i):
     made, data = entries(rng)
     header = json.dumps(dict(made), ensure_ascii=rng.random() < 0.5)
-    return file(rng.choice([" " + header, "\n" + header, header + "\n", header + "\0", header + "x", "\ufeff" + header, header.replace(": ", " :\t"), header + "{}", "[" + header + "]", header.replace("a", "\\u0061"), header.replace('"', "'")]), data)
+    return file(rng.choice([" " + header, "\n" + header, header + "\n", header + "\0", header + "x", "\ufeff" + header,
+        header.replace(": ", " :\t"), header + "{}", "[" + header + "]", header.replace("a", "\\u0061"),
+        header.replace('"', "'")]), data)

@@ -6,7 +6,7 @@ Run by `./build.sh oracle`, which makes the Python environment. In parts:
   state dicts  for every model, weight dtype and recipe: the coremltools container equals
                PostTrainingQuantizer(model, config).compress().state_dict(), with
                --coremltools-skips key for key and bit for bit, without it but for the
-               deviations that quant/README.md lists; int8 and packed hold the codes that
+               deviations that docs/differences.md lists; int8 and packed hold the codes that
                coremltools computed; the report has the numbers of .report()
   large        the same of weights that are read in many tiles, some of them twice
   exports      a recipe written by --export makes coremltools do what Nibble does
@@ -69,7 +69,8 @@ MIXED = [
     },
     {
         "module_type_configs": {
-            "Linear": {"weight_dtype": "uint4"}, "ConvTranspose2d": {"weight_dtype": "int8", "granularity": "per_tensor"},
+            "Linear": {"weight_dtype": "uint4"},
+            "ConvTranspose2d": {"weight_dtype": "int8", "granularity": "per_tensor"},
             "MultiheadAttention": {"weight_dtype": "int4", "granularity": "per_block", "block_size": 8}, "Conv2d": None,
         },
     },
@@ -117,7 +118,8 @@ def check_states(run, folder, name, dtype, config):
         run("verify", out, "--against", folder / "in.pt")
 
     def plan(*more):
-        return json.loads(run("plan", folder / "in.pt", "--config", folder / "config.json", "--json", *types, *more))["tensors"]
+        return json.loads(run("plan", folder / "in.pt", "--config", folder / "config.json", "--json", *types, *more))[
+            "tensors"]
 
     strict = ["--coremltools-skips"]
     source, want, codes, _, deviations = ptq.expected(models.build(name, dtype), config, plan(*strict))
@@ -154,7 +156,8 @@ def check_report(ours, source, want, theirs, dtype):
         assert row["parameters"] == line["#params"], f"{key}: #params"
         assert "dtype=" + row["scheme"]["weight_dtype"].removeprefix("u") == line["dtype"], f"{key}: dtype"
         if dtype in (torch.float32, torch.float64):
-            assert abs(row["rmse"] - line["error"]) <= 1e-2 * line["error"] + 1e-12, f"{key}: rmse {row['rmse']}, coremltools {line['error']}"
+            assert abs(row["rmse"] - line["error"]) <= 1e-2 * line[
+                "error"] + 1e-12, f"{key}: rmse {row['rmse']}, coremltools {line['error']}"
 
 
 EXPORTS = [
@@ -208,7 +211,8 @@ def check_configs(run, folder):
     for kind in ("refused", "accepted", "only_coremltools"):
         for row in now[kind]:
             (folder / "config.json").write_text(json.dumps(row["config"]))
-            p = subprocess.run([*run.args, "plan", folder / "in.pt", "--config", folder / "config.json", "--allow-none"], capture_output=True, text=True)
+            p = subprocess.run([*run.args, "plan", folder / "in.pt", "--config", folder / "config.json",
+                "--allow-none"], capture_output=True, text=True)
             assert (row["says"] != "") == (kind == "refused"), f"coremltools on {row}"
             assert (p.returncode != 0) == (kind != "accepted"), f"nibble on {row}: {p.stderr}"
             n += 1
@@ -217,14 +221,17 @@ def check_configs(run, folder):
 
 TIED_CONFLICTS = [
     ({"module_name_configs": {"head": {"weight_dtype": "int4"}}}, [], "embed.weight"),
-    ({"global_config": {"weight_dtype": "int4"}, "module_name_configs": {"embed|head": None, "b": None}}, [], "a.weight"),
-    ({"global_config": {"weight_dtype": "int4"}, "module_name_configs": {"a": {"weight_dtype": "int8"}}}, ["--include-embeddings"], "a.weight"),
+    ({"global_config": {"weight_dtype": "int4"}, "module_name_configs": {"embed|head": None, "b": None}}, [],
+        "a.weight"),
+    ({"global_config": {"weight_dtype": "int4"}, "module_name_configs": {"a": {"weight_dtype": "int8"}}},
+        ["--include-embeddings"], "a.weight"),
 ]
 
 
 def check_tied(run, folder, config, asked, names):
     torch.save(models.build("tied", torch.float32).state_dict(), folder / "in.pt")
-    p = subprocess.run([*run.args, "convert", folder / "in.pt", "--config", conversion.save(config, folder), "-o", folder / "out", "--force", *asked], capture_output=True, text=True)
+    p = subprocess.run([*run.args, "convert", folder / "in.pt", "--config", conversion.save(config, folder), "-o",
+        folder / "out", "--force", *asked], capture_output=True, text=True)
     assert p.returncode == 1 and "tied" in p.stderr and names in p.stderr, f"{p.returncode}: {p.stderr}"
     assert not (folder / "out").exists(), "a file is left"
     return 1, 0
@@ -236,7 +243,8 @@ def check_conv1d(run, folder, dtype, scheme):
     torch.manual_seed(20261126)
     source = {"h.c_fc.weight": torch.randn(64, 256), "h.c_fc.bias": torch.zeros(256)}
     torch.save(source, folder / "in.pt")
-    config = {"global_config": {"weight_dtype": dtype, "quantization_scheme": scheme, "granularity": "per_block", "block_size": 16}}
+    config = {"global_config": {"weight_dtype": dtype, "quantization_scheme": scheme, "granularity": "per_block",
+        "block_size": 16}}
     asked = ["--config", conversion.save(config, folder), "--module-type", r".*\.c_fc=Conv1D"]
     rows = {t["name"]: t for t in json.loads(run("plan", folder / "in.pt", "--json", *asked))["tensors"]}
     row = rows["h.c_fc.weight"]
@@ -261,11 +269,15 @@ def main():
         "configs": [(check_configs,)],
         "tied": [(check_tied, *row) for row in TIED_CONFLICTS],
         "conv1d": [(check_conv1d, dtype, scheme) for dtype in DTYPES for scheme in SCHEMES],
-        "conversion": [(lambda run, folder, *row: (conversion.check(run, *row[:3], folder, *row[3:]), 0), *row) for row in conversion.CASES],
-        "zero blocks": [(lambda run, folder, *row: (conversion.zero_blocks(run, *row, folder), 0), d, s) for d in ("uint4", "uint8") for s in SCHEMES],
-        "layouts": [(lambda run, folder, name: (layouts.check(run, name, folder), 0), name) for name in layouts.LAYOUTS],
+        "conversion": [(lambda run, folder, *row: (conversion.check(run, *row[:3], folder, *row[3:]), 0), *row)
+            for row in conversion.CASES],
+        "zero blocks": [(lambda run, folder, *row: (conversion.zero_blocks(run, *row, folder), 0), d, s)
+            for d in ("uint4", "uint8") for s in SCHEMES],
+        "layouts": [(lambda run, folder, name: (layouts.check(run, name, folder), 0), name)
+            for name in layouts.LAYOUTS],
     }
-    want = {"state dicts": 4 * (4 * 37 + 33), "large": 12, "exports": 21, "configs": 1, "tied": 3, "conv1d": 8, "conversion": 35, "zero blocks": 4, "layouts": 63}
+    want = {"state dicts": 4 * (4 * 37 + 33), "large": 12, "exports": 21, "configs": 1, "tied": 3, "conv1d": 8,
+        "conversion": 35, "zero blocks": 4, "layouts": 63}
     failed = 0
     if only and only not in parts:
         sys.exit(f"oracle.py: there is no part {only}; the parts are {', '.join(p.replace(' ', '-') for p in parts)}")
@@ -284,7 +296,8 @@ def main():
                     print(f"FAIL {part} {args}: {e}")
                     if not isinstance(e, AssertionError):
                         traceback.print_exc()
-        print(f"oracle: {part}: {ran} of {want[part]} combinations ran, {things} weights compared, {deviations} listed deviations, {wrong} failed", flush=True)
+        print(f"oracle: {part}: {ran} of {want[part]} combinations ran, {things} weights compared, {deviations} "
+            f"listed deviations, {wrong} failed", flush=True)
         failed += wrong + (ran != want[part])
     return 1 if failed else 0
 

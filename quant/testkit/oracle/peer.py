@@ -65,7 +65,8 @@ def main(source, out, config):
 def half():
     weight = (np.random.default_rng(1).standard_normal((2048, 4096)) * 0.02).astype(np.float16)
     began = time.perf_counter()
-    codes, scale, zero = compute_qparams(weight=weight, nbits=4, signed=True, dtype=None, block_sizes=[1, 32], quantization_mode="LINEAR_SYMMETRIC")
+    codes, scale, zero = compute_qparams(weight=weight, nbits=4, signed=True, dtype=None, block_sizes=[1, 32],
+        quantization_mode="LINEAR_SYMMETRIC")
     after = dequantize_by_scale_and_zp(codes, scale, zero)
     np.sqrt(np.mean(np.square(weight.astype(np.float32) - after.astype(np.float32))))
     print(json.dumps({"bytes_per_second": weight.nbytes / (time.perf_counter() - began)}))

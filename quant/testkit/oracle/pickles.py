@@ -49,7 +49,8 @@ def name(module, of):
 
 def storage(key="0", kind="FloatStorage", count=16, location="cpu", more=b"", module="torch"):
     key = key if isinstance(key, bytes) else text(key)
-    return tuple_of(text("storage"), name(module, kind), key, text(location), count if isinstance(count, bytes) else number(count), more) + b"Q"
+    return tuple_of(text("storage"), name(module, kind), key, text(location),
+        count if isinstance(count, bytes) else number(count), more) + b"Q"
 
 
 def tensor(of=None, offset=0, size=(4, 2), stride=(2, 1), more=b"", rebuild="_rebuild_tensor_v2", hooks=HOOKS):
@@ -75,18 +76,25 @@ def cut(data):
 
 
 SAFE = {
-    "collections OrderedDict", "torch._utils _rebuild_tensor", "torch._utils _rebuild_tensor_v2", "torch._utils _rebuild_tensor_v3", "torch._utils _rebuild_parameter",
+    "collections OrderedDict", "torch._utils _rebuild_tensor", "torch._utils _rebuild_tensor_v2",
+    "torch._utils _rebuild_tensor_v3", "torch._utils _rebuild_parameter",
     "torch._utils _rebuild_parameter_with_state", "__builtin__ complex", "__builtin__ tuple",
-    "torch._tensor _rebuild_from_type_v2", "torch Size", "torch Tensor", "torch.nn.parameter Parameter", "torch.storage UntypedStorage",
-    "torch.storage TypedStorage", "builtins dict", "builtins list", "builtins set", "builtins tuple", "builtins frozenset", "builtins object",
-    "builtins complex", "builtins bytearray", "builtins int", "builtins float", "builtins str", "__builtin__ dict", "__builtin__ list",
-    "__builtin__ set", "__builtin__ object", "copy_reg _reconstructor", "copyreg _reconstructor", "_codecs encode", "torch device", "argparse Namespace", "torch.serialization _get_layout",
-    "collections Counter", "collections defaultdict", "collections deque", "pathlib PurePosixPath", "datetime timedelta",
+    "torch._tensor _rebuild_from_type_v2", "torch Size", "torch Tensor", "torch.nn.parameter Parameter",
+    "torch.storage UntypedStorage",
+    "torch.storage TypedStorage", "builtins dict", "builtins list", "builtins set", "builtins tuple",
+    "builtins frozenset", "builtins object",
+    "builtins complex", "builtins bytearray", "builtins int", "builtins float", "builtins str", "__builtin__ dict",
+    "__builtin__ list",
+    "__builtin__ set", "__builtin__ object", "copy_reg _reconstructor", "copyreg _reconstructor", "_codecs encode",
+    "torch device", "argparse Namespace", "torch.serialization _get_layout",
+    "collections Counter", "collections defaultdict", "collections deque", "pathlib PurePosixPath",
+    "datetime timedelta",
 }
 
 
 def harmless(module, of):
     """Whether Python's own unpickler may find a name."""
-    dtype = module == "torch" and (of.endswith("Storage") or of.startswith(("float", "int", "uint", "bfloat", "complex", "bool")))
+    dtype = module == "torch" and (of.endswith("Storage")
+        or of.startswith(("float", "int", "uint", "bfloat", "complex", "bool")))
     layer = module.startswith("torch.nn.modules.") and of[:1].isupper() and "." not in of
     return f"{module} {of}" in SAFE or dtype or layer

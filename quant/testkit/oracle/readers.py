@@ -27,7 +27,8 @@ HERE = pathlib.Path(__file__).parent
 CLASSES = mutations_zip.CLASSES | mutations_pickle.CLASSES | mutations_safetensors.CLASSES
 FLOORS = json.loads((HERE / "readers.json").read_text())
 REFUSED = {
-    "zip: two names in one, by case", "zip: two of one name", "pickle: one storage under two types", "legacy: one storage under two types",
+    "zip: two names in one, by case", "zip: two of one name", "pickle: one storage under two types",
+    "legacy: one storage under two types",
     "pickle: build on tensors and storages", "pickle: tensors with attributes that set values", "export: two ways",
     "export: before 2.8, two names in one", "safetensors: doubled keys",
 }
@@ -49,7 +50,8 @@ class Reference:
     def read(self, path):
         if self.process is None or self.process.poll() is not None:
             self.process = subprocess.Popen(
-                [sys.executable, HERE / "reference.py"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+                [sys.executable, HERE / "reference.py"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL, text=True)
         try:
             self.process.stdin.write(f"{path}\n")
             self.process.stdin.flush()
@@ -71,11 +73,14 @@ def canonical(tensors):
 def compare(mine, theirs):
     """What one file shows: a word to count, and what is wrong with it, if anything."""
     if mine["error"]:
-        return "theirs" if "dicts" in theirs else "neither", "" if mine["kind"] else f"the error is no fault: {mine['error']}"
+        return "theirs" if "dicts" in theirs else "neither", "" if mine[
+            "kind"] else f"the error is no fault: {mine['error']}"
     if "dicts" in theirs:
         dicts = list(map(canonical, theirs["dicts"]))
         equal = all(canonical(m) in dicts for m in mine["models"])
-        return "equal" if equal else "other", "" if equal else f"it is read in two ways:\n  {mine['models']}\n  {theirs['dicts']}"
+        if equal:
+            return "equal", ""
+        return "other", f"it is read in two ways:\n  {mine['models']}\n  {theirs['dicts']}"
     known = any(part in theirs["error"] for part in BEYOND)
     return "beyond", "" if known else f"Nibble opens what the reference does not: {theirs['error']}"
 
@@ -84,7 +89,8 @@ def write(folder, only):
     for name, make in CLASSES.items():
         if only in name:
             for i, (ending, data) in enumerate(make(random.Random(name))):
-                path = pathlib.Path(folder, f"{name.replace(':', '').replace(' ', '-').replace(',', '')}-{i:03}{ending}".replace("'", ""))
+                path = pathlib.Path(folder,
+                    f"{name.replace(':', '').replace(' ', '-').replace(',', '')}-{i:03}{ending}".replace("'", ""))
                 path.write_bytes(data)
                 yield name, path
 
@@ -93,7 +99,8 @@ def main(readers, only, verbose):
     tally, wrong = collections.defaultdict(collections.Counter), []
     with tempfile.TemporaryDirectory() as folder:
         files = list(write(folder, only))
-        answers = subprocess.run([readers], input="".join(f"{p}\n" for _, p in files), capture_output=True, text=True, check=True).stdout.splitlines()
+        answers = subprocess.run([readers], input="".join(f"{p}\n" for _, p in files), capture_output=True, text=True,
+            check=True).stdout.splitlines()
         reference = Reference()
         for (name, path), answer in zip(files, answers, strict=True):
             mine, theirs = json.loads(answer), reference.read(path)
@@ -108,15 +115,18 @@ def main(readers, only, verbose):
         reference.end("")
     for name, count in tally.items():
         equal, opened = count["equal"], count["equal"] + count["other"] + count["theirs"]
-        print(f"  {name:48} {count.total():4} files; of {opened:3} that the reference opens {equal:3} are equal (before: {FLOORS.get(name, 0):3}); {count['beyond']:2} beyond")
+        print(f"  {name:48} {count.total():4} files; of {opened:3} that the reference opens {equal:3} are equal "
+            f"(before: {FLOORS.get(name, 0):3}); {count['beyond']:2} beyond")
         if name in REFUSED:
             if count["equal"] + count["beyond"]:
                 wrong.append(f"{name}: {count['equal'] + count['beyond']} are opened, which must be refused")
         elif equal < FLOORS[name]:
             wrong.append(f"{name}: {equal} are equal, before it were {FLOORS[name]}")
     total = sum((c for c in tally.values()), collections.Counter())
-    print(f"readers: {total.total()} files of {len(tally)} classes; {total['equal']} equal, {total['neither']} refused by both, "
-          f"{total['theirs']} by Nibble alone, {total['beyond']} read beyond the reference, {total['other']} read in two ways")
+    print(f"readers: {total.total()} files of {len(tally)} classes; {total['equal']} equal, {total['neither']} "
+        f"refused by both, "
+          f"{total['theirs']} by Nibble alone, {total['beyond']} read beyond the reference, {total['other']} read in "
+              f"two ways")
     print(*wrong, sep="\n", end="\n" if wrong else "")
     return 1 if wrong or not tally else 0
 

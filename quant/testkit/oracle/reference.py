@@ -22,9 +22,12 @@ from safetensors import deserialize
 import pickles
 
 TYPES = {
-    torch.float64: "F64", torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16", torch.int64: "I64", torch.int32: "I32",
-    torch.int16: "I16", torch.int8: "I8", torch.uint8: "U8", torch.bool: "BOOL", torch.complex64: "C64", torch.uint16: "U16", torch.uint32: "U32",
-    torch.uint64: "U64", torch.float8_e4m3fn: "F8_E4M3", torch.float8_e5m2: "F8_E5M2", torch.float8_e4m3fnuz: "F8_E4M3FNUZ",
+    torch.float64: "F64", torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16", torch.int64: "I64",
+    torch.int32: "I32",
+    torch.int16: "I16", torch.int8: "I8", torch.uint8: "U8", torch.bool: "BOOL", torch.complex64: "C64",
+    torch.uint16: "U16", torch.uint32: "U32",
+    torch.uint64: "U64", torch.float8_e4m3fn: "F8_E4M3", torch.float8_e5m2: "F8_E5M2",
+    torch.float8_e4m3fnuz: "F8_E4M3FNUZ",
     torch.float8_e5m2fnuz: "F8_E5M2FNUZ", torch.float8_e8m0fnu: "F8_E8M0",
 }
 MOST = 1 << 24
@@ -78,7 +81,8 @@ def load(path):
     try:
         value = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as e:
-        if "was not an allowed global" not in str(e) and "Unsupported operand" not in str(e) and "Can only create new object" not in str(e):
+        if "was not an allowed global" not in str(e) and "Unsupported operand" not in str(
+            e) and "Can only create new object" not in str(e):
             raise
         value = torch.load(path, map_location="cpu", weights_only=False)
     dicts = dicts_of(value)

@@ -58,11 +58,13 @@ class Zip:
             low = lambda n: min(n, 0xFFFFFFFF)
             local = e.local_sizes or (low(packed), low(size))
             name = e.name if e.local_name is None else e.local_name
-            out += struct.pack("<4sHHHHHIIIHH", b"PK\3\4", 20, e.flags, e.method, 0, 0x21, crc, *local, len(name), len(e.local_extra))
+            out += struct.pack("<4sHHHHHIIIHH", b"PK\3\4", 20, e.flags, e.method, 0, 0x21, crc, *local, len(name),
+                len(e.local_extra))
             out += name + e.local_extra + body + e.after
             at = at if e.at is None else e.at
             directory += struct.pack(
-                "<4sHHHHHHIIIHHHHHII", b"PK\1\2", 0, 20, e.flags, e.method, 0, 0x21, crc, low(packed), low(size), len(e.name),
+                "<4sHHHHHHIIIHHHHHII", b"PK\1\2", 0, 20, e.flags, e.method, 0, 0x21, crc, low(packed), low(size),
+                len(e.name),
                 len(e.extra), len(e.comment), e.disk, 0, e.attributes, low(at))
             directory += e.name + e.extra + e.comment
         out += self.before
@@ -72,14 +74,16 @@ class Zip:
         size, offset, count = pick(self.size, len(directory)), pick(self.offset, start), pick(self.count, n)
         if self.zip64 is not None:
             z, at = self.zip64, len(out)
-            out += struct.pack("<4sQHHIIQQQQ", b"PK\6\6", 44, 45, 45, *z.get("disks", (0, 0)), z.get("here", z.get("count", n)), z.get("count", n),
+            out += struct.pack("<4sQHHIIQQQQ", b"PK\6\6", 44, 45, 45, *z.get("disks", (0, 0)),
+                z.get("here", z.get("count", n)), z.get("count", n),
                                z.get("size", len(directory)), z.get("offset", start))
             out += z.get("gap", b"")
             out += struct.pack("<4sIQI", b"PK\6\7", 0, z.get("at", at), z.get("total", 1))
             if z.get("marks"):
                 size, offset, count = 0xFFFFFFFF, 0xFFFFFFFF, 0xFFFF
         out += self.between
-        out += struct.pack("<4sHHHHIIH", b"PK\5\6", *self.disks, pick(self.here, count), count, size, offset, len(self.comment))
+        out += struct.pack("<4sHHHHIIH", b"PK\5\6", *self.disks, pick(self.here, count), count, size, offset,
+            len(self.comment))
         return bytes(out + self.comment + self.after)
 
 

@@ -5,17 +5,23 @@ import timm
 import torchvision
 import transformers as hf
 
-TEXT = {"vocab_size": 512, "hidden_size": 128, "intermediate_size": 256, "num_hidden_layers": 2, "num_attention_heads": 4}
-DECODER = {**TEXT, "num_key_value_heads": 2, "max_position_embeddings": 128, "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2}
+TEXT = {"vocab_size": 512, "hidden_size": 128, "intermediate_size": 256, "num_hidden_layers": 2,
+    "num_attention_heads": 4}
+DECODER = {**TEXT, "num_key_value_heads": 2, "max_position_embeddings": 128, "pad_token_id": 0, "bos_token_id": 1,
+    "eos_token_id": 2}
 ENCODER = {**TEXT, "max_position_embeddings": 128}
-VISION = {"hidden_size": 128, "intermediate_size": 256, "num_hidden_layers": 2, "num_attention_heads": 4, "image_size": 64, "patch_size": 16}
+VISION = {"hidden_size": 128, "intermediate_size": 256, "num_hidden_layers": 2, "num_attention_heads": 4,
+    "image_size": 64, "patch_size": 16}
 SEQ2SEQ = {
-    "vocab_size": 512, "d_model": 128, "encoder_layers": 2, "decoder_layers": 2, "encoder_attention_heads": 4, "decoder_attention_heads": 4,
+    "vocab_size": 512, "d_model": 128, "encoder_layers": 2, "decoder_layers": 2, "encoder_attention_heads": 4,
+    "decoder_attention_heads": 4,
     "encoder_ffn_dim": 256, "decoder_ffn_dim": 256, "max_position_embeddings": 128, "pad_token_id": 1,
 }
 SPEECH = {
-    "vocab_size": 32, "hidden_size": 128, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 256, "conv_dim": (64, 64, 64),
-    "conv_stride": (5, 2, 2), "conv_kernel": (10, 3, 2), "num_conv_pos_embeddings": 16, "num_conv_pos_embedding_groups": 4,
+    "vocab_size": 32, "hidden_size": 128, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 256,
+    "conv_dim": (64, 64, 64),
+    "conv_stride": (5, 2, 2), "conv_kernel": (10, 3, 2), "num_conv_pos_embeddings": 16,
+    "num_conv_pos_embedding_groups": 4,
 }
 
 
@@ -46,7 +52,8 @@ MODELS = [
     of("Phi3ForCausalLM", **DECODER),
     of("FalconForCausalLM", vocab_size=512, hidden_size=128, num_hidden_layers=2, num_attention_heads=4),
     of("BloomForCausalLM", vocab_size=512, hidden_size=128, n_layer=2, n_head=4),
-    of("OPTForCausalLM", vocab_size=512, hidden_size=128, ffn_dim=256, num_hidden_layers=2, num_attention_heads=4, max_position_embeddings=128),
+    of("OPTForCausalLM", vocab_size=512, hidden_size=128, ffn_dim=256, num_hidden_layers=2, num_attention_heads=4,
+        max_position_embeddings=128),
     of("MixtralForCausalLM", **DECODER, num_local_experts=4),
     of("Qwen3MoeForCausalLM", **DECODER, head_dim=32, num_experts=4, num_experts_per_tok=2, moe_intermediate_size=64),
     of("GptOssForCausalLM", **DECODER, head_dim=32, num_local_experts=4, num_experts_per_tok=2),
@@ -61,8 +68,10 @@ MODELS = [
     of("T5ForConditionalGeneration", vocab_size=512, d_model=128, d_kv=32, d_ff=256, num_layers=2, num_heads=4),
     of("BartForConditionalGeneration", **SEQ2SEQ),
     of("MarianMTModel", **SEQ2SEQ, decoder_start_token_id=1),
-    of("SwitchTransformersForConditionalGeneration", vocab_size=512, d_model=128, d_kv=32, d_ff=256, num_layers=2, num_heads=4, num_experts=4),
-    of("WhisperForConditionalGeneration", **{k: v for k, v in SEQ2SEQ.items() if k != "max_position_embeddings"}, num_mel_bins=80),
+    of("SwitchTransformersForConditionalGeneration", vocab_size=512, d_model=128, d_kv=32, d_ff=256, num_layers=2,
+        num_heads=4, num_experts=4),
+    of("WhisperForConditionalGeneration", **{k: v for k, v in SEQ2SEQ.items() if k != "max_position_embeddings"},
+        num_mel_bins=80),
     of("Wav2Vec2ForCTC", **SPEECH),
     of("HubertModel", **SPEECH),
     of("ViTForImageClassification", **VISION),
@@ -71,10 +80,12 @@ MODELS = [
     of("SwinForImageClassification", image_size=64, embed_dim=32, depths=[2, 2], num_heads=[2, 4], window_size=4),
     of("SegformerForSemanticSegmentation", hidden_sizes=[32, 64, 128, 128], depths=[1, 1, 1, 1]),
     of("ConvNextForImageClassification", hidden_sizes=[32, 64, 128, 128], depths=[1, 1, 2, 1]),
-    of("DPTForDepthEstimation", **VISION, backbone_out_indices=[0, 1, 1, 1], neck_hidden_sizes=[32, 64, 128, 128], fusion_hidden_size=64),
+    of("DPTForDepthEstimation", **VISION, backbone_out_indices=[0, 1, 1, 1], neck_hidden_sizes=[32, 64, 128, 128],
+        fusion_hidden_size=64),
     of("SamModel", vision_config={**VISION, "output_channels": 64, "mlp_dim": 256}),
     of("EncodecModel", num_filters=8, hidden_size=64, codebook_size=64, codebook_dim=64),
-    of("VitsModel", vocab_size=64, hidden_size=64, num_hidden_layers=2, num_attention_heads=2, ffn_dim=128, flow_size=64, spectrogram_bins=129,
+    of("VitsModel", vocab_size=64, hidden_size=64, num_hidden_layers=2, num_attention_heads=2, ffn_dim=128,
+        flow_size=64, spectrogram_bins=129,
        upsample_initial_channel=128, wavenet_dilation_rate=1),
     vision("resnet18"),
     vision("mobilenet_v2"),

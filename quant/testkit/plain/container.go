@@ -70,7 +70,8 @@ func (w *Weight) packed(e *plan.Entry, out map[string]Tensor) {
 			zero[r/per*across+c] |= w.unsigned(e, w.Zero[k]) << (r % per * bits)
 		}
 	}
-	out[name+"_scale"] = Tensor{e.Tensor.DType.Arithmetic(), []int64{int64(rows), int64(across)}, stored(scale, e.Tensor.DType.Arithmetic())}
+	out[name+"_scale"] = Tensor{e.Tensor.DType.Arithmetic(), []int64{int64(rows), int64(across)},
+		stored(scale, e.Tensor.DType.Arithmetic())}
 	if e.Scheme.HasZeroPoint() {
 		out[name+"_zero_point"] = Tensor{tensor.I32, []int64{int64((rows + per - 1) / per), int64(across)}, bytesOf(zero)}
 	}

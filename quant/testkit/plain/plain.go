@@ -1,7 +1,7 @@
 // Package plain is a second, slow way to make every output: it holds a weight whole, goes through it
 // value by value in float64, and knows no tiles, tasks, workers or SIMD. What the executor writes is
 // held against it, byte for byte, and the report's figures to 1e-6. It takes the verdicts from the
-// plan and nothing else from the core: geometry, arithmetic, packing and names are told once more,
+// plan and nothing else from the core: geometry, arithmetic, packing and names are written once more,
 // from the same sources (coremltools 9.0 optimize/_utils.py, compressed-tensors pack-quantized).
 //
 // Tests call it, and the mutants of ./build.sh mutants are judged by it.
@@ -64,7 +64,8 @@ func Unfit(e *plan.Entry) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	return slices.ContainsFunc(floats(raw, e.Tensor.DType), func(v float64) bool { return math.IsNaN(v) || math.IsInf(v, 0) }), nil
+	return slices.ContainsFunc(floats(raw, e.Tensor.DType),
+		func(v float64) bool { return math.IsNaN(v) || math.IsInf(v, 0) }), nil
 }
 
 // Quantize makes a weight of an entry that the plan quantizes.

@@ -259,7 +259,8 @@ func TestGroupsOfSeveralRows(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = quant.Plan(model, careless{proof.Policy{Recipe: r, Method: offset.Row.Name}}, c.Plan, container.Options{To: blocks.Name})
+	_, err = quant.Plan(model, careless{proof.Policy{Recipe: r, Method: offset.Row.Name}}, c.Plan,
+		container.Options{To: blocks.Name})
 	if fault.KindOf(err) != fault.Unsupported || !strings.Contains(fmt.Sprint(err), "takes no groups of several rows") {
 		t.Errorf("%v", err)
 	}

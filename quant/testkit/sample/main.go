@@ -65,7 +65,8 @@ func write(path string) error {
 	}
 	w := bufio.NewWriter(f)
 	list := items()
-	w.Write(safetensors.Header(list, map[string]string{"format": "pt", "about": "synthetic: random weights, made for trying Nibble"}))
+	w.Write(safetensors.Header(list, map[string]string{"format": "pt",
+		"about": "synthetic: random weights, made for trying Nibble"}))
 	random := rand.New(rand.NewPCG(4, 8))
 	for _, it := range list {
 		n, _ := tensor.Elements(it.Shape)

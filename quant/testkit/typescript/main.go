@@ -1,10 +1,10 @@
-// Command typescript makes the types of package protocol, and what hangs on them, in TypeScript. It writes the file that
-// is named, or prints it. ./build.sh generate makes site/src/shared/protocol.ts of it by go generate; ./build.sh check
-// fails when running it again would change the file.
+// Command typescript makes the types of package protocol, and what hangs on them, in TypeScript. It writes the file
+// that is named, or prints it. ./build.sh generate makes site/src/shared/protocol.ts of it by go generate; ./build.sh
+// check fails when running it again would change the file.
 //
-// It follows what encoding/json does: names of tags, pointers as null, embedded structs as extended interfaces. Types of
-// text that have a list of values become unions of these. There are libraries for this; none of them tells what is null
-// from what is left out without tags for TypeScript in the core.
+// It follows what encoding/json does: names of tags, pointers as null, embedded structs as extended interfaces. Types
+// of text that have a list of values become unions of these. There are libraries for this; none of them knows what is
+// null from what is left out without tags for TypeScript in the core.
 package main
 
 import (
@@ -32,8 +32,10 @@ import (
 
 // roots are what the page is sent and sends.
 var roots = []any{
-	protocol.InspectRequest{}, protocol.Inspection{}, protocol.PlanRequest{}, report.Report{}, protocol.MeasureRequest{}, report.Figures{},
-	protocol.ConvertRequest{}, protocol.ReportRequest{}, protocol.PythonRequest{}, protocol.Exported{}, verify.Report{}, protocol.Memory{},
+	protocol.InspectRequest{}, protocol.Inspection{}, protocol.PlanRequest{}, report.Report{}, protocol.MeasureRequest{},
+	report.Figures{},
+	protocol.ConvertRequest{}, protocol.ReportRequest{}, protocol.PythonRequest{}, protocol.Exported{}, verify.Report{},
+	protocol.Memory{},
 	protocol.Failure{},
 }
 
@@ -41,7 +43,8 @@ var roots = []any{
 var named = map[reflect.Type]string{
 	reflect.TypeFor[report.Tensor](): "TensorRow", reflect.TypeFor[report.File](): "FileRow",
 	reflect.TypeFor[verify.Report](): "Verification", reflect.TypeFor[verify.Row](): "VerifiedRow",
-	reflect.TypeFor[plan.Code](): "ReasonCode", reflect.TypeFor[fault.Code](): "FaultCode", reflect.TypeFor[fault.Kind](): "FailureKind",
+	reflect.TypeFor[plan.Code](): "ReasonCode", reflect.TypeFor[fault.Code](): "FaultCode",
+	reflect.TypeFor[fault.Kind]():  "FailureKind",
 	reflect.TypeFor[scheme.Mode](): "SchemeMode", reflect.TypeFor[plan.Reason](): "Reason",
 	reflect.TypeFor[report.Warning](): "Warning", reflect.TypeFor[plan.Source](): "ClassSource",
 }
@@ -119,7 +122,8 @@ func write(w io.Writer) {
 		g.todo = g.todo[1:]
 		g.body(&body, t)
 	}
-	fmt.Fprint(w, "// Made by ./build.sh generate of the Go types in quant/protocol, where they are explained. Not to be edited.\n\n")
+	fmt.Fprint(w, "// Made by ./build.sh generate of the Go types in quant/protocol, where they are explained. Not to "+
+		"be edited.\n\n")
 	fmt.Fprintf(w, "export const PROTOCOL = %d\n\n", protocol.Version)
 	all := values()
 	for _, name := range slices.Sorted(maps.Keys(all)) {
@@ -128,14 +132,19 @@ func write(w io.Writer) {
 			quoted = append(quoted, "'"+v+"'")
 		}
 		fmt.Fprintf(w, "export type %s =\n", name)
-		for len(quoted) > 0 {
-			n := min(len(quoted), 8)
-			fmt.Fprintf(w, "  | %s\n", strings.Join(quoted[:n], " | "))
-			quoted = quoted[n:]
+		line := ""
+		for _, v := range quoted {
+			if line != "" && len(line)+len(v) > 110 {
+				fmt.Fprintf(w, " %s\n", line)
+				line = ""
+			}
+			line += " | " + v
 		}
+		fmt.Fprintf(w, " %s\n", line)
 	}
 	fmt.Fprint(w, "\n/** A reason's code and its arguments; as an argument of another, one list. */\n")
-	fmt.Fprint(w, "export type ReasonArg = string | Reason\nexport type Reason = [ReasonCode, ...ReasonArg[]]\n", body.String())
+	fmt.Fprint(w, "export type ReasonArg = string | Reason\nexport type Reason = [ReasonCode, ...ReasonArg[]]\n",
+		body.String())
 }
 
 // generator names types, and remembers those whose bodies are not written yet.

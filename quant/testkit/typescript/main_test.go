@@ -19,7 +19,8 @@ func TestGeneratedTypes(t *testing.T) {
 		t.Error(path + " is not what the Go types make: run ./build.sh generate")
 	}
 	for _, line := range []string{
-		"export const PROTOCOL = ", "\nexport interface TensorRow extends Figures {\n", "  reason_args: ReasonArg[]\n", "  scheme: Scheme | null\n",
+		"export const PROTOCOL = ", "\nexport interface TensorRow extends Figures {\n", "  reason_args: ReasonArg[]\n",
+		"  scheme: Scheme | null\n",
 		"  block_size: number[] | null\n", "  | 'packed' | 'int8' | 'coremltools'\n", "  module_types: string[]\n",
 	} {
 		if !bytes.Contains(want.Bytes(), []byte(line)) {

@@ -1,6 +1,6 @@
 // Command unroll makes the SIMD twins whose loops are unrolled (quant/kernel/unrolled_simd.go), of which it has the one
-// template. It writes the file that is named, or prints it. ./build.sh generate runs it by go generate; ./build.sh check
-// fails when running it again would change the file.
+// template. It writes the file that is named, or prints it. ./build.sh generate runs it by go generate; ./build.sh
+// check fails when running it again would change the file.
 package main
 
 import (
@@ -27,7 +27,8 @@ type twin struct {
 var whole = []twin{
 	{
 		Name: "quantizeSymmetric", Half: "false", Symmetric: true, Step: "symmetric(w, s, base)",
-		Doc: `// quantizeSymmetric is the twin for symmetric codes in float32 arithmetic and groups of a multiple of 32 weights. What
+		Doc: `// quantizeSymmetric is the twin for symmetric codes in float32 arithmetic and groups of a multiple of 32 ` +
+			`weights. What
 // Params made of a symmetric range keeps the quotients within the codes but for rounding, so nothing is clipped.`,
 	},
 	{

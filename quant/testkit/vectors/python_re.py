@@ -15,10 +15,14 @@ import warnings
 warnings.simplefilter("ignore")
 
 NAMES = [
-    "", "a", "b", "ab", "aa", "aaa", "abab", "A", "aB", "head", "Head", "lm_head", "head.0", "layers.0", "layers.1.mlp", "layers.10.mlp.up_proj",
-    "layers.2.self_attn.q_proj", "model.layers.31.self_attn.o_proj", "features.0.weight", "0", "12", "a.b", "a-b", "a/b", "a b", "a\n", "a\nb", "\n",
-    "x{2}", "x{,}", "{", "}", "]", "a]", "^", "$", "-", "é", "É", "straße", "Σ", "ς", "ſ", "s", "S", "K", "k", "\u0661", "3", "\x1c", " ", "\u3000", "名前", "a_1", "a" * 30,
-    "conv1", "conv12", "conv1conv1", "foo.foo", "foo.bar", "(", "aab", "aabb", "\\", "a.", ".", "\t", "\x08", "q_proj", "k_proj",
+    "", "a", "b", "ab", "aa", "aaa", "abab", "A", "aB", "head", "Head", "lm_head", "head.0", "layers.0", "layers.1.mlp",
+    "layers.10.mlp.up_proj",
+    "layers.2.self_attn.q_proj", "model.layers.31.self_attn.o_proj", "features.0.weight", "0", "12", "a.b", "a-b",
+    "a/b", "a b", "a\n", "a\nb", "\n",
+    "x{2}", "x{,}", "{", "}", "]", "a]", "^", "$", "-", "é", "É", "straße", "Σ", "ς", "ſ", "s", "S", "K", "k", "\u0661",
+    "3", "\x1c", " ", "\u3000", "名前", "a_1", "a" * 30,
+    "conv1", "conv12", "conv1conv1", "foo.foo", "foo.bar", "(", "aab", "aabb", "\\", "a.", ".", "\t", "\x08", "q_proj",
+    "k_proj",
 ]
 
 PATTERNS = r"""
@@ -304,4 +308,5 @@ for pattern in PATTERNS:
     except (re.error, ValueError, OverflowError, RecursionError) as e:
         rows.append({"pattern": pattern, "error": str(e), "match": ""})
 here = pathlib.Path(__file__)
-here.with_suffix(".json").write_text(json.dumps({"python": sys.version.split()[0], "names": NAMES, "rows": rows}, indent=0) + "\n")
+here.with_suffix(".json").write_text(json.dumps({"python": sys.version.split()[0], "names": NAMES, "rows": rows},
+    indent=0) + "\n")

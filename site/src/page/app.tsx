@@ -1,5 +1,6 @@
-// The one screen: drop zone, then the model as a picture, the recipe, the work, the table. What listens to the window does
-// so in layout effects, before anything is painted: an effect comes later, and a drop or a closed tab could come between.
+// The one screen: drop zone, then the model as a picture, the recipe, the work, the table. What listens to the window
+// does so in layout effects, before anything is painted: an effect comes later, and a drop or a closed tab could come
+// between.
 
 import { useEffect, useLayoutEffect, useMemo, useState } from 'preact/hooks'
 import { DropZone } from './dropzone'
@@ -21,8 +22,12 @@ export function App() {
   useUndoKey(session)
   useEffect(() => {
     document.documentElement.lang = language
-    document.title = state.phase === 'converting' && state.progress
-      ? `${percent(state.progress)} % · Nibble` : state.model ? `${state.model.name} · Nibble` : 'Nibble'
+    document.title =
+      state.phase === 'converting' && state.progress
+        ? `${percent(state.progress)} % · Nibble`
+        : state.model
+          ? `${state.model.name} · Nibble`
+          : 'Nibble'
   })
   useLayoutEffect(() => {
     if (state.phase !== 'converting') return
@@ -36,29 +41,66 @@ export function App() {
   const still = [...Object.values(rest), language]
   const picture = useMemo(() => <Picture state={state} session={session} open={f => void session.open(f)} />, still)
   const recipe = useMemo(() => <Recipe state={state} session={session} />, still)
-  const table = useMemo(() => state.report && <Table key={state.model?.name} state={state} session={session} report={state.report} />, still)
+  const table = useMemo(
+    () => state.report && <Table key={state.model?.name} state={state} session={session} report={state.report} />,
+    still,
+  )
   return (
-    <div class={over ? 'page over' : 'page'} data-testid="drop-zone" onPointerDown={e => { if (e.target instanceof Element && e.target.closest('.button')) session.expect() }}>
+    <div
+      class={over ? 'page over' : 'page'}
+      data-testid="drop-zone"
+      onPointerDown={e => {
+        if (e.target instanceof Element && e.target.closest('.button')) session.expect()
+      }}
+    >
       <header>
-        <a class="brand" href="." aria-label="Nibble"><Mark />Nibble</a>
-        <p class="privacy" title={text.privacyDetail}><Shield />{text.privacy}
-          <button type="button" class="quiet language" data-testid="language" onClick={() => { speak(language === 'en' ? 'zh' : 'en'); redraw(n => n + 1) }}>{text.otherLanguage}</button>
+        <a class="brand" href="." aria-label="Nibble">
+          <Mark />
+          Nibble
+        </a>
+        <p class="privacy" title={text.privacyDetail}>
+          <Shield />
+          {text.privacy}
+          <button
+            type="button"
+            class="quiet language"
+            data-testid="language"
+            onClick={() => {
+              speak(language === 'en' ? 'zh' : 'en')
+              redraw(n => n + 1)
+            }}
+          >
+            {text.otherLanguage}
+          </button>
         </p>
       </header>
       <main>
-        {state.phase === 'empty' || state.phase === 'opening'
-          ? <DropZone opening={state.phase === 'opening'} open={f => void session.open(f)} sample={() => void session.open(sample())} error={state.error} />
-          : <>
-              {picture}
-              <div class="bench">
-                {recipe}
-                <Work state={state} session={session} />
-              </div>
-              {table}
-            </>}
-        <p class="status" data-testid="status" role="status" aria-live="polite">{text.status[state.phase]}</p>
+        {state.phase === 'empty' || state.phase === 'opening' ? (
+          <DropZone
+            opening={state.phase === 'opening'}
+            open={f => void session.open(f)}
+            sample={() => void session.open(sample())}
+            error={state.error}
+          />
+        ) : (
+          <>
+            {picture}
+            <div class="bench">
+              {recipe}
+              <Work state={state} session={session} />
+            </div>
+            {table}
+          </>
+        )}
+        <p class="status" data-testid="status" role="status" aria-live="polite">
+          {text.status[state.phase]}
+        </p>
       </main>
-      {over && <div class="veil"><p>{text.dropNow}</p></div>}
+      {over && (
+        <div class="veil">
+          <p>{text.dropNow}</p>
+        </div>
+      )}
     </div>
   )
 }
@@ -69,9 +111,23 @@ function useDropAnywhere(session: Session): boolean {
   useLayoutEffect(() => {
     let depth = 0 // enter and leave come for every element that is crossed
     const files = (e: DragEvent) => e.dataTransfer?.types.includes('Files')
-    const enter = (e: DragEvent) => { if (files(e)) { e.preventDefault(); depth++; setOver(true); session.expect() } }
-    const leave = (e: DragEvent) => { if (files(e) && --depth <= 0) { depth = 0; setOver(false) } }
-    const hover = (e: DragEvent) => { if (files(e)) e.preventDefault() }
+    const enter = (e: DragEvent) => {
+      if (files(e)) {
+        e.preventDefault()
+        depth++
+        setOver(true)
+        session.expect()
+      }
+    }
+    const leave = (e: DragEvent) => {
+      if (files(e) && --depth <= 0) {
+        depth = 0
+        setOver(false)
+      }
+    }
+    const hover = (e: DragEvent) => {
+      if (files(e)) e.preventDefault()
+    }
     const drop = (e: DragEvent) => {
       if (!e.dataTransfer || !files(e)) return
       e.preventDefault()
@@ -112,7 +168,17 @@ function useUndoKey(session: Session) {
 
 function Shield() {
   return (
-    <svg width="16" height="16" viewBox="0 0 16 16" aria-hidden="true" fill="none" stroke="currentColor" stroke-width="1.4" stroke-linejoin="round" stroke-linecap="round">
+    <svg
+      width="16"
+      height="16"
+      viewBox="0 0 16 16"
+      aria-hidden="true"
+      fill="none"
+      stroke="currentColor"
+      stroke-width="1.4"
+      stroke-linejoin="round"
+      stroke-linecap="round"
+    >
       <path d="M8 1.6 13.4 3.6v4c0 3.4-2.3 5.7-5.4 6.9-3.1-1.2-5.4-3.5-5.4-6.9v-4z" />
       <path d="m5.6 8 1.7 1.7 3.2-3.3" />
     </svg>

@@ -37,7 +37,11 @@ export class Core {
     this.ready.catch(() => undefined)
   }
 
-  async call<C extends CallName>(call: C, request: Calls[C]['request'], progress?: Pending['progress']): Promise<Calls[C]['answer']> {
+  async call<C extends CallName>(
+    call: C,
+    request: Calls[C]['request'],
+    progress?: Pending['progress'],
+  ): Promise<Calls[C]['answer']> {
     this.ready ??= this.start()
     await this.ready
     const { worker } = this
@@ -68,7 +72,7 @@ export class Core {
     return new Promise<void>((resolve, reject) => {
       this.abandon = reject
       const { base } = this.address()
-      const worker = this.worker = startWorker(base, BUILD)
+      const worker = (this.worker = startWorker(base, BUILD))
       worker.onerror = e => this.fail({ kind: 'internal', message: e.message || text.errors.start })
       worker.onmessage = ({ data }: MessageEvent<Response>) => {
         if ('loaded' in data) return

@@ -15,12 +15,15 @@ export function fromList(list: FileList | null): Input[] {
 
 /** Must be called within the drop event: the browser forgets the items afterwards. */
 export function fromDrop(data: DataTransfer): Promise<Input[]> {
-  const entries = Array.from(data.items, i => i.kind === 'file' ? i.webkitGetAsEntry() : null).filter(e => e !== null)
+  const entries = Array.from(data.items, i => (i.kind === 'file' ? i.webkitGetAsEntry() : null)).filter(e => e !== null)
   if (entries.length === 0) return Promise.resolve(fromList(data.files))
   const found: Input[] = []
-  return Promise.all(entries.map(e => walk(e, found))).then(() => found, (err: unknown) => {
-    throw err instanceof CoreError ? err : failed(text.errors.unreadable)
-  })
+  return Promise.all(entries.map(e => walk(e, found))).then(
+    () => found,
+    (err: unknown) => {
+      throw err instanceof CoreError ? err : failed(text.errors.unreadable)
+    },
+  )
 }
 
 async function walk(entry: FileSystemEntry, found: Input[]): Promise<void> {
@@ -31,7 +34,8 @@ async function walk(entry: FileSystemEntry, found: Input[]): Promise<void> {
     return
   }
   const reader = (entry as FileSystemDirectoryEntry).createReader()
-  for (;;) { // readEntries gives some at a time, and none at the end
+  for (;;) {
+    // readEntries gives some at a time, and none at the end
     const some = await new Promise<FileSystemEntry[]>((resolve, reject) => reader.readEntries(resolve, reject))
     if (some.length === 0) return
     for (const e of some) await walk(e, found)

@@ -8,7 +8,7 @@ import type { State } from './state'
 import { text } from '../shared/text'
 
 /** The model as two bars on one scale: what it weighs now and after, tensor by tensor. */
-export function Picture({ state, session, open }: { state: State, session: Session, open(files: Input[]): void }) {
+export function Picture({ state, session, open }: { state: State; session: Session; open(files: Input[]): void }) {
   const { model, report } = state
   if (!model) return null
   // The weights alone are compared; an optimizer and other parts stand beside them.
@@ -23,8 +23,10 @@ export function Picture({ state, session, open }: { state: State, session: Sessi
         <div>
           <h2 title={model.name}>{model.name.slice(model.name.lastIndexOf('/') + 1)}</h2>
           <p class="meta">
-            {model.format}{model.folder && ` · ${text.shards(model.shards)}`}
-            {model.tensors > 0 && ` · ${text.tensors(model.tensors)} · ${format.count(model.parameters)} ${text.parameters}`}
+            {model.format}
+            {model.folder && ` · ${text.shards(model.shards)}`}
+            {model.tensors > 0 &&
+              ` · ${text.tensors(model.tensors)} · ${format.count(model.parameters)} ${text.parameters}`}
             {model.tensors > 0 && ` · ${model.dtypes.join(', ')}`}
           </p>
         </div>
@@ -34,19 +36,50 @@ export function Picture({ state, session, open }: { state: State, session: Sessi
       {report && (
         <div class={state.stale ? 'stale' : ''}>
           <div class="bars">
-            <Bar label={text.now} bytes={before} width={Math.min(1, before / after)} rows={report.tensors} of="bytes_in" left={left} />
-            <Bar label={text.after} bytes={after} width={Math.min(1, after / before)} rows={report.tensors} of="bytes_out" left={0} />
+            <Bar
+              label={text.now}
+              bytes={before}
+              width={Math.min(1, before / after)}
+              rows={report.tensors}
+              of="bytes_in"
+              left={left}
+            />
+            <Bar
+              label={text.after}
+              bytes={after}
+              width={Math.min(1, after / before)}
+              rows={report.tensors}
+              of="bytes_out"
+              left={0}
+            />
           </div>
           <div class="legend">
-            <span><i class="on" />{text.legendQuantized} {report.totals.quantized}</span>
-            <span><i />{text.legendKept} {report.totals.tensors - report.totals.quantized}</span>
-            {left > 0 && <span><i class="left" />{text.legendLeft} {format.bytes(left)}</span>}
+            <span>
+              <i class="on" />
+              {text.legendQuantized} {report.totals.quantized}
+            </span>
+            <span>
+              <i />
+              {text.legendKept} {report.totals.tensors - report.totals.quantized}
+            </span>
+            {left > 0 && (
+              <span>
+                <i class="left" />
+                {text.legendLeft} {format.bytes(left)}
+              </span>
+            )}
             <strong>{factor >= 1 ? text.smaller(format.ratio(factor)) : text.larger(format.ratio(1 / factor))}</strong>
           </div>
           {report.notes.length > 0 && (
             <details class="notes" open={left > 0 || undefined}>
-              <summary>{text.notes} ({report.notes.length})</summary>
-              <ul>{report.notes.map(n => <li>{n}</li>)}</ul>
+              <summary>
+                {text.notes} ({report.notes.length})
+              </summary>
+              <ul>
+                {report.notes.map(n => (
+                  <li>{n}</li>
+                ))}
+              </ul>
             </details>
           )}
         </div>
@@ -58,20 +91,42 @@ export function Picture({ state, session, open }: { state: State, session: Sessi
 /** How many parts a bar of full width may have; smaller tensors share one. */
 const parts = 160
 
-interface Part { name: string, bytes: number, on: boolean }
+interface Part {
+  name: string
+  bytes: number
+  on: boolean
+}
 
-interface BarProps { label: string, bytes: number, width: number, rows: TensorRow[], of: 'bytes_in' | 'bytes_out', left: number }
+interface BarProps {
+  label: string
+  bytes: number
+  width: number
+  rows: TensorRow[]
+  of: 'bytes_in' | 'bytes_out'
+  left: number
+}
 
 function Bar({ label, bytes, width, rows, of, left }: BarProps) {
   return (
     <div class="bar-row">
       <span class="bar-label">{label}</span>
       <div class="track">
-        <div class="bar" role="img" aria-label={`${label}: ${format.bytes(bytes)}`} style={{ width: `${width * 100}%` }}>
+        <div
+          class="bar"
+          role="img"
+          aria-label={`${label}: ${format.bytes(bytes)}`}
+          style={{ width: `${width * 100}%` }}
+        >
           {split(rows, of, Math.max(12, parts * width)).map(p => (
-            <i class={`${p.on ? 'on' : ''}${p.bytes > bytes / 60 ? ' wide' : ''}`} style={{ flexGrow: p.bytes }} title={`${p.name}: ${format.bytes(p.bytes)}`} />
+            <i
+              class={`${p.on ? 'on' : ''}${p.bytes > bytes / 60 ? ' wide' : ''}`}
+              style={{ flexGrow: p.bytes }}
+              title={`${p.name}: ${format.bytes(p.bytes)}`}
+            />
           ))}
-          {left > 0 && <i class="left" style={{ flexGrow: left }} title={`${text.legendLeft}: ${format.bytes(left)}`} />}
+          {left > 0 && (
+            <i class="left" style={{ flexGrow: left }} title={`${text.legendLeft}: ${format.bytes(left)}`} />
+          )}
         </div>
       </div>
       <span class="bar-bytes">{format.bytes(bytes)}</span>

@@ -1,7 +1,17 @@
-// The controls of the page and what they ask the core for. The core says what there is to choose, and what is meant where
-// nothing was chosen.
+// The controls of the page and what they ask the core for. The core says what there is to choose, and what is meant
+// where nothing was chosen.
 
-import type { Choices, ClassName, Container, ContainerName, Global, HighNibble, Options, PlanRequest, TensorRow } from '../shared/protocol'
+import type {
+  Choices,
+  ClassName,
+  Container,
+  ContainerName,
+  Global,
+  HighNibble,
+  Options,
+  PlanRequest,
+  TensorRow,
+} from '../shared/protocol'
 import type { Text } from '../shared/text/en'
 
 /** What a user chose; what is '' has the core's default. */
@@ -23,33 +33,48 @@ export interface Chosen {
 }
 
 /** As many as the machine has cores, up to what reading a file can feed. */
-function machineWorkers() { return Math.min(Math.max(navigator.hardwareConcurrency || 2, 1), mostWorkers) }
+function machineWorkers() {
+  return Math.min(Math.max(navigator.hardwareConcurrency || 2, 1), mostWorkers)
+}
 
 const mostWorkers = 8
 
 export const nothing: Global = { dtype: '', granularity: '', group_size: '', scheme: '' }
 
 export const untouched: Chosen = {
-  global: nothing, container: '', highNibble: '', config: '', edits: new Map(), types: new Map(),
-  options: {}, hash: false, workers: machineWorkers(),
+  global: nothing,
+  container: '',
+  highNibble: '',
+  config: '',
+  edits: new Map(),
+  types: new Map(),
+  options: {},
+  hash: false,
+  workers: machineWorkers(),
 }
 
 /** The words in force: those chosen, else the core's own. */
 export function inForce(g: Global, { defaults }: Choices): Global {
   return {
-    dtype: g.dtype || defaults.global.dtype, granularity: g.granularity || defaults.global.granularity,
-    group_size: g.group_size || defaults.global.group_size, scheme: g.scheme || defaults.global.scheme,
+    dtype: g.dtype || defaults.global.dtype,
+    granularity: g.granularity || defaults.global.granularity,
+    group_size: g.group_size || defaults.global.group_size,
+    scheme: g.scheme || defaults.global.scheme,
   }
 }
 
-/** A text as it was typed. One that was emptied is no default: it stays, as a space, and the core says what is wrong with it. */
+/**
+ * A text as it was typed. One that was emptied is no default: it stays, as a space, and the core says what is wrong
+ * with it.
+ */
 export const typed = (value: string) => value || ' '
 
 /** The switches of the options. */
 export type Switch = keyof Text['switches']
 
 /** Whether a granularity takes a group size. */
-export const hasBlocks = (granularity: string, { grains }: Choices) => grains.some(g => g.name === granularity && g.blocks)
+export const hasBlocks = (granularity: string, { grains }: Choices) =>
+  grains.some(g => g.name === granularity && g.blocks)
 
 /** The container in force. */
 export function containerOf(c: Chosen, { containers, defaults }: Choices): Container {
@@ -59,19 +84,22 @@ export function containerOf(c: Chosen, { containers, defaults }: Choices): Conta
 
 /** What the core is asked. A group size that does not go with the granularity is left where it is, and not sent. */
 export function requestOf(c: Chosen, choices: Choices): PlanRequest {
-  const sized = (g: Global) => hasBlocks(inForce(g, choices).granularity, choices) ? g : { ...g, group_size: '' }
+  const sized = (g: Global) => (hasBlocks(inForce(g, choices).granularity, choices) ? g : { ...g, group_size: '' })
   const container = containerOf(c, choices)
   return {
-    config: c.config, global: sized(c.global),
+    config: c.config,
+    global: sized(c.global),
     edits: Array.from(c.edits, ([module, entry]) => ({ module, entry: entry && sized(entry) })),
     types: Array.from(c.types, ([module, name]) => ({ module, class: name })),
-    options: { ...choices.defaults.options, ...c.options }, container: container.name,
+    options: { ...choices.defaults.options, ...c.options },
+    container: container.name,
     high_nibble: container.high_nibbles ? c.highNibble || choices.defaults.high_nibble : null,
   }
 }
 
 /** The module that holds a tensor, which is not always the one whose config decides. */
-export const owner = (t: TensorRow) => t.module === t.name ? t.name : t.name.slice(0, Math.max(0, t.name.lastIndexOf('.')))
+export const owner = (t: TensorRow) =>
+  t.module === t.name ? t.name : t.name.slice(0, Math.max(0, t.name.lastIndexOf('.')))
 
 /** Tells apart what figures were measured with. */
 export const schemeKey = (t: TensorRow) => `${t.name} ${JSON.stringify(t.scheme)}`

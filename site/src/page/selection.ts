@@ -24,7 +24,8 @@ export function useSelection(shown: TensorRow[]): Selection {
     names,
     pick(name, stretch) {
       const next = new Set(names)
-      const a = order.indexOf(last.current), b = order.indexOf(name)
+      const a = order.indexOf(last.current),
+        b = order.indexOf(name)
       if (b < 0) return
       const on = !names.has(name)
       if (stretch && a >= 0) for (const n of order.slice(Math.min(a, b), Math.max(a, b) + 1)) next.add(n)
@@ -33,8 +34,14 @@ export function useSelection(shown: TensorRow[]): Selection {
       last.current = name
       setNames(next)
     },
-    all(on) { setNames(new Set(on ? [...names, ...order] : [...names].filter(n => !order.includes(n)))) },
-    none() { setNames(new Set()) },
-    only(list) { setNames(new Set(list)) },
+    all(on) {
+      setNames(new Set(on ? [...names, ...order] : [...names].filter(n => !order.includes(n))))
+    },
+    none() {
+      setNames(new Set())
+    },
+    only(list) {
+      setNames(new Set(list))
+    },
   }
 }

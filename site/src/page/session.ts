@@ -9,7 +9,18 @@ import { text } from '../shared/text'
 import { Core } from './core'
 import { saveText } from './download'
 import { requestOf, schemeKey, type Chosen, type Switch } from './recipe'
-import { conflictOf, empty, isProgress, problemOf, reportName, withBefore, withFigures, type Edited, type Progress, type State } from './state'
+import {
+  conflictOf,
+  empty,
+  isProgress,
+  problemOf,
+  reportName,
+  withBefore,
+  withFigures,
+  type Edited,
+  type Progress,
+  type State,
+} from './state'
 import { chooseTarget } from './target'
 import { Walks, type Walk } from './walks'
 
@@ -48,23 +59,32 @@ export class Session {
   }
 
   /** Somebody is about to open a file: the core may start. */
-  expect() { this.core.wake() }
+  expect() {
+    this.core.wake()
+  }
 
   /** Opens files, which may still be on their way; whatever was under way ends. */
   async open(coming: Input[] | Promise<Input[]>) {
-    const old = this.state.phase === 'ready' || this.state.phase === 'done' ? { state: this.state, inputs: this.inputs } : null
+    const old =
+      this.state.phase === 'ready' || this.state.phase === 'done' ? { state: this.state, inputs: this.inputs } : null
     if (this.busy()) this.core.stop()
     const walk = this.walks.begin()
     clearTimeout(this.timer)
     this.dropResult()
     this.set({ ...empty, chosen: { ...this.state.chosen, edits: new Map(), types: new Map() }, phase: 'opening' })
-    await walk.steps(async () => {
-      const inputs = await walk.wait(coming)
-      if (inputs.length === 0) throw new CoreError('machine', text.errors.none)
-      this.inputs = inputs
-      const model = await walk.wait(this.inspect())
-      this.set({ model, asking: model.missing.length > 0 })
-    }, err => old && err instanceof CoreError && err.kind !== 'internal' ? this.goBack(old, err, walk) : this.fail(err, 'empty'))
+    await walk.steps(
+      async () => {
+        const inputs = await walk.wait(coming)
+        if (inputs.length === 0) throw new CoreError('machine', text.errors.none)
+        this.inputs = inputs
+        const model = await walk.wait(this.inspect())
+        this.set({ model, asking: model.missing.length > 0 })
+      },
+      err =>
+        old && err instanceof CoreError && err.kind !== 'internal'
+          ? this.goBack(old, err, walk)
+          : this.fail(err, 'empty'),
+    )
     if (walk.goesOn && this.state.phase === 'opening') await this.begin(walk)
   }
 
@@ -86,24 +106,30 @@ export class Session {
     if (this.state.phase === 'converting') return
     const walk = this.settle({ ...this.state.chosen, edits: new Map(), types: new Map() })
     this.set({ parts, past: [], figures: new Map(), before: new Map(), error: null })
-    await walk.steps(async () => {
-      const model = await walk.wait(this.inspect())
-      this.set({ model })
-      await this.begin(walk)
-    }, err => this.fail(err, 'ready', { refused: true }))
+    await walk.steps(
+      async () => {
+        const model = await walk.wait(this.inspect())
+        this.set({ model })
+        await this.begin(walk)
+      },
+      err => this.fail(err, 'ready', { refused: true }),
+    )
   }
 
   /** What was opened is no model: the one before it is open again, edits and all, and the error is said. */
-  private goBack(old: { state: State, inputs: Input[] }, err: CoreError, walk: Walk) {
+  private goBack(old: { state: State; inputs: Input[] }, err: CoreError, walk: Walk) {
     this.inputs = old.inputs
     const nothing = { progress: null, result: null, exported: null, verification: null }
     this.set({ ...old.state, ...nothing, phase: 'ready', stale: true, refused: false, error: problemOf(err) })
-    return walk.steps(async () => {
-      await walk.wait(this.inspect())
-      if (!old.state.report) return
-      const report = await walk.wait(this.decide())
-      this.set({ report, stale: false, refused: report.problem !== '' })
-    }, err => this.fail(err, 'empty'))
+    return walk.steps(
+      async () => {
+        await walk.wait(this.inspect())
+        if (!old.state.report) return
+        const report = await walk.wait(this.decide())
+        this.set({ report, stale: false, refused: report.problem !== '' })
+      },
+      err => this.fail(err, 'empty'),
+    )
   }
 
   private busy() {
@@ -138,7 +164,13 @@ export class Session {
     if (isProgress(this.state.verification)) this.restart()
     clearTimeout(this.timer)
     this.dropResult()
-    this.set({ chosen, stale: true, refused: false, exported: null, phase: this.state.phase === 'opening' ? 'opening' : 'ready' })
+    this.set({
+      chosen,
+      stale: true,
+      refused: false,
+      exported: null,
+      phase: this.state.phase === 'opening' ? 'opening' : 'ready',
+    })
     return this.walks.begin()
   }
 
@@ -177,50 +209,67 @@ export class Session {
     const quick = !stale && !isProgress(verification) && rows.reduce((n, t) => n + t.bytes_in, 0) < quickToMeasure
     const walk = this.settle({ ...chosen, ...edited })
     this.set({ past: [...past, { edits: chosen.edits, types: chosen.types }] })
-    await walk.steps(async () => {
-      if (quick) {
-        await this.measure(rows, walk)
-        this.set({ before: withBefore(this.state, rows) })
-      }
-      await this.plan(walk)
-    }, err => this.fail(err, 'ready'))
+    await walk.steps(
+      async () => {
+        if (quick) {
+          await this.measure(rows, walk)
+          this.set({ before: withBefore(this.state, rows) })
+        }
+        await this.plan(walk)
+      },
+      err => this.fail(err, 'ready'),
+    )
   }
 
   /** Fills figures for rows that have none yet; what goes wrong shows when converting. */
   private async measure(rows: TensorRow[], walk: Walk) {
     const names = rows.filter(t => t.scheme && !this.state.figures.has(schemeKey(t))).map(t => t.name)
     if (names.length === 0) return
-    const found = await walk.wait(this.core.call('measure', { names }).catch(() => ({} as Record<string, Figures>)))
-    this.set({ figures: withFigures(this.state, rows.flatMap(t => found[t.name] ? [{ ...t, ...found[t.name] }] : [])) })
+    const found = await walk.wait(this.core.call('measure', { names }).catch(() => ({}) as Record<string, Figures>))
+    this.set({
+      figures: withFigures(
+        this.state,
+        rows.flatMap(t => (found[t.name] ? [{ ...t, ...found[t.name] }] : [])),
+      ),
+    })
   }
 
   /** Plans; a recipe that the core refuses leaves the model open and the controls alive. */
   private plan(walk: Walk) {
-    return walk.steps(async () => {
-      const report = await walk.wait(this.decide())
-      const { edits, types } = this.state.chosen
-      if (this.state.model) void this.core.enlist(this.workers(this.state.model))
-      const unedited = edits.size === 0 ? report.output.bytes : this.state.unedited
-      // That nothing would be quantized is said beside the button, in the page's own words.
-      const error = report.problem_code === 'none_quantized' ? null : conflictOf(report)
-      this.set({ phase: 'ready', report, unedited, stale: false, refused: report.problem !== '', error })
-      await this.measure(report.tensors.filter(t => edits.has(t.module) || types.has(t.module)), walk)
-    }, err => this.fail(err, 'ready', { stale: true, refused: true }))
+    return walk.steps(
+      async () => {
+        const report = await walk.wait(this.decide())
+        const { edits, types } = this.state.chosen
+        if (this.state.model) void this.core.enlist(this.workers(this.state.model))
+        const unedited = edits.size === 0 ? report.output.bytes : this.state.unedited
+        // That nothing would be quantized is said beside the button, in the page's own words.
+        const error = report.problem_code === 'none_quantized' ? null : conflictOf(report)
+        this.set({ phase: 'ready', report, unedited, stale: false, refused: report.problem !== '', error })
+        await this.measure(
+          report.tensors.filter(t => edits.has(t.module) || types.has(t.module)),
+          walk,
+        )
+      },
+      err => this.fail(err, 'ready', { stale: true, refused: true }),
+    )
   }
 
   private async decide(): Promise<Report> {
     const { choices } = await this.opened
-    return this.planned = await this.core.call('plan', requestOf(this.state.chosen, choices))
+    return (this.planned = await this.core.call('plan', requestOf(this.state.chosen, choices)))
   }
 
   /** The recipe as a coremltools config. */
   exportConfig(form: 'json' | 'yaml') {
     const walk = this.walks.current()
-    return walk.steps(async () => {
-      const exported = await walk.wait(this.core.call('config', {}))
-      this.set({ exported })
-      saveText(`nibble-config.${form}`, exported[form], form === 'json' ? 'application/json' : 'application/yaml')
-    }, err => this.fail(err, this.state.phase))
+    return walk.steps(
+      async () => {
+        const exported = await walk.wait(this.core.call('config', {}))
+        this.set({ exported })
+        saveText(`nibble-config.${form}`, exported[form], form === 'json' ? 'application/json' : 'application/yaml')
+      },
+      err => this.fail(err, this.state.phase),
+    )
   }
 
   /** The report of the last conversion in another form than JSON, which the page has. */
@@ -228,10 +277,13 @@ export class Session {
     const walk = this.walks.current()
     const { result } = this.state
     if (!result) return
-    await walk.steps(async () => {
-      const body = await walk.wait(this.core.call('report', { form }))
-      saveText(`${reportName(this.state)}.${form}`, body, `text/${form}`)
-    }, err => this.fail(err, 'done'))
+    await walk.steps(
+      async () => {
+        const body = await walk.wait(this.core.call('report', { form }))
+        saveText(`${reportName(this.state)}.${form}`, body, `text/${form}`)
+      },
+      err => this.fail(err, 'done'),
+    )
   }
 
   async convert() {
@@ -243,14 +295,19 @@ export class Session {
     }
     clearTimeout(this.timer)
     const walk = this.walks.begin()
-    await walk.steps(async () => {
-      // A browser shows its picker in the click, or soon after: only choices that have just changed are planned before.
-      const shown = !this.state.stale && this.planned ? this.planned : await this.accepted(walk)
-      // A result of the plan before stays until the user has said where the new one is to go.
-      const target = await walk.wait(chooseTarget(shown))
-      if (target) await this.convertTo(target, model, await this.accepted(walk), walk) // a new worker has no plan
-      else if (this.state.stale) this.set({ report: shown, stale: false })
-    }, err => this.fail(err, this.state.phase === 'done' ? 'done' : 'ready', this.state.stale ? { refused: true } : {}))
+    await walk.steps(
+      async () => {
+        // A browser shows its picker in the click, or soon after: only choices that have just changed are planned
+        // before.
+        const shown = !this.state.stale && this.planned ? this.planned : await this.accepted(walk)
+        // A result of the plan before stays until the user has said where the new one is to go.
+        const target = await walk.wait(chooseTarget(shown))
+        if (target)
+          await this.convertTo(target, model, await this.accepted(walk), walk) // a new worker has no plan
+        else if (this.state.stale) this.set({ report: shown, stale: false })
+      },
+      err => this.fail(err, this.state.phase === 'done' ? 'done' : 'ready', this.state.stale ? { refused: true } : {}),
+    )
   }
 
   /** A plan that can be converted. */
@@ -266,24 +323,35 @@ export class Session {
     this.target = target
     const progress = { done: 0, total: plan.totals.bytes_in, seconds: 0 }
     this.set({ phase: 'converting', error: null, report: plan, stale: false, progress })
-    await walk.steps(async () => {
-      const { name } = plan.output
-      const { hash } = this.state.chosen
-      const file = target.kind === 'private' && plan.folder ? `${name}.zip` : name
-      const asked = { name: file, hash, target, workers: this.workers(model) }
-      const { report, output } = await walk.wait(this.core.call('convert', asked, this.watch(walk, progress => ({ progress }))))
-      const python = await walk.wait(this.core.call('python', { name }))
-      this.target = undefined
-      this.set({ figures: withFigures(this.state, report.tensors) })
-      const [first] = output
-      const url = target.kind === 'private' && first ? URL.createObjectURL(first.blob) : null
-      const result = { name: target.kind === 'folder' ? name : first?.name ?? name, files: output, url, python }
-      this.set({ phase: 'done', report, progress: null, result })
-    }, err => this.fail(err, 'ready', { progress: null }))
+    await walk.steps(
+      async () => {
+        const { name } = plan.output
+        const { hash } = this.state.chosen
+        const file = target.kind === 'private' && plan.folder ? `${name}.zip` : name
+        const asked = { name: file, hash, target, workers: this.workers(model) }
+        const { report, output } = await walk.wait(
+          this.core.call(
+            'convert',
+            asked,
+            this.watch(walk, progress => ({ progress })),
+          ),
+        )
+        const python = await walk.wait(this.core.call('python', { name }))
+        this.target = undefined
+        this.set({ figures: withFigures(this.state, report.tensors) })
+        const [first] = output
+        const url = target.kind === 'private' && first ? URL.createObjectURL(first.blob) : null
+        const result = { name: target.kind === 'folder' ? name : (first?.name ?? name), files: output, url, python }
+        this.set({ phase: 'done', report, progress: null, result })
+      },
+      err => this.fail(err, 'ready', { progress: null }),
+    )
   }
 
   /** How many workers a model is converted by, besides the one that leads; 0 when it does all. */
-  private workers(model: Inspection) { return model.bytes < worthPool ? 0 : this.state.chosen.workers }
+  private workers(model: Inspection) {
+    return model.bytes < worthPool ? 0 : this.state.chosen.workers
+  }
 
   /** Puts progress into the state, for as long as the walk goes on. */
   private watch(walk: Walk, change: (p: Progress) => Partial<State>) {
@@ -306,7 +374,10 @@ export class Session {
   private restart() {
     this.core.stop()
     const walk = this.walks.current()
-    void walk.steps(async () => void await walk.wait(this.inspect()), err => this.fail(err, 'empty'))
+    void walk.steps(
+      async () => void (await walk.wait(this.inspect())),
+      err => this.fail(err, 'empty'),
+    )
   }
 
   async verify() {
@@ -314,10 +385,19 @@ export class Session {
     if (!result || isProgress(this.state.verification)) return
     const walk = this.walks.begin()
     this.set({ verification: { done: 0, total: 1, seconds: 0 }, error: null })
-    await walk.steps(async () => {
-      const verification = await walk.wait(this.core.call('verify', { output: result.files }, this.watch(walk, verification => ({ verification }))))
-      this.set({ verification })
-    }, err => this.fail(err, 'done', { verification: null }))
+    await walk.steps(
+      async () => {
+        const verification = await walk.wait(
+          this.core.call(
+            'verify',
+            { output: result.files },
+            this.watch(walk, verification => ({ verification })),
+          ),
+        )
+        this.set({ verification })
+      },
+      err => this.fail(err, 'done', { verification: null }),
+    )
   }
 
   private fail(err: unknown, phase: State['phase'], change: Partial<State> = {}) {
@@ -341,7 +421,9 @@ export class Session {
     const { result } = this.state
     if (!result) return
     if (result.url) URL.revokeObjectURL(result.url)
-    setTimeout(() => { for (const f of result.files) void discard(f.blob) }, keepForDownload)
+    setTimeout(() => {
+      for (const f of result.files) void discard(f.blob)
+    }, keepForDownload)
     this.set({ result: null, verification: null })
   }
 }

@@ -29,7 +29,7 @@ export interface State {
   unedited: number | null
   progress: Progress | null
   /** url is for results that are to be downloaded; others are where the user wanted them. */
-  result: { name: string, url: string | null, files: Input[], python: string } | null
+  result: { name: string; url: string | null; files: Input[]; python: string } | null
   exported: Exported | null
   verification: Verification | Progress | null
   error: Problem | null
@@ -40,22 +40,41 @@ export type Problem = Omit<Fault, 'kind'> & { kind: Fault['kind'] | 'cancelled' 
 
 export type Edited = Pick<Chosen, 'edits' | 'types'>
 
-export interface Progress { done: number, total: number, seconds: number }
+export interface Progress {
+  done: number
+  total: number
+  seconds: number
+}
 
 export const empty: State = {
-  phase: 'empty', model: null, parts: [], asking: false, report: null, stale: false, refused: false, chosen: untouched,
-  past: [], figures: new Map(), before: new Map(), unedited: null,
-  progress: null, result: null, exported: null, verification: null, error: null,
+  phase: 'empty',
+  model: null,
+  parts: [],
+  asking: false,
+  report: null,
+  stale: false,
+  refused: false,
+  chosen: untouched,
+  past: [],
+  figures: new Map(),
+  before: new Map(),
+  unedited: null,
+  progress: null,
+  result: null,
+  exported: null,
+  verification: null,
+  error: null,
 }
 
 /** What an error is to the page. */
-export const problemOf = (err: unknown): Problem => err instanceof CoreError
-  ? { ...err.fault, kind: err.kind, message: err.message }
-  : { kind: 'internal', message: err instanceof Error ? err.message : String(err) }
+export const problemOf = (err: unknown): Problem =>
+  err instanceof CoreError
+    ? { ...err.fault, kind: err.kind, message: err.message }
+    : { kind: 'internal', message: err instanceof Error ? err.message : String(err) }
 
 /** The problem of a plan that can be shown and not converted; none where it can. */
-export const conflictOf = (r: Report): Problem | null => r.problem
-  ? { kind: 'unsupported', code: r.problem_code, args: r.problem_args, message: r.problem } : null
+export const conflictOf = (r: Report): Problem | null =>
+  r.problem ? { kind: 'unsupported', code: r.problem_code, args: r.problem_args, message: r.problem } : null
 
 /** The result's name without its ending, as reports are called. */
 export function reportName({ result, model }: State): string {
@@ -68,9 +87,12 @@ export function reportName({ result, model }: State): string {
 export const isOn = (s: State, name: Switch) => s.chosen.options[name] ?? s.report?.options[name] ?? false
 
 /** Whether it is on because a config says so: then it cannot be switched off beside it. */
-export const isOnByConfig = (s: State, name: Switch) => s.chosen.options[name] === undefined && (s.report?.options[name] ?? false)
+export const isOnByConfig = (s: State, name: Switch) =>
+  s.chosen.options[name] === undefined && (s.report?.options[name] ?? false)
 
-export function isProgress(v: State['verification']): v is Progress { return v !== null && 'total' in v }
+export function isProgress(v: State['verification']): v is Progress {
+  return v !== null && 'total' in v
+}
 
 /** The figures with those of more rows. */
 export function withFigures({ figures }: State, rows: TensorRow[]): State['figures'] {

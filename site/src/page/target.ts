@@ -5,7 +5,9 @@ import type { Report } from '../shared/protocol'
 import type { Target } from '../shared/target'
 import { text } from '../shared/text'
 
-/** From this size on a result goes straight to a chosen file: through the private files it would be on the disk twice. */
+/**
+ * From this size on a result goes straight to a chosen file: through the private files it would be on the disk twice.
+ */
 export const large = 1e9
 
 /** A picker that was closed sooner than a person can was never shown: nobody declined. */
@@ -13,8 +15,8 @@ const tooSoon = 250
 
 /** Only Chromium has these yet, so TypeScript's DOM types do not. */
 interface Pickers {
-  showSaveFilePicker?(o: { suggestedName: string, id: string }): Promise<FileSystemFileHandle>
-  showDirectoryPicker?(o: { mode: 'readwrite', id: string }): Promise<FileSystemDirectoryHandle>
+  showSaveFilePicker?(o: { suggestedName: string; id: string }): Promise<FileSystemFileHandle>
+  showDirectoryPicker?(o: { mode: 'readwrite'; id: string }): Promise<FileSystemDirectoryHandle>
 }
 
 /** Asks where the result is to go; undefined when the user closed the picker. Must be called within a click. */
@@ -32,12 +34,15 @@ export async function chooseTarget({ folder, output: { name, bytes } }: Report):
     }
   } catch (err) {
     if (err instanceof CoreError) throw err
-    if (err instanceof DOMException && err.name === 'AbortError' && performance.now() - began > tooSoon) return undefined
+    if (err instanceof DOMException && err.name === 'AbortError' && performance.now() - began > tooSoon)
+      return undefined
   }
   return { kind: 'private' }
 }
 
-/** A folder that is there and not empty is somebody's: nothing is written to it, and so nothing is ever cleared in it. */
+/**
+ * A folder that is there and not empty is somebody's: nothing is written to it, and so nothing is ever cleared in it.
+ */
 async function isTaken(parent: FileSystemDirectoryHandle, name: string) {
   const folder = await parent.getDirectoryHandle(name).catch(() => undefined)
   if (!folder) return false

@@ -7,19 +7,30 @@ export class Walks {
   private newest = 0
 
   /** Begins a walk; all before it end at their next step. */
-  begin(): Walk { return new Walk(++this.newest, n => n === this.newest) }
+  begin(): Walk {
+    return new Walk(++this.newest, n => n === this.newest)
+  }
 
   /** Ends all walks. */
-  end() { this.newest++ }
+  end() {
+    this.newest++
+  }
 
   /** The newest walk, for what is to end with it. */
-  current(): Walk { return new Walk(this.newest, n => n === this.newest) }
+  current(): Walk {
+    return new Walk(this.newest, n => n === this.newest)
+  }
 }
 
 export class Walk {
-  constructor(private own: number, private isNewest: (own: number) => boolean) {}
+  constructor(
+    private own: number,
+    private isNewest: (own: number) => boolean,
+  ) {}
 
-  get goesOn() { return this.isNewest(this.own) }
+  get goesOn() {
+    return this.isNewest(this.own)
+  }
 
   /** Waits for an answer. When it comes, or fails, too late, the walk ends here. */
   async wait<T>(answer: T | Promise<T>): Promise<T> {

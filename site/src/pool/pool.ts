@@ -15,11 +15,16 @@ export interface PoolWorker {
 /** How many batches a worker has at a time: while it computes one, the next is read. */
 const ahead = 2
 
-interface Answer { text: string, bytes: Uint8Array[] }
+interface Answer {
+  text: string
+  bytes: Uint8Array[]
+}
 
 /** A worker that is loaded from a URL would not obey the page's policy; one from a blob does. */
 export function startWorker(base: string, version: string) {
-  const source = new Blob([`importScripts(${JSON.stringify(`${base}worker.js?v=${version}`)})`], { type: 'text/javascript' })
+  const source = new Blob([`importScripts(${JSON.stringify(`${base}worker.js?v=${version}`)})`], {
+    type: 'text/javascript',
+  })
   const url = URL.createObjectURL(source)
   setTimeout(() => URL.revokeObjectURL(url), 60_000) // it is loaded long before
   return new Worker(url)
@@ -27,7 +32,7 @@ export function startWorker(base: string, version: string) {
 
 class Remote {
   private worker: Worker
-  private pending = new Map<number, { resolve(a: Answer): void, reject(f: Fault): void }>()
+  private pending = new Map<number, { resolve(a: Answer): void; reject(f: Fault): void }>()
   private next = 1
   dead: Fault | undefined
   /** What waits until the worker is loaded. */
@@ -80,7 +85,10 @@ export class Pool {
 
   constructor(private memory: Memory) {}
 
-  /** Sees to it that there are so many; they start while something else is done. A browser in which workers have none does without. */
+  /**
+   * Sees to it that there are so many; they start while something else is done. A browser in which workers have none
+   * does without.
+   */
   enlist(n: number, address: Address, module: WebAssembly.Module) {
     this.remotes = this.remotes.filter(r => !r.dead)
     while (this.remotes.length < n && typeof Worker === 'function') this.remotes.push(new Remote(address, module))

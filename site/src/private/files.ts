@@ -1,5 +1,6 @@
-// The browser's private files, in which a result lies until it is downloaded. They are named nibble-TAB-NUMBER. A tab holds
-// the Web Lock nibble-TAB while it lives, so whatever has no lock was left by a tab that is gone, and is removed.
+// The browser's private files, in which a result lies until it is downloaded. They are named nibble-TAB-NUMBER. A tab
+// holds the Web Lock nibble-TAB while it lives, so whatever has no lock was left by a tab that is gone, and is
+// removed.
 
 /** The lock that says a tab is alive; the page takes it. */
 export const lockName = (tab: string) => `nibble-${tab}`
@@ -28,7 +29,8 @@ export async function sweep(tab: string) {
 /** Removes a result that the page has let go of. Results in the user's own places have other names. */
 export async function discard(result: Blob) {
   const root = await privateFiles()
-  if (root && result instanceof File && result.name.startsWith('nibble-')) await root.removeEntry(result.name).catch(() => undefined)
+  if (root && result instanceof File && result.name.startsWith('nibble-'))
+    await root.removeEntry(result.name).catch(() => undefined)
 }
 
 export async function removeAll(root: FileSystemDirectoryHandle, which: (name: string) => boolean) {

@@ -2,36 +2,58 @@
 // protocol.ts, which is made of the Go types.
 
 import type {
-  ConvertRequest, Exported, Failure, Figures, Inspection, InspectRequest, MeasureRequest, PlanRequest, PythonRequest, Report,
-  ReportRequest, Verification,
+  ConvertRequest,
+  Exported,
+  Failure,
+  Figures,
+  Inspection,
+  InspectRequest,
+  MeasureRequest,
+  PlanRequest,
+  PythonRequest,
+  Report,
+  ReportRequest,
+  Verification,
 } from './protocol'
 import type { Target } from './target'
 
 /** A file as the page got it; name may hold a folder path. */
-export interface Input { name: string, blob: Blob }
+export interface Input {
+  name: string
+  blob: Blob
+}
 
 /** A conversion: what the core is asked, less what the worker knows best, and where the result goes. */
-export type Conversion = Omit<ConvertRequest, 'batch' | 'zip'> & { target: Target, workers: number }
+export type Conversion = Omit<ConvertRequest, 'batch' | 'zip'> & { target: Target; workers: number }
 
 /** The calls of the worker, by name: one request and its answer. */
 export interface Calls {
-  inspect: { request: InspectRequest & { inputs: Input[] }, answer: Inspection }
-  plan: { request: PlanRequest, answer: Report }
-  measure: { request: MeasureRequest, answer: Record<string, Figures> }
-  convert: { request: Conversion, answer: { report: Report, output: Input[] } }
-  report: { request: ReportRequest, answer: string }
-  python: { request: PythonRequest, answer: string }
-  config: { request: Record<string, never>, answer: Exported }
-  verify: { request: { output: Input[] }, answer: Verification }
+  inspect: { request: InspectRequest & { inputs: Input[] }; answer: Inspection }
+  plan: { request: PlanRequest; answer: Report }
+  measure: { request: MeasureRequest; answer: Record<string, Figures> }
+  convert: { request: Conversion; answer: { report: Report; output: Input[] } }
+  report: { request: ReportRequest; answer: string }
+  python: { request: PythonRequest; answer: string }
+  config: { request: Record<string, never>; answer: Exported }
+  verify: { request: { output: Input[] }; answer: Verification }
 }
 export type CallName = keyof Calls
 
 /** Page to worker. The first message is Start. */
-export interface Start { start: Address }
-export interface Address { base: string, version: string, tab: string, language: string }
+export interface Start {
+  start: Address
+}
+export interface Address {
+  base: string
+  version: string
+  tab: string
+  language: string
+}
 /** How many workers the pool is to have. */
-export interface Enlist { enlist: number }
-export type Call = { [C in CallName]: { id: number, call: C, request: Calls[C]['request'] } }[CallName]
+export interface Enlist {
+  enlist: number
+}
+export type Call = { [C in CallName]: { id: number; call: C; request: Calls[C]['request'] } }[CallName]
 
 /** What went wrong with a call, or with the worker. */
 export type Fault = Pick<Failure, 'kind' | 'message'> & Partial<Failure>
@@ -41,26 +63,29 @@ export type Response =
   | { loaded: true }
   | { ready: true }
   | { fatal: Fault }
-  | { id: number, answer: unknown }
-  | { id: number, failure: Fault }
-  | { id: number, done: number, total: number }
+  | { id: number; answer: unknown }
+  | { id: number; failure: Fault }
+  | { id: number; done: number; total: number }
 
 /** How a browser likes files to be read, and how much at a time. */
-export interface Reading { way: Way, batch: number }
+export interface Reading {
+  way: Way
+  batch: number
+}
 export type Way = 'stream' | 'slice' | 'sync'
 
 /** The leading worker to a worker of its pool; the module is compiled once. */
 export type ToPool =
-  | { join: Address, module: WebAssembly.Module }
-  | { files: Input[], reading: Reading }
-  | { id: number, tasks: string, spare: ArrayBuffer[] }
+  | { join: Address; module: WebAssembly.Module }
+  | { files: Input[]; reading: Reading }
+  | { id: number; tasks: string; spare: ArrayBuffer[] }
 
 /** A worker of the pool to the leading one. */
 export type FromPool =
   | { loaded: true }
   | { fatal: Fault }
-  | { id: number, text: string, bytes: Uint8Array[] }
-  | { id: number, failure: Fault }
+  | { id: number; text: string; bytes: Uint8Array[] }
+  | { id: number; failure: Fault }
 
 /** Where the core's memory is: it moves when it grows. */
 export type Memory = () => ArrayBuffer

@@ -3,11 +3,11 @@
 export const PROTOCOL = 8
 
 export type AdviceCode =
-  | 'mostly' | 'tied' | 'tied_other' | 'fold_weight_norm' | 'fold_spectral_norm' | 'fold_pruning' | 'fold_parametrizations' | 'ios18'
-  | 'ios16' | 'gpu' | 'coarse'
+  | 'mostly' | 'tied' | 'tied_other' | 'fold_weight_norm' | 'fold_spectral_norm' | 'fold_pruning'
+  | 'fold_parametrizations' | 'ios18' | 'ios16' | 'gpu' | 'coarse'
 export type ClassName =
-  | 'Linear' | 'Conv1D' | 'Embedding' | 'MultiheadAttention' | 'Conv1d' | 'ConvTranspose1d' | 'Conv2d' | 'ConvTranspose2d'
-  | 'Conv3d' | 'ConvTranspose3d' | 'RNN' | 'Module'
+  | 'Linear' | 'Conv1D' | 'Embedding' | 'MultiheadAttention' | 'Conv1d' | 'ConvTranspose1d' | 'Conv2d'
+  | 'ConvTranspose2d' | 'Conv3d' | 'ConvTranspose3d' | 'RNN' | 'Module'
 export type ClassSource =
   | '' | 'file' | 'user' | 'inferred' | 'doubtful'
 export type ContainerName =
@@ -15,27 +15,27 @@ export type ContainerName =
 export type FailureKind =
   | 'format' | 'unsupported' | 'machine' | 'internal'
 export type FaultCode =
-  | '' | 'choose_part' | 'no_part' | 'other_part' | 'distributed' | 'zero3' | 'already_quantized' | 'none_quantized'
-  | 'tied' | 'no_place' | 'reserved' | 'unfit'
+  | '' | 'choose_part' | 'no_part' | 'other_part' | 'distributed' | 'zero3' | 'already_quantized'
+  | 'none_quantized' | 'tied' | 'no_place' | 'reserved' | 'unfit'
 export type Granularity =
   | 'per_tensor' | 'per_channel' | 'per_block'
 export type HighNibble =
   | 'sign' | 'zero'
 export type KeptCode =
-  | 'beyond' | 'bias' | 'blocks' | 'conv1d' | 'doubtful' | 'embedding' | 'empty' | 'experts'
-  | 'no_layer' | 'no_rule' | 'norm' | 'not_float' | 'other_class' | 'recipe' | 'recurrent' | 'router'
-  | 'set_kept' | 'split' | 'tied' | 'unfit' | 'vector'
+  | 'beyond' | 'bias' | 'blocks' | 'conv1d' | 'doubtful' | 'embedding' | 'empty' | 'experts' | 'no_layer'
+  | 'no_rule' | 'norm' | 'not_float' | 'other_class' | 'recipe' | 'recurrent' | 'router' | 'set_kept' | 'split'
+  | 'tied' | 'unfit' | 'vector'
 export type ReasonCode =
   | 'a_class' | 'attention' | 'beyond' | 'bias' | 'blocks' | 'conv1d' | 'cuts_nothing' | 'doubt_bias_axes'
-  | 'doubt_bias_values' | 'doubt_embedding' | 'doubt_kernel' | 'doubt_long' | 'doubt_modulated' | 'doubt_name' | 'doubt_neither' | 'doubtful'
-  | 'embedding' | 'empty' | 'experts' | 'few_inputs' | 'few_weights' | 'frozen' | 'infinite' | 'inputs'
-  | 'kernel_axis' | 'many_axes' | 'nan' | 'no_fit' | 'no_gain' | 'no_layer' | 'no_rule' | 'norm'
-  | 'not_float' | 'not_smaller' | 'other_class' | 'outputs' | 'recipe' | 'recurrent' | 'router' | 'set_kept'
-  | 'split' | 'tied' | 'too_large_f16' | 'too_large_f32' | 'too_large_f64' | 'too_small' | 'unfit' | 'vector'
-  | 'weight'
+  | 'doubt_bias_values' | 'doubt_embedding' | 'doubt_kernel' | 'doubt_long' | 'doubt_modulated' | 'doubt_name'
+  | 'doubt_neither' | 'doubtful' | 'embedding' | 'empty' | 'experts' | 'few_inputs' | 'few_weights' | 'frozen'
+  | 'infinite' | 'inputs' | 'kernel_axis' | 'many_axes' | 'nan' | 'no_fit' | 'no_gain' | 'no_layer' | 'no_rule'
+  | 'norm' | 'not_float' | 'not_smaller' | 'other_class' | 'outputs' | 'recipe' | 'recurrent' | 'router'
+  | 'set_kept' | 'split' | 'tied' | 'too_large_f16' | 'too_large_f32' | 'too_large_f64' | 'too_small' | 'unfit'
+  | 'vector' | 'weight'
 export type RemedyCode =
-  | 'beyond' | 'blocks' | 'conv1d' | 'doubtful' | 'embedding' | 'experts' | 'no_layer' | 'no_rule'
-  | 'not_float' | 'router' | 'split'
+  | 'beyond' | 'blocks' | 'conv1d' | 'doubtful' | 'embedding' | 'experts' | 'no_layer' | 'no_rule' | 'not_float'
+  | 'router' | 'split'
 export type SchemeMode =
   | 'symmetric' | 'affine'
 export type Verdict =

@@ -15,4 +15,4 @@ export function say(reasons: Reasons, [code, ...args]: Reason): string {
   return reasons[code](...args.map(a => sayArg(reasons, a)))
 }
 
-export const sayArg = (reasons: Reasons, a: ReasonArg): string => typeof a === 'string' ? a : say(reasons, a)
+export const sayArg = (reasons: Reasons, a: ReasonArg): string => (typeof a === 'string' ? a : say(reasons, a))

@@ -1,11 +1,11 @@
-// Where a result goes: into a file or a folder that the user chose, where the browser can do that and it is worth asking,
-// else into the browser's private files and from there to the downloads.
+// Where a result goes: into a file or a folder that the user chose, where the browser can do that and it is worth
+// asking, else into the browser's private files and from there to the downloads.
 
 /** private: to be downloaded. Handles go to the worker, which writes to them. */
 export type Target =
   | { kind: 'private' }
-  | { kind: 'file', handle: FileSystemFileHandle }
-  | { kind: 'folder', handle: FileSystemDirectoryHandle, name: string }
+  | { kind: 'file'; handle: FileSystemFileHandle }
+  | { kind: 'folder'; handle: FileSystemDirectoryHandle; name: string }
 
 /** Takes away what a conversion that did not end left behind. */
 export async function clear(target: Target) {
@@ -19,7 +19,8 @@ export async function clear(target: Target) {
       }
       return
     } catch (err) {
-      if (!(err instanceof DOMException) || err.name !== 'NoModificationAllowedError') return // it is gone, or the permission is
+      // it is gone, or the permission is
+      if (!(err instanceof DOMException) || err.name !== 'NoModificationAllowedError') return
       await new Promise(resolve => setTimeout(resolve, 100))
     }
   }

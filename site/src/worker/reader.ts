@@ -20,7 +20,9 @@ export interface Source {
 }
 
 /** Takes copies of bytes, one after the other. */
-export interface Out { add(bytes: Uint8Array): void }
+export interface Out {
+  add(bytes: Uint8Array): void
+}
 
 let way: Way = 'slice'
 
@@ -28,28 +30,40 @@ let way: Way = 'slice'
 declare const FileReaderSync: new () => { readAsArrayBuffer(b: Blob): ArrayBuffer }
 
 /** Bytes that are on their way, or here: in a row of arrays. */
-interface Span { from: number, to: number, bytes: Uint8Array[] | undefined, coming: Promise<Uint8Array[]> }
+interface Span {
+  from: number
+  to: number
+  bytes: Uint8Array[] | undefined
+  coming: Promise<Uint8Array[]>
+}
 
 export function sourceOf({ name, blob }: Input, memory: Memory): Source {
   const spans: Span[] = []
   const get = (from: number, to: number, use: (b: Uint8Array) => void) => {
     const span = spans.find(s => from >= s.from && to <= s.to)
-    if (span?.bytes) return useParts(span.bytes, from - span.from, to - span.from, use), undefined
+    if (span?.bytes) return (useParts(span.bytes, from - span.from, to - span.from, use), undefined)
     if (span) return span.coming.then(b => useParts(b, from - span.from, to - span.from, use))
-    if (way === 'sync') return use(now(blob, from, to)), undefined
+    if (way === 'sync') return (use(now(blob, from, to)), undefined)
     return slice(blob, from, to).then(use)
   }
   return {
-    name, size: blob.size,
-    read: (from, at, n) => get(from, from + n, b => {
-      new Uint8Array(memory(), at, b.length).set(b)
-      at += b.length
-    }),
+    name,
+    size: blob.size,
+    read: (from, at, n) =>
+      get(from, from + n, b => {
+        new Uint8Array(memory(), at, b.length).set(b)
+        at += b.length
+      }),
     pass: (from, to, out) => get(from, to, b => out.add(b)),
     ahead(from, to) {
       if (way === 'sync') return
       const span: Span = { from, to, bytes: undefined, coming: fetchSpan(blob, from, to) }
-      span.coming.then(b => { span.bytes = b }, () => undefined) // whoever reads it gets the error
+      span.coming.then(
+        b => {
+          span.bytes = b
+        },
+        () => undefined,
+      ) // whoever reads it gets the error
       spans.push(span)
     },
     forget(from, to) {
@@ -65,13 +79,15 @@ export function sourceOf({ name, blob }: Input, memory: Memory): Source {
 function useParts(row: Uint8Array[], a: number, z: number, use: (b: Uint8Array) => void) {
   let at = 0
   for (const b of row) {
-    const from = Math.max(a - at, 0), to = Math.min(z - at, b.length)
+    const from = Math.max(a - at, 0),
+      to = Math.min(z - at, b.length)
     if (from < to) use(b.subarray(from, to))
     at += b.length
   }
 }
 
-const fetchSpan = async (blob: Blob, from: number, to: number) => way === 'stream' ? stream(blob, from, to) : [await slice(blob, from, to)]
+const fetchSpan = async (blob: Blob, from: number, to: number) =>
+  way === 'stream' ? stream(blob, from, to) : [await slice(blob, from, to)]
 
 /**
  * The size of the arrays that are read into. Each read hands its array to the browser and gets a new
@@ -85,11 +101,14 @@ const spare: ArrayBuffer[] = []
 let mostSpare = 0
 
 function keep(row: Uint8Array[]) {
-  for (const b of row) if (b.buffer.byteLength === arraySize && spare.length < mostSpare) spare.push(b.buffer as ArrayBuffer)
+  for (const b of row)
+    if (b.buffer.byteLength === arraySize && spare.length < mostSpare) spare.push(b.buffer as ArrayBuffer)
 }
 
 /** TypeScript does not know min yet. Where a browser does not either, a read gives less, and is asked again. */
-interface Reader { read(view: Uint8Array, o: { min: number }): Promise<{ value?: Uint8Array, done: boolean }> }
+interface Reader {
+  read(view: Uint8Array, o: { min: number }): Promise<{ value?: Uint8Array; done: boolean }>
+}
 
 /** Chromium's collector takes a reader that only waits, and the read with it: here they are held. */
 const reading = new Set<ReadableStreamBYOBReader>()
@@ -116,7 +135,10 @@ async function stream(blob: Blob, from: number, to: number): Promise<Uint8Array[
       const n = Math.min(arraySize, to - from - got)
       let buffer = spare.pop() ?? new ArrayBuffer(arraySize)
       for (let filled = 0; filled < n;) {
-        const read = await Promise.race([(reader as unknown as Reader).read(new Uint8Array(buffer, filled, n - filled), { min: n - filled }), still])
+        const read = await Promise.race([
+          (reader as unknown as Reader).read(new Uint8Array(buffer, filled, n - filled), { min: n - filled }),
+          still,
+        ])
         if (!read?.value) {
           way = 'slice'
           return [await slice(blob, from, to)]
@@ -171,9 +193,12 @@ const batches = [16 << 20, 32 << 20] as const
 const costly = 0.03
 const cuts = 64
 
-/** Finds how this browser likes to be read. Streams were the fastest wherever they can fill an array; else the other two are timed. */
+/**
+ * Finds how this browser likes to be read. Streams were the fastest wherever they can fill an array; else the other
+ * two are timed.
+ */
 export async function chooseReading(files: Input[]): Promise<Reading> {
-  const largest = files.reduce<Blob>((a, { blob }) => a.size >= blob.size ? a : blob, new Blob())
+  const largest = files.reduce<Blob>((a, { blob }) => (a.size >= blob.size ? a : blob), new Blob())
   const began = performance.now()
   for (let n = 0; n < cuts; n++) largest.slice(n, n + 1)
   const batch = (performance.now() - began) / cuts > costly ? batches[1] : batches[0]

@@ -20,10 +20,15 @@ export interface Sink {
   discard(): Promise<void>
 }
 
-interface SyncAccess { write(b: Uint8Array, o: { at: number }): number, close(): void }
+interface SyncAccess {
+  write(b: Uint8Array, o: { at: number }): number
+  close(): void
+}
 
 /** Only workers have this, so TypeScript's DOM types do not. */
-interface SyncFile { createSyncAccessHandle(): Promise<SyncAccess> }
+interface SyncFile {
+  createSyncAccessHandle(): Promise<SyncAccess>
+}
 
 /** What memory alone may hold when the browser gives no private files. */
 const memoryLimit = 1e9
@@ -39,7 +44,9 @@ export async function openSink(tab: string, target: Target): Promise<Sink> {
 function inPageWords(err: unknown): unknown {
   if (!(err instanceof DOMException)) return err
   if (err.name === 'QuotaExceededError') return new Error(text.errors.disk)
-  return err.name === 'NotAllowedError' || err.name === 'NoModificationAllowedError' || err.name === 'NotFoundError' ? new Error(text.errors.permission) : err
+  return err.name === 'NotAllowedError' || err.name === 'NoModificationAllowedError' || err.name === 'NotFoundError'
+    ? new Error(text.errors.permission)
+    : err
 }
 
 /** How long the browser may think about the room it has, in ms. */
@@ -50,7 +57,8 @@ async function room(bytes: number) {
   const unknown = { quota: undefined, usage: undefined }
   const late = new Promise<typeof unknown>(resolve => setTimeout(() => resolve(unknown), soon))
   const { quota, usage } = await Promise.race([navigator.storage.estimate().catch(() => unknown), late])
-  if (quota !== undefined && quota - (usage ?? 0) < bytes) throw new Error(text.errors.room(format.bytes(bytes), format.bytes(Math.max(0, quota - (usage ?? 0)))))
+  if (quota !== undefined && quota - (usage ?? 0) < bytes)
+    throw new Error(text.errors.room(format.bytes(bytes), format.bytes(Math.max(0, quota - (usage ?? 0)))))
 }
 
 async function privateFile(root: FileSystemDirectoryHandle, tab: string): Promise<Sink> {
@@ -61,7 +69,10 @@ async function privateFile(root: FileSystemDirectoryHandle, tab: string): Promis
   let at = 0
   let called = ''
   return {
-    create(name, bytes) { called = name; return room(bytes) },
+    create(name, bytes) {
+      called = name
+      return room(bytes)
+    },
     write(b) {
       try {
         for (let n = 0; n < b.length;) {
@@ -79,7 +90,9 @@ async function privateFile(root: FileSystemDirectoryHandle, tab: string): Promis
       access.close() // the file is whole for whoever opens it; that it survives a power cut is worth no wait
       return undefined
     },
-    async finish() { return [{ name: called, blob: await handle.getFile() }] },
+    async finish() {
+      return [{ name: called, blob: await handle.getFile() }]
+    },
     async discard() {
       access.close()
       await root.removeEntry(file).catch(() => undefined) // the next sweep takes it
@@ -94,7 +107,9 @@ async function chosenFile(target: Extract<Target, { kind: 'file' }>): Promise<Si
     create: () => out.open(target.handle),
     write: out.write,
     close: out.close,
-    async finish() { return [{ name: target.handle.name, blob: await target.handle.getFile() }] },
+    async finish() {
+      return [{ name: target.handle.name, blob: await target.handle.getFile() }]
+    },
     async discard() {
       await out.abort()
       await clear(target)
@@ -131,7 +146,8 @@ async function chosenFolder(target: Extract<Target, { kind: 'folder' }>): Promis
 /** Refuses a folder that is there and not empty: it is somebody's. */
 async function freshFolder({ handle, name }: Extract<Target, { kind: 'folder' }>) {
   const folder = await handle.getDirectoryHandle(name, { create: true })
-  for await (const _ of (folder as unknown as { keys(): AsyncIterable<string> }).keys()) throw new Error(text.errors.exists(name))
+  for await (const _ of (folder as unknown as { keys(): AsyncIterable<string> }).keys())
+    throw new Error(text.errors.exists(name))
   return folder
 }
 
@@ -161,7 +177,9 @@ function writer() {
         throw inPageWords(err)
       }
     },
-    async abort() { await stream?.abort().catch(() => undefined) },
+    async abort() {
+      await stream?.abort().catch(() => undefined)
+    },
   }
 }
 
@@ -179,7 +197,11 @@ function memory(): Sink {
       return undefined
     },
     close: () => undefined,
-    async finish() { return [{ name: called, blob: new Blob(parts) }] },
-    async discard() { parts = [] },
+    async finish() {
+      return [{ name: called, blob: new Blob(parts) }]
+    },
+    async discard() {
+      parts = []
+    },
   }
 }

@@ -5,7 +5,18 @@
 
 import { Pool, type PoolWorker } from '../pool/pool'
 import { sweep } from '../private/files'
-import type { Address, Call, Conversion, Enlist, Fault, FromPool, Input, Response, Start, ToPool } from '../shared/messages'
+import type {
+  Address,
+  Call,
+  Conversion,
+  Enlist,
+  Fault,
+  FromPool,
+  Input,
+  Response,
+  Start,
+  ToPool,
+} from '../shared/messages'
 import { PROTOCOL, type ConvertRequest } from '../shared/protocol'
 import { speak, text } from '../shared/text'
 import { chooseReading, readBy, sourceOf, type Out, type Source } from './reader'
@@ -19,19 +30,22 @@ type Progress = (done: number, total: number) => void
 /** What wasm/main.go sets. Each call takes one object: data is JSON of protocol.ts, beside it are live things. */
 interface Core {
   protocol: number
-  inspect(q: { data: string, files: Source[] }): Promise<string>
+  inspect(q: { data: string; files: Source[] }): Promise<string>
   plan(q: { data: string }): Promise<string>
   measure(q: { data: string }): Promise<string>
-  convert(q: { data: string, sink: CoreSink, progress: Progress, workers: PoolWorker[] }): Promise<string>
+  convert(q: { data: string; sink: CoreSink; progress: Progress; workers: PoolWorker[] }): Promise<string>
   report(q: { data: string }): Promise<string>
   python(q: { data: string }): Promise<string>
   config(q: object): Promise<string>
-  verify(q: { files: Source[], progress: Progress }): Promise<string>
+  verify(q: { files: Source[]; progress: Progress }): Promise<string>
   files(q: { files: Source[] }): Promise<string>
-  work(q: { data: string, out: Out & { put(at: number, n: number): void } }): Promise<string>
+  work(q: { data: string; out: Out & { put(at: number, n: number): void } }): Promise<string>
 }
 
-interface GoRuntime { importObject: WebAssembly.Imports, run(i: WebAssembly.Instance): Promise<void> }
+interface GoRuntime {
+  importObject: WebAssembly.Imports
+  run(i: WebAssembly.Instance): Promise<void>
+}
 
 declare const self: {
   onmessage: ((e: MessageEvent<Start | Enlist | Call | ToPool>) => void) | null
@@ -60,11 +74,17 @@ self.onmessage = e => {
   else if ('join' in m) ready = join(m.join, m.module).catch(fatal)
   else if ('enlist' in m) pool.enlist(m.enlist, address, module)
   else if ('files' in m) ready = ready.then(() => core.files({ files: sources(m.files) })).then(() => readBy(m.reading))
-  else if ('tasks' in m) ready.then(() => work(m.id, m.tasks, m.spare)).catch((err: unknown) => self.postMessage({ id: m.id, failure: failure(err) }))
+  else if ('tasks' in m)
+    ready
+      .then(() => work(m.id, m.tasks, m.spare))
+      .catch((err: unknown) => self.postMessage({ id: m.id, failure: failure(err) }))
   else serve(m).catch((err: unknown) => self.postMessage({ id: m.id, failure: failure(err) }))
 }
 
-/** Whoever started this worker sends nothing before: Firefox loses what comes to a worker's worker that is still loading. */
+/**
+ * Whoever started this worker sends nothing before: Firefox loses what comes to a worker's worker that is still
+ * loading.
+ */
 self.postMessage({ loaded: true })
 
 async function lead(start: Address) {
@@ -96,15 +116,22 @@ async function work(id: number, tasks: string, spare: ArrayBuffer[]) {
     copy.set(b)
     bytes.push(copy)
   }
-  const answer = await core.work({ data: tasks, out: { add, put: (at, n) => add(new Uint8Array(memory.buffer, at, n)) } })
-  self.postMessage({ id, text: answer, bytes }, bytes.map(b => b.buffer))
+  const answer = await core.work({
+    data: tasks,
+    out: { add, put: (at, n) => add(new Uint8Array(memory.buffer, at, n)) },
+  })
+  self.postMessage(
+    { id, text: answer, bytes },
+    bytes.map(b => b.buffer),
+  )
 }
 
 /** Streams where the host sends application/wasm, else takes the long way. */
 async function compile(url: string) {
   const response = await fetch(url)
   if (!response.ok) throw new Error(text.errors.core(response.status))
-  if (response.headers.get('Content-Type')?.startsWith('application/wasm')) return WebAssembly.compileStreaming(response)
+  if (response.headers.get('Content-Type')?.startsWith('application/wasm'))
+    return WebAssembly.compileStreaming(response)
   return WebAssembly.compile(await response.arrayBuffer())
 }
 
@@ -115,7 +142,9 @@ async function run() {
   const instance = await WebAssembly.instantiate(module, go.importObject)
   memory = instance.exports.mem as WebAssembly.Memory
   // Go sets self.nibble before it first waits.
-  void go.run(instance).then(() => self.postMessage({ fatal: { kind: 'internal', message: said() || text.errors.stopped } }))
+  void go
+    .run(instance)
+    .then(() => self.postMessage({ fatal: { kind: 'internal', message: said() || text.errors.stopped } }))
   if (!self.nibble || self.nibble.protocol !== PROTOCOL) throw new Error(text.errors.versions)
   core = self.nibble
 }
@@ -150,9 +179,12 @@ function ask(m: Exclude<Call, { call: 'convert' }>, progress: Progress): Promise
       inputs = files
       return core.inspect({ data: JSON.stringify(data), files: sources(files) })
     }
-    case 'verify': return core.verify({ files: sources(m.request.output), progress })
-    case 'config': return core.config({})
-    default: return core[m.call]({ data: JSON.stringify(m.request) })
+    case 'verify':
+      return core.verify({ files: sources(m.request.output), progress })
+    case 'config':
+      return core.config({})
+    default:
+      return core[m.call]({ data: JSON.stringify(m.request) })
   }
 }
 
@@ -163,10 +195,19 @@ async function convert({ target, workers, ...asked }: Conversion, progress: Prog
     pool.enlist(workers, address, module)
     const reading = await chooseReading(inputs)
     readBy(reading)
-    const into = { create: sink.create, close: sink.close, write: (at: number, n: number) => sink.write(new Uint8Array(memory.buffer, at, n)) }
+    const into = {
+      create: sink.create,
+      close: sink.close,
+      write: (at: number, n: number) => sink.write(new Uint8Array(memory.buffer, at, n)),
+    }
     // A folder that goes to no folder is one zip.
     const data: ConvertRequest = { ...asked, zip: target.kind === 'private', batch: reading.batch }
-    const report = await core.convert({ data: JSON.stringify(data), sink: into, progress, workers: pool.lend(workers, inputs, reading) })
+    const report = await core.convert({
+      data: JSON.stringify(data),
+      sink: into,
+      progress,
+      workers: pool.lend(workers, inputs, reading),
+    })
     return { report: JSON.parse(report), output: await sink.finish() }
   } catch (err) {
     await sink.discard()

@@ -46,11 +46,13 @@ func own(o layout.Options) safetensors.Container {
 }
 
 func pieces(t *tensor.Tensor, s scheme.Scheme, g scheme.Grid, _ safetensors.Note) []layout.Piece {
-	spec := pack.Spec{Form: Name, Plane: plane.Codes, DType: tensor.F32, Bits: s.Bits(), Signed: s.Signed(), Group: int(g.GroupWidth())}
+	spec := pack.Spec{Form: Name, Plane: plane.Codes, DType: tensor.F32, Bits: s.Bits(), Signed: s.Signed(),
+		Group: int(g.GroupWidth())}
 	if t.DType == tensor.F64 {
 		spec.DType = tensor.F64
 	}
-	return []layout.Piece{{Name: t.Name + "_blocks", DType: tensor.U8, Shape: []int64{g.Rows, spec.Bytes(g.Row())}, Code: spec}}
+	return []layout.Piece{{Name: t.Name + "_blocks", DType: tensor.U8, Shape: []int64{g.Rows, spec.Bytes(g.Row())},
+		Code: spec}}
 }
 
 // code lays groups whole: scale, offset, codes from the lowest bits on.

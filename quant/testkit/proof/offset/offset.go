@@ -1,6 +1,6 @@
 // Package offset is a method with a float offset, as MLX has it: w = scale * code + offset, one of the two ends of a
-// group's range exact. It stands in no table of Nibble's own; tests add it, to show what a new method takes: this folder
-// and a row. Its groups lie within a row.
+// group's range exact. It stands in no table of Nibble's own; tests add it, to show what a new method takes: this
+// folder and a row. Its groups lie within a row.
 package offset
 
 import (

@@ -1,17 +1,31 @@
 // Every word the page shows, in English. zh.ts is the same in Chinese.
 
 import type {
-  Advice, ClassSource, ContainerName, Failure, Granularity, HighNibble, KeptCode, RemedyCode, SchemeMode, TensorRow, WarningCode, WeightDType,
+  Advice,
+  ClassSource,
+  ContainerName,
+  Failure,
+  Granularity,
+  HighNibble,
+  KeptCode,
+  RemedyCode,
+  SchemeMode,
+  TensorRow,
+  WarningCode,
+  WeightDType,
 } from '../protocol'
 
 /** The first of many names. */
 const some = (names: string[]) => names.slice(0, 3).join(', ') + (names.length > 3 ? ' …' : '')
 
-const layers = (names: string[]) => names.length === 1 ? '1 layer is' : `${names.length.toLocaleString('en')} layers are`
+const layers = (names: string[]) =>
+  names.length === 1 ? '1 layer is' : `${names.length.toLocaleString('en')} layers are`
 
 export const en = {
   tagline: 'Any checkpoint, back in 4 bits.',
-  lead: 'Drop a PyTorch or safetensors model. It is quantized here, in this tab, with the numbers of Apple’s coremltools.',
+  lead:
+    'Drop a PyTorch or safetensors model. It is quantized here, in this tab, with the numbers ' +
+    'of Apple’s coremltools.',
   privacy: 'Your weights never leave this machine',
   privacyDetail: 'There is no server. The page cannot send your file anywhere: its security policy forbids it.',
   shards: (n: number) => `${n.toLocaleString('en')} ${n === 1 ? 'file' : 'files'}`,
@@ -41,33 +55,60 @@ export const en = {
   legendKept: 'kept as it is',
   legendLeft: 'left out: other parts, optimizer and the like',
   nothing: (kind: string) => `Nothing would be quantized. Most of the model is kept: ${kind}.`,
-  mostly: (percent: number, kind: string, remedy: string) => `${percent} % of the model is kept: ${kind}.${remedy && ` To try: ${remedy}.`}`,
+  mostly: (percent: number, kind: string, remedy: string) =>
+    `${percent} % of the model is kept: ${kind}.${remedy && ` To try: ${remedy}.`}`,
   toTry: (remedy: string) => `To try: ${remedy}.`,
   /** What tensors are that are kept, by the core's code of the reason. */
   kinds: {
-    not_float: 'values that are no floats', empty: 'tensors without values', bias: 'biases', vector: 'one number per channel or fewer (norms, running means)',
-    recurrent: 'recurrent layers, which coremltools keeps', other_class: 'layers of classes that coremltools keeps', embedding: 'embeddings, which coremltools keeps',
-    conv1d: 'Conv1D of Transformers, which coremltools keeps', norm: 'norms, which coremltools keeps', router: 'routers of a mixture of experts',
-    experts: 'experts stacked in one tensor', split: 'weights in parts (weight_norm, spectral_norm, parametrizations)',
-    doubtful: 'layers that names and shapes leave open', no_layer: 'tensors that are not the weights of layers that coremltools quantizes',
-    no_rule: 'layers that no rule of the recipe names', recipe: 'layers that the recipe keeps', set_kept: 'modules set to another type', unfit: 'weights that cannot be quantized',
-    blocks: 'layers that cannot be cut into such blocks', beyond: 'small layers with rows not longer than a block, which coremltools keeps', tied: 'weights tied to ones that are kept',
+    not_float: 'values that are no floats',
+    empty: 'tensors without values',
+    bias: 'biases',
+    vector: 'one number per channel or fewer (norms, running means)',
+    recurrent: 'recurrent layers, which coremltools keeps',
+    other_class: 'layers of classes that coremltools keeps',
+    embedding: 'embeddings, which coremltools keeps',
+    conv1d: 'Conv1D of Transformers, which coremltools keeps',
+    norm: 'norms, which coremltools keeps',
+    router: 'routers of a mixture of experts',
+    experts: 'experts stacked in one tensor',
+    split: 'weights in parts (weight_norm, spectral_norm, parametrizations)',
+    doubtful: 'layers that names and shapes leave open',
+    no_layer: 'tensors that are not the weights of layers that coremltools quantizes',
+    no_rule: 'layers that no rule of the recipe names',
+    recipe: 'layers that the recipe keeps',
+    set_kept: 'modules set to another type',
+    unfit: 'weights that cannot be quantized',
+    blocks: 'layers that cannot be cut into such blocks',
+    beyond: 'small layers with rows not longer than a block, which coremltools keeps',
+    tied: 'weights tied to ones that are kept',
   } as Record<KeptCode, string>,
   remedies: {
-    not_float: 'the checkpoint from before it was quantized or cast', embedding: 'quantize embeddings too',
-    conv1d: 'pick them in the table and set their type to Conv1D', experts: 'pick them in the table, set their type to Conv1d, and a block size of 1',
-    router: 'pick them in the table and set their type to Linear', split: 'fold them in Python, and convert what comes out',
-    doubtful: 'pick them in the table and set their type', no_rule: 'name them in the config, or add a global_config',
-    blocks: 'a block size that divides the inputs, or one scale per channel', beyond: 'a smaller block size, or one scale per channel',
+    not_float: 'the checkpoint from before it was quantized or cast',
+    embedding: 'quantize embeddings too',
+    conv1d: 'pick them in the table and set their type to Conv1D',
+    experts: 'pick them in the table, set their type to Conv1d, and a block size of 1',
+    router: 'pick them in the table and set their type to Linear',
+    split: 'fold them in Python, and convert what comes out',
+    doubtful: 'pick them in the table and set their type',
+    no_rule: 'name them in the config, or add a global_config',
+    blocks: 'a block size that divides the inputs, or one scale per channel',
+    beyond: 'a smaller block size, or one scale per channel',
     no_layer: 'where they are layers, pick them in the table and set their type',
   } as Record<RemedyCode, string>,
-  parts: { title: 'The file holds several models. Converted:', choose: 'The file holds several models. Choose one or more:', ema: 'averaged over the training (EMA)' },
+  parts: {
+    title: 'The file holds several models. Converted:',
+    choose: 'The file holds several models. Choose one or more:',
+    ema: 'averaged over the training (EMA)',
+  },
   shardAlone: (n: number) => `This is one file of a model of ${n.toLocaleString('en')}. Missing:`,
   shardGoOn: 'Convert this file alone',
   andMore: (n: number) => `and ${n.toLocaleString('en')} more`,
   warnings: {
-    noise: names => `${layers(names)} below 12 dB, less than two bits: ${some(names)}. Give them smaller blocks, or 8 bits, or keep them.`,
-    grows: names => `${layers(names)} larger than before in this container: ${some(names)}. ` +
+    noise: names =>
+      `${layers(names)} below 12 dB, less than two bits: ${some(names)}. ` +
+      'Give them smaller blocks, or 8 bits, or keep them.',
+    grows: names =>
+      `${layers(names)} larger than before in this container: ${some(names)}. ` +
       'Keep what grows, or save in a form that holds each scale once.',
     shards: names => `This is one file of a model of ${(names.length + 1).toLocaleString('en')}.`,
   } as Record<WarningCode, (names: string[]) => string>,
@@ -88,22 +129,35 @@ export const en = {
     coremltools_skips: 'Keep every layer that coremltools would skip',
     keep_unfit: 'Keep what cannot be quantized (NaN, infinity) instead of stopping; reads the file twice',
   },
-  dtypes: { int4: 'int4 · signed', uint4: 'uint4 · unsigned', int8: 'int8 · signed', uint8: 'uint8 · unsigned' } as Record<WeightDType, string>,
-  grains: { per_block: 'block of inputs', per_channel: 'output channel', per_tensor: 'whole tensor' } as Record<Granularity, string>,
+  dtypes: {
+    int4: 'int4 · signed',
+    uint4: 'uint4 · unsigned',
+    int8: 'int8 · signed',
+    uint8: 'uint8 · unsigned',
+  } as Record<WeightDType, string>,
+  grains: { per_block: 'block of inputs', per_channel: 'output channel', per_tensor: 'whole tensor' } as Record<
+    Granularity,
+    string
+  >,
   schemes: { symmetric: 'symmetric', affine: 'affine, zero point' } as Record<SchemeMode, string>,
   highNibbles: { sign: 'sign (two’s complement)', zero: 'zero' } as Record<HighNibble, string>,
   containers: {
     packed: {
-      label: 'packed .safetensors', note: 'Two codes a byte, in the layout of compressed-tensors, for vLLM and Transformers.',
-      next: 'vLLM and Transformers also want the model’s folder around it, and a quantization_config in its config.json, ' +
+      label: 'packed .safetensors',
+      note: 'Two codes a byte, in the layout of compressed-tensors, for vLLM and Transformers.',
+      next:
+        'vLLM and Transformers also want the model’s folder around it, and a quantization_config in its config.json, ' +
         'which Nibble does not write yet.',
     },
     int8: { label: 'int8 .safetensors', note: 'One code a byte, for your own code.', next: '' },
     coremltools: {
-      label: 'coremltools .pt', next: '',
-      note: 'About as large as the source: the 4-bit form appears when ct.convert runs, with minimum_deployment_target iOS18.',
+      label: 'coremltools .pt',
+      next: '',
+      note:
+        'About as large as the source: the 4-bit form appears when ct.convert runs, ' +
+        'with minimum_deployment_target iOS18.',
     },
-  } as Record<ContainerName, { label: string, note: string, next: string }>,
+  } as Record<ContainerName, { label: string; note: string; next: string }>,
   whyNot: (why: string) => `not for this model: ${why}`,
   config: 'coremltools config: use one, or export this recipe',
   configHint: 'Paste or drop a PostTrainingQuantizerConfig, JSON or YAML. It takes the place of the choices above.',
@@ -127,7 +181,7 @@ export const en = {
   selectAll: 'Select all',
   selectHint: 'Click rows to change them; shift-click to select a range.',
   filterBroken: (n: number) => `Not a regular expression; ${n.toLocaleString('en')} found as text.`,
-  filterCount: (n: number) => n === 1 ? '1 match' : `${n.toLocaleString('en')} matches`,
+  filterCount: (n: number) => (n === 1 ? '1 match' : `${n.toLocaleString('en')} matches`),
   changeOf: (bytes: string) => `${bytes} from your edits`,
   noRule: 'no rule reaches it',
   byHand: 'by hand',
@@ -137,20 +191,31 @@ export const en = {
     hidden: (n: number) => `(${n.toLocaleString('en')} outside the filter)`,
     block: 'The block size is a number of inputs, 1 or more.',
     embeddings: 'Embeddings stay as they are until you ask:',
-    grain: { per_block: 'per block', per_channel: 'per channel', per_tensor: 'per tensor' } as Record<Granularity, string>,
-    apply: 'Apply', keep: 'Do not quantize', reset: 'Follow the recipe', done: 'Deselect',
-    type: 'Layer type', inferred: 'type: as found', other: 'anything else (kept)',
+    grain: { per_block: 'per block', per_channel: 'per channel', per_tensor: 'per tensor' } as Record<
+      Granularity,
+      string
+    >,
+    apply: 'Apply',
+    keep: 'Do not quantize',
+    reset: 'Follow the recipe',
+    done: 'Deselect',
+    type: 'Layer type',
+    inferred: 'type: as found',
+    other: 'anything else (kept)',
   },
   next: {
     title: 'What to do with the file',
     python: 'To Core ML, in Python, on the machine that has your model’s class and coremltools:',
-    copy: 'Copy', copied: 'Copied',
+    copy: 'Copy',
+    copied: 'Copied',
   },
   /** The core's advice, less its lines of Python. */
   advice: (a: Advice) => a.text.slice(0, a.text.length - a.python.length).trim(),
   sources: {
-    inferred: 'inferred from its name and shape', doubtful: 'its name and shape leave this open: set it to quantize it',
-    user: 'set by you', file: 'said by the file',
+    inferred: 'inferred from its name and shape',
+    doubtful: 'its name and shape leave this open: set it to quantize it',
+    user: 'set by you',
+    file: 'said by the file',
   } as Record<Exclude<ClassSource, ''>, string>,
   beyond: (t: TensorRow) => `coremltools would keep this layer: ${t.beyond_coremltools}`,
   rangeOf: (m: SchemeMode) => ({ symmetric: '', affine: 'affine' })[m],
@@ -160,7 +225,8 @@ export const en = {
   problem: (p: Pick<Failure, 'message'> & Partial<Omit<Failure, 'kind'>>) => p.message,
   verify: 'Verify',
   verifying: (percent: number) => `Verifying… ${percent} %`,
-  verified: (q: number, k: number) => `Verified: ${q} quantized weights recomputed, every number the same; ${k} kept byte for byte.`,
+  verified: (q: number, k: number) =>
+    `Verified: ${q} quantized weights recomputed, every number the same; ${k} kept byte for byte.`,
   notVerified: (name: string, problem: string) => `Verification failed: ${name} ${problem}.`,
   signal: 'SQNR',
   signalHint: 'SQNR in decibels: how far the weights stand out from the rounding. 6 dB is one bit.',
@@ -169,10 +235,19 @@ export const en = {
   otherLanguage: '中文',
   filter: 'Filter by name (regular expression)',
   noMatch: 'No tensor has this in its name.',
-  columns: { name: 'Tensor', shape: 'Shape', layer: 'Layer', verdict: 'Becomes', size: 'Size', rmse: 'RMSE', error: 'SQNR' },
+  columns: {
+    name: 'Tensor',
+    shape: 'Shape',
+    layer: 'Layer',
+    verdict: 'Becomes',
+    size: 'Size',
+    rmse: 'RMSE',
+    error: 'SQNR',
+  },
   kept: 'kept',
   /** How many weights share a scale, in a row of the table; size is "" without blocks. */
-  grainOf: (g: Granularity, size: string) => ({ per_block: `block ${size}`, per_channel: 'per channel', per_tensor: 'per tensor' })[g],
+  grainOf: (g: Granularity, size: string) =>
+    ({ per_block: `block ${size}`, per_channel: 'per channel', per_tensor: 'per tensor' })[g],
   rmseHint: 'Root mean square error: how far a weight is off, on average.',
   maxError: 'largest error',
   cosine: 'cosine',
@@ -192,9 +267,17 @@ export const en = {
     none: 'There are no files in this folder.',
     many: (n: number) => `The folder holds more than ${n.toLocaleString('en')} files. Drop the model itself.`,
     unreadable: 'The browser could not read what was dropped. Choose it with a button instead.',
-    memory: (need: string, limit: string) => `this browser gives the page no private files, so a result must fit in memory: ${limit} at most, and this one has ${need}`,
+    memory: (need: string, limit: string) =>
+      'this browser gives the page no private files, so a result must fit in memory: ' +
+      `${limit} at most, and this one has ${need}`,
   },
-  status: { empty: 'ready for a file', opening: 'reading', ready: 'plan ready', converting: 'converting', done: 'done' },
+  status: {
+    empty: 'ready for a file',
+    opening: 'reading',
+    ready: 'plan ready',
+    converting: 'converting',
+    done: 'done',
+  },
 }
 
 export type Text = typeof en
