@@ -49,11 +49,12 @@ func TestFilesThatAreNotWholeAreNotClosed(t *testing.T) {
 	} {
 		in := testkit.Safetensors(testkit.F32("a.weight", []int64{64, 64}, 1, 2, 3),
 			testkit.F32("b.weight", []int64{64, 64}, 1, c.last))
-		m, err := quant.Inspect([]*tensor.File{testkit.File("in", in)})
+		m, err := quant.Open([]*tensor.File{testkit.File("in", in)}, quant.Options{})
 		if err != nil {
 			t.Fatal(err)
 		}
-		j, err := quant.Plan(m, parse(t, `{"global_config":{"weight_dtype":"int4"}}`), recipe.Options{}, container.Options{})
+		j, err := testkit.Plan(m, parse(t, `{"global_config":{"weight_dtype":"int4"}}`), recipe.Options{},
+			container.Options{})
 		if err != nil {
 			t.Fatal(err)
 		}

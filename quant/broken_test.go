@@ -27,7 +27,7 @@ func TestBrokenFiles(t *testing.T) {
 		}
 		seen[c.Name] = true
 		t.Run(c.Name, func(t *testing.T) {
-			_, err := quant.Inspect(filesOf(&c))
+			_, err := quant.Open(filesOf(&c), quant.Options{})
 			if wrong := c.Check(err); wrong != "" {
 				t.Error(wrong)
 			}
@@ -47,7 +47,7 @@ func filesOf(c *broken.Case) []*tensor.File {
 // What the faults are put into is sound, or the table proves nothing.
 func TestTheBrokenFilesAreOtherwiseSound(t *testing.T) {
 	for _, c := range broken.Sound() {
-		m, err := quant.Inspect(filesOf(&c))
+		m, err := quant.Open(filesOf(&c), quant.Options{})
 		if err != nil || len(m.State.Tensors) == 0 {
 			t.Errorf("%s: %v", c.Name, err)
 		}
@@ -57,7 +57,7 @@ func TestTheBrokenFilesAreOtherwiseSound(t *testing.T) {
 // everything runs bytes through all that a user could do with them. It may refuse; it
 // must not panic, and what it accepts must convert and verify.
 func everything(t testing.TB, b []byte) {
-	c, err := quant.Inspect([]*tensor.File{testkit.File("x", b)})
+	c, err := quant.Open([]*tensor.File{testkit.File("x", b)}, quant.Options{})
 	if err != nil {
 		if fault.KindOf(err) == "" {
 			t.Errorf("error is no fault: %v", err)
@@ -65,7 +65,7 @@ func everything(t testing.TB, b []byte) {
 		return
 	}
 	for _, o := range outputs {
-		j, err := quant.Plan(c, parse(t, recipes[0]), recipe.Options{}, o)
+		j, err := testkit.Plan(c, parse(t, recipes[0]), recipe.Options{}, o)
 		if err != nil || j.Output.Bytes > 1<<20 {
 			continue
 		}
@@ -76,7 +76,8 @@ func everything(t testing.TB, b []byte) {
 			}
 			continue
 		}
-		v, err := quant.Verify([]*tensor.File{testkit.File("out", out)}, []*tensor.File{testkit.File("x", b)}, nil)
+		v, err := quant.Verify([]*tensor.File{testkit.File("out", out)}, []*tensor.File{testkit.File("x", b)},
+			quant.Options{})
 		if err != nil || !v.OK {
 			t.Errorf("%+v: verify says %+v, %v", o, v, err)
 		}

@@ -21,7 +21,8 @@ import (
 // opened opens a file of the cases.
 func opened(t *testing.T, name string, parts ...string) (*model.Model, error) {
 	t.Helper()
-	return quant.Inspect([]*tensor.File{testkit.File(name, testkit.Fixture(t, ".", "cases/"+name))}, parts...)
+	return quant.Open([]*tensor.File{testkit.File(name, testkit.Fixture(t, ".", "cases/"+name))},
+		quant.Options{Parts: parts})
 }
 
 // planned plans it by the default recipe.
@@ -31,7 +32,7 @@ func planned(t *testing.T, name string, parts ...string) (*report.Report, error)
 	if err != nil {
 		return nil, err
 	}
-	j, err := quant.Plan(c, parse(t, coremltools.Default), recipe.Options{AllowNone: true}, container.Options{})
+	j, err := testkit.Plan(c, parse(t, coremltools.Default), recipe.Options{AllowNone: true}, container.Options{})
 	if err != nil {
 		return nil, err
 	}
@@ -95,11 +96,11 @@ func TestOutputsAreQuantizedAlready(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		c, err := quant.Inspect([]*tensor.File{testkit.File("out", out)})
+		c, err := quant.Open([]*tensor.File{testkit.File("out", out)}, quant.Options{})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := quant.Plan(c, parse(t, coremltools.Default), recipe.Options{},
+		if _, err := testkit.Plan(c, parse(t, coremltools.Default), recipe.Options{},
 			container.Options{}); fault.CodeOf(err) != "already_quantized" {
 			t.Errorf("%+v: %v", o, err)
 		}
@@ -143,7 +144,8 @@ func TestConv1DConverts(t *testing.T) {
 			r.Tensors[0].Scheme.ScaleShape[1] != 96 {
 			t.Fatalf("%+v: %v, %+v", o, err, r)
 		}
-		v, err := quant.Verify([]*tensor.File{testkit.File("out", out)}, []*tensor.File{testkit.File("in", in)}, nil)
+		v, err := quant.Verify([]*tensor.File{testkit.File("out", out)}, []*tensor.File{testkit.File("in", in)},
+			quant.Options{})
 		if err != nil || !v.OK {
 			t.Errorf("%+v: %v, %+v", o, err, v)
 		}
@@ -172,11 +174,11 @@ func TestOtherCases(t *testing.T) {
 	}
 	shard := testkit.File("m/model-00002-of-00003.safetensors",
 		testkit.Safetensors(testkit.F32("a.weight", []int64{64, 64}, 1, 2)))
-	c, err := quant.Inspect([]*tensor.File{shard})
+	c, err := quant.Open([]*tensor.File{shard}, quant.Options{})
 	if err != nil || strings.Join(c.Missing, " ") != "model-00001-of-00003.safetensors model-00003-of-00003.safetensors" {
 		t.Fatalf("%v, %+v", err, c)
 	}
-	j, err := quant.Plan(c, parse(t, coremltools.Default), recipe.Options{}, container.Options{})
+	j, err := testkit.Plan(c, parse(t, coremltools.Default), recipe.Options{}, container.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -186,7 +188,7 @@ func TestOtherCases(t *testing.T) {
 	distributed := []*tensor.File{
 		testkit.File("dcp/.metadata", []byte("\x80\x02}.")), testkit.File("dcp/__0_0.distcp", []byte("PK\x03\x04 and so on")),
 	}
-	if _, err := quant.Inspect(distributed); fault.CodeOf(err) != "distributed" ||
+	if _, err := quant.Open(distributed, quant.Options{}); fault.CodeOf(err) != "distributed" ||
 		!strings.Contains(err.Error(), "dcp_to_torch") {
 		t.Errorf("distributed: %v", err)
 	}
@@ -214,11 +216,11 @@ func TestWhatOnlyLooksLikeIt(t *testing.T) {
 	in := testkit.SafetensorsWith(map[string]string{"main_tensor": "fc.weight"},
 		testkit.F32("fc.weight", []int64{64, 64}, 1, 2), testkit.F32("attn.W_q", []int64{64, 64}, 1),
 		testkit.F32("vq.codes", []int64{8, 8}, 1), testkit.F32("vq.codebooks", []int64{8, 8}, 1))
-	c, err := quant.Inspect([]*tensor.File{testkit.File("in", in)})
+	c, err := quant.Open([]*tensor.File{testkit.File("in", in)}, quant.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	j, err := quant.Plan(c, parse(t, coremltools.Default), recipe.Options{}, container.Options{})
+	j, err := testkit.Plan(c, parse(t, coremltools.Default), recipe.Options{}, container.Options{})
 	if err != nil || j.Plan.Entries[0].Reason.Code != plan.OfLayer || len(j.Plan.Ties) != 0 {
 		t.Errorf("%v, %+v", err, j)
 	}

@@ -43,7 +43,8 @@ func TestHostileFiles(t *testing.T) {
 			continue
 		}
 		seen++
-		_, err := quant.Inspect([]*tensor.File{testkit.File(e.Name(), testkit.Fixture(t, ".", "hostile/"+e.Name()))})
+		_, err := quant.Open([]*tensor.File{testkit.File(e.Name(), testkit.Fixture(t, ".", "hostile/"+e.Name()))},
+			quant.Options{})
 		switch {
 		case !known:
 			t.Errorf("%s is not in the table", e.Name())
@@ -60,7 +61,8 @@ func TestHostileFiles(t *testing.T) {
 
 // dict(d) is a copy: what is set in d afterwards is not in it.
 func TestDictIsACopy(t *testing.T) {
-	c, err := quant.Inspect([]*tensor.File{testkit.File("x.pt", testkit.Fixture(t, ".", "hostile/pk-dictcopy.pt"))})
+	c, err := quant.Open([]*tensor.File{testkit.File("x.pt", testkit.Fixture(t, ".", "hostile/pk-dictcopy.pt"))},
+		quant.Options{})
 	if err != nil || len(c.State.Tensors) != 1 {
 		t.Fatal(c, err)
 	}
@@ -88,11 +90,11 @@ func TestManyNamesInShards(t *testing.T) {
 			name := fmt.Sprintf("m/pytorch_model-%05d-of-%05d.bin", i+1, shards)
 			files = append(files, testkit.File(name, manyNames(1000, string(rune('a'+i)))))
 		}
-		c, err := quant.Inspect(files)
+		c, err := quant.Open(files, quant.Options{})
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, err = quant.Plan(c, parse(t, recipes[0]), recipe.Options{}, container.Options{})
+		_, err = testkit.Plan(c, parse(t, recipes[0]), recipe.Options{}, container.Options{})
 		if (err != nil) != refused || refused && !strings.Contains(err.Error(), "the same values under many names") {
 			t.Errorf("%d shards: %v", shards, err)
 		}
@@ -102,17 +104,17 @@ func TestManyNamesInShards(t *testing.T) {
 // One weight under 20,000 names is refused where each would be written, and converted where it is written once.
 func TestOneWeightUnderManyNames(t *testing.T) {
 	file := testkit.File("x.pt", manyNames(20_000, ""))
-	c, err := quant.Inspect([]*tensor.File{file})
+	c, err := quant.Open([]*tensor.File{file}, quant.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, to := range []string{"packed", "int8"} {
-		_, err := quant.Plan(c, parse(t, recipes[0]), recipe.Options{}, container.Options{To: to})
+		_, err := testkit.Plan(c, parse(t, recipes[0]), recipe.Options{}, container.Options{To: to})
 		if fault.KindOf(err) != fault.Unsupported || !strings.Contains(fmt.Sprint(err), "the same values under many names") {
 			t.Errorf("%s: %v", to, err)
 		}
 	}
-	j, err := quant.Plan(c, parse(t, recipes[0]), recipe.Options{}, container.Options{To: "coremltools"})
+	j, err := testkit.Plan(c, parse(t, recipes[0]), recipe.Options{}, container.Options{To: "coremltools"})
 	if err != nil || j.Output.Bytes > 64<<20 {
 		t.Error("coremltools:", err)
 	}

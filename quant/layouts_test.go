@@ -23,7 +23,7 @@ func TestLayouts(t *testing.T) {
 		t.Errorf("only %d layouts", len(index.Files))
 	}
 	for name, want := range index.Files {
-		c, err := quant.Inspect([]*tensor.File{testkit.File(name, testkit.Fixture(t, ".", "layouts/"+name))})
+		c, err := quant.Open([]*tensor.File{testkit.File(name, testkit.Fixture(t, ".", "layouts/"+name))}, quant.Options{})
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
 			continue
@@ -62,7 +62,7 @@ func TestNotesOfLayouts(t *testing.T) {
 		"deepspeed.pt": {"PyTorch zip", nil, "global_samples (a NumPy number) is not part of the state dict and is left out"},
 		"trainer.bin":  {"PyTorch zip", nil, "best (a NumPy array) is not part of the state dict and is left out"},
 	} {
-		c, err := quant.Inspect([]*tensor.File{testkit.File(name, testkit.Fixture(t, ".", "layouts/"+name))})
+		c, err := quant.Open([]*tensor.File{testkit.File(name, testkit.Fixture(t, ".", "layouts/"+name))}, quant.Options{})
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
 			continue

@@ -66,13 +66,14 @@ func TestTinyLimitsMakeTheSame(t *testing.T) {
 		for _, problem := range differences(t, c, j, files, r) {
 			t.Errorf("%v: %s", c, problem)
 		}
-		out, err := quant.InspectOutput(files)
+		out, err := quant.OpenOutput(files)
 		if err != nil {
 			t.Errorf("%v: %v", c, err)
 			continue
 		}
 		done, total := int64(0), int64(0)
-		v, err := quant.VerifyOpened(out, j.Model, c.Limits, func(n, all int64) { done, total = n, all })
+		v, err := quant.VerifyModels(out, j.Model,
+			quant.Options{Limits: c.Limits, Progress: func(n, all int64) { done, total = n, all }})
 		if err != nil || !v.OK || done != total {
 			t.Errorf("%v: verify says %+v, %v after %d of %d bytes", c, v, err, done, total)
 			continue
@@ -104,7 +105,7 @@ func flip(t *testing.T, c *cases.Case, j *quant.Job, out *model.Model) {
 		at, bit := x.Storage.Start+x.Offset+random.Int64N(x.Bytes()), byte(1)<<random.IntN(8)
 		was := x.Storage.File.R
 		x.Storage.File.R = flipped{was, at, bit}
-		v, err := quant.VerifyOpened(out, j.Model, c.Limits, nil)
+		v, err := quant.VerifyModels(out, j.Model, quant.Options{Limits: c.Limits})
 		x.Storage.File.R = was
 		if err == nil && v.OK {
 			t.Errorf("%v: verify does not see bit %d of byte %d of %s", c, bit, at-x.Storage.Start-x.Offset, x.Name)
@@ -163,7 +164,7 @@ func differences(t *testing.T, c *cases.Case, j *quant.Job, files []*tensor.File
 	if err != nil {
 		t.Fatal(err)
 	}
-	out, err := quant.Inspect(files)
+	out, err := quant.Open(files, quant.Options{})
 	if err != nil {
 		return []string{err.Error()}
 	}

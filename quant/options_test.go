@@ -66,7 +66,8 @@ func TestUnsignedBlocksOfZeros(t *testing.T) {
 					if err != nil {
 						t.Fatal(err)
 					}
-					v, err := quant.Verify([]*tensor.File{testkit.File("out", out)}, []*tensor.File{testkit.File("in", in)}, nil)
+					v, err := quant.Verify([]*tensor.File{testkit.File("out", out)}, []*tensor.File{testkit.File("in", in)},
+						quant.Options{})
 					if err != nil || !v.OK {
 						t.Errorf("%s %s %s in %+v: verify says %+v, %v", name, dtype, mode, o, v, err)
 					}
@@ -119,11 +120,11 @@ func TestKeepUnfit(t *testing.T) {
 	for _, config := range recipes {
 		for _, workers := range []int{1, 3} {
 			steps := []int64{}
-			c, err := quant.Inspect([]*tensor.File{testkit.File("in", in)})
+			c, err := quant.Open([]*tensor.File{testkit.File("in", in)}, quant.Options{})
 			if err != nil {
 				t.Fatal(err)
 			}
-			j, err := quant.Plan(c, parse(t, config), recipe.Options{KeepUnfit: true}, container.Options{})
+			j, err := testkit.Plan(c, parse(t, config), recipe.Options{KeepUnfit: true}, container.Options{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -151,32 +152,34 @@ func TestKeepUnfit(t *testing.T) {
 					t.Errorf("%s %d: %s %s: %s", config, workers, row.Name, row.Verdict, row.Reason)
 				}
 			}
-			v, err := quant.Verify([]*tensor.File{testkit.File("out", out.Bytes())}, []*tensor.File{testkit.File("in", in)}, nil)
+			v, err := quant.Verify([]*tensor.File{testkit.File("out", out.Bytes())}, []*tensor.File{testkit.File("in", in)},
+				quant.Options{})
 			if err != nil || !v.OK {
 				t.Errorf("verify says %+v, %v", v, err)
 			}
 		}
 	}
 	// A preview leaves out what would be kept.
-	p, err := quant.Inspect([]*tensor.File{testkit.File("in", in)})
+	p, err := quant.Open([]*tensor.File{testkit.File("in", in)}, quant.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	preview, err := quant.Plan(p, parse(t, coremltools.Default), recipe.Options{KeepUnfit: true}, container.Options{})
+	preview, err := testkit.Plan(p, parse(t, coremltools.Default), recipe.Options{KeepUnfit: true}, container.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	figures, err := quant.Measure(context.Background(), preview, []string{"good.weight", "bad.weight"}, 1)
+	figures, err := quant.Measure(context.Background(), preview, []string{"good.weight", "bad.weight"},
+		quant.Options{Workers: 1})
 	if err != nil || len(figures) != 1 || figures["good.weight"].RMSE == nil {
 		t.Errorf("figures %v, %v", figures, err)
 	}
 	// A cut file is an error all the same.
-	c, err := quant.Inspect([]*tensor.File{testkit.File("in", in)})
+	c, err := quant.Open([]*tensor.File{testkit.File("in", in)}, quant.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	c.State.Tensors[0].Storage.File.R = bytes.NewReader(in[:1000])
-	j, err := quant.Plan(c, parse(t, coremltools.Default), recipe.Options{KeepUnfit: true}, container.Options{})
+	j, err := testkit.Plan(c, parse(t, coremltools.Default), recipe.Options{KeepUnfit: true}, container.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -239,11 +242,11 @@ func TestExport(t *testing.T) {
 		`{"global_config":{"weight_dtype":"uint4","granularity":"per_block","block_size":[2,16],` +
 			`"quantization_scheme":"affine"}}`,
 	} {
-		c, err := quant.Inspect([]*tensor.File{testkit.File("in", in)})
+		c, err := quant.Open([]*tensor.File{testkit.File("in", in)}, quant.Options{})
 		if err != nil {
 			t.Fatal(err)
 		}
-		j, err := quant.Plan(c, parse(t, config), tiny(asked), container.Options{})
+		j, err := testkit.Plan(c, parse(t, config), tiny(asked), container.Options{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -284,12 +287,13 @@ func TestExportSaysWhatItCannot(t *testing.T) {
 		testkit.F32("attn.q_proj_weight", []int64{32, 32}, 1, 2), testkit.F32("attn.k_proj_weight", []int64{32, 48}, 1, 2),
 		testkit.F32("attn.v_proj_weight", []int64{32, 24}, 1, 2),
 		testkit.F32("bad.weight", []int64{32, 64}, 1, nan), testkit.F32("short.weight", []int64{32, 16}, 1, 2))
-	c, err := quant.Inspect([]*tensor.File{testkit.File("in", in)})
+	c, err := quant.Open([]*tensor.File{testkit.File("in", in)}, quant.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	j, err := quant.Plan(c, parse(t, coremltools.Default),
+	j, err := testkit.Plan(c, parse(t, coremltools.Default),
 		tiny(recipe.Options{KeepUnfit: true, Keep: map[string]string{"bad.weight": "NaN"}}), container.Options{})
+
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -315,16 +319,17 @@ func TestMeasure(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		c, err := quant.Inspect([]*tensor.File{testkit.File("in", in)})
+		c, err := quant.Open([]*tensor.File{testkit.File("in", in)}, quant.Options{})
 		if err != nil {
 			t.Fatal(err)
 		}
-		j, err := quant.Plan(c, parse(t, config), recipe.Options{}, container.Options{})
+		j, err := testkit.Plan(c, parse(t, config), recipe.Options{}, container.Options{})
 		if err != nil {
 			t.Fatal(err)
 		}
 		j.Plan.Options.KeepUnfit = config == coremltools.Default // which surveys first
-		got, err := quant.Measure(context.Background(), j, []string{"a.weight", "a.bias", "nothing"}, 2)
+		got, err := quant.Measure(context.Background(), j, []string{"a.weight", "a.bias", "nothing"},
+			quant.Options{Workers: 2})
 		if err != nil {
 			t.Fatal(err)
 		}

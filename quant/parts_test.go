@@ -84,8 +84,9 @@ func TestSeveralParts(t *testing.T) {
 		t.Errorf("%v, %+v", err, c)
 	}
 	// What an output says of its parts is enough to verify it.
-	j, err := quant.Plan(mustOpen(t, "kokoro_parts.pth", "bert", "decoder"), parse(t, coremltools.Default),
+	j, err := testkit.Plan(mustOpen(t, "kokoro_parts.pth", "bert", "decoder"), parse(t, coremltools.Default),
 		recipe.Options{}, container.Options{})
+
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -94,7 +95,8 @@ func TestSeveralParts(t *testing.T) {
 		t.Fatal(err)
 	}
 	source := testkit.File("in", testkit.Fixture(t, ".", "cases/kokoro_parts.pth"))
-	v, err := quant.Verify([]*tensor.File{testkit.File("out", []byte(made.String()))}, []*tensor.File{source}, nil)
+	v, err := quant.Verify([]*tensor.File{testkit.File("out", []byte(made.String()))}, []*tensor.File{source},
+		quant.Options{})
 	if err != nil || !v.OK || len(v.Tensors) != 8 {
 		t.Errorf("%v, %+v", err, v)
 	}
@@ -120,22 +122,23 @@ func TestAverageInsideAStateDict(t *testing.T) {
 		if want != "" {
 			parts = []string{want}
 		}
-		c, err := quant.Inspect([]*tensor.File{testkit.File("in", in)}, parts...)
+		c, err := quant.Open([]*tensor.File{testkit.File("in", in)}, quant.Options{Parts: parts})
 		if err != nil || len(c.State.Tensors) != n || len(c.State.Parts) != 2 || c.State.LeftOut == 0 {
 			t.Errorf("%q: %v, %+v", want, err, c)
 		}
 	}
-	if _, err := quant.Inspect([]*tensor.File{testkit.File("in", in)}, "ema"); fault.CodeOf(err) != "no_part" {
+	ema := quant.Options{Parts: []string{"ema"}}
+	if _, err := quant.Open([]*tensor.File{testkit.File("in", in)}, ema); fault.CodeOf(err) != "no_part" {
 		t.Error(err)
 	}
 	// An output that holds both is whole as it is.
 	source := []*tensor.File{testkit.File("in", in)}
 	for _, o := range outputs {
-		c, err := quant.Inspect(source, "live", "model_ema")
+		c, err := quant.Open(source, quant.Options{Parts: []string{"live", "model_ema"}})
 		if err != nil {
 			t.Fatal(err)
 		}
-		j, err := quant.Plan(c, parse(t, coremltools.Default), recipe.Options{}, o)
+		j, err := testkit.Plan(c, parse(t, coremltools.Default), recipe.Options{}, o)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -143,11 +146,12 @@ func TestAverageInsideAStateDict(t *testing.T) {
 		if _, err := quant.Convert(context.Background(), j, &made, quant.Options{Workers: 1}); err != nil {
 			t.Fatal(err)
 		}
-		out, err := quant.InspectOutput([]*tensor.File{testkit.File("out", []byte(made.String()))})
+		out, err := quant.OpenOutput([]*tensor.File{testkit.File("out", []byte(made.String()))})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if v, err := quant.VerifyOpened(out, c, tile.Limits{}, nil); err != nil || !v.OK || len(v.Tensors) != 3 {
+		if v, err := quant.VerifyModels(out, c, quant.Options{Limits: tile.Limits{}}); err != nil || !v.OK ||
+			len(v.Tensors) != 3 {
 			t.Errorf("%+v: %v, %+v", o, err, v)
 		}
 	}

@@ -163,11 +163,11 @@ func convertAll(t testing.TB, in []byte, config string, asked recipe.Options, c 
 	options func([]*tensor.File) quant.Options) ([]byte, any, error) {
 	t.Helper()
 	files := []*tensor.File{testkit.File("in", in)}
-	m, err := quant.Inspect(files)
+	m, err := quant.Open(files, quant.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	j, err := quant.Plan(m, parse(t, config), asked, c)
+	j, err := testkit.Plan(m, parse(t, config), asked, c)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,78 +1,100 @@
-// Package quant is Nibble's core: it turns a model checkpoint into a 4-bit one, with
-// the arithmetic of coremltools' PostTrainingQuantizer, to the last bit.
+// Package quant turns a model checkpoint into a 4-bit one, with the arithmetic of coremltools' PostTrainingQuantizer
+// (coremltools 9.0), to the last bit. It is the public face of Nibble's core, and the only stable package of it: the
+// packages below it are rooms that may change.
 //
-// Four functions, each a walk along the same arrow (README.md in this folder):
+// Five calls make a conversion, each of which reads only what it needs:
 //
-//	model -> plan (asks a policy) -> layout of a container -> tasks (methods and pack codes) -> bytes
+//   - [Open] recognises the one model among files by their content. It reads headers and pickles, and no weights.
 //
-// Inspect reads headers only. Plan decides everything and lays out the output, still
-// without weights. Convert streams. Verify re-opens what was written. (Measure is a
-// Convert of a few tensors, for their errors alone.) The native command and the
-// browser's wasm are thin callers of these; nothing here knows of either. Errors that a
-// file causes are *fault.Error.
+//   - [Plan] decides what becomes of every tensor and where every byte of the output lies, still without weights. A
+//     [Job] can be shown before it runs: its Report has a row with a verdict and a reason for each tensor.
+//
+//   - [Measure] quantizes a few tensors of a job for their errors alone.
+//
+//   - [Convert] streams the output, forward only, and reports what it lost. [ConvertTo] writes files of their own:
+//     the shards of a sharded model, their index and the small files beside them.
+//
+//   - [Verify] opens an output again and holds it against its source: what was kept must be the same bytes, and of
+//     what was quantized every scale, zero point and code is computed once more and must be equal.
+//
+// One [Options] says what is wanted; each field names the calls that read it, and the zero value is the default: int4,
+// symmetric, one scale per block of 32 inputs, in the container packed.
+//
+// The result does not depend on the number of workers or on the platform: the same input and options give the same
+// bytes natively and as WebAssembly. Peak memory is tiles times workers, whatever the size of the model. Files are read
+// as if by an enemy: nothing of a pickle is run, and what is broken is an error that names file, tensor and offset.
+//
+// What a file causes is an *[Error], whose code a program can act on. Errors of the machine (no room, no such file) are
+// plain errors. No call panics on a file.
+//
+// The command (cmd/nibble) and the browser's wasm are callers of this package; README.md has the picture and the rooms.
 package quant
 
 import (
-	"archive/zip"
-	"context"
-	"crypto/sha256"
 	"io"
 	"slices"
 	"strings"
 
 	"nibble/quant/container"
-	"nibble/quant/convert"
 	"nibble/quant/fault"
 	"nibble/quant/layout"
 	"nibble/quant/model"
 	"nibble/quant/plan"
-	"nibble/quant/recipe"
+	"nibble/quant/python"
+	"nibble/quant/recipe/coremltools"
 	"nibble/quant/report"
-	"nibble/quant/tensor"
-	"nibble/quant/tile"
-	"nibble/quant/verify"
 )
 
-// Version of Nibble, in reports and outputs.
+// Version is the version of Nibble, in reports and outputs.
 const Version = "0.1.0"
 
-// MemoryPerTensor is about what a tensor of a model takes, in bytes, from its header to its row of the
-// report. A program that bounds Go's memory adds it for each, lest the collector run without pause.
+// MemoryPerTensor is about what a tensor of a model takes, in bytes, from its header to its row of the report. A
+// program that bounds Go's memory adds it for each, lest the collector run without pause.
 const MemoryPerTensor = 4 << 10
 
-// Inspect opens the one checkpoint among files and reads no weights. Where a file holds several models, parts name
-// those that are meant; without them it is the one that its framework means, or none, and Plan says so.
-func Inspect(files []*tensor.File, parts ...string) (*model.Model, error) {
-	return model.OpenOne(files, parts...)
-}
+// Open opens the one model among files and reads no weights. Several files are a folder: shards with their index,
+// or one checkpoint and what lies beside it. Where a file holds several models, Options.Parts name those that are
+// meant; without them it is the one that its framework's loader takes, or none, and Plan says so.
+func Open(files []*File, o Options) (*Model, error) { return model.OpenOne(files, o.Parts...) }
 
 // Job is a decided conversion: nothing is left to choose.
 type Job struct {
-	Model     *model.Model
-	Plan      *plan.Plan
-	Output    *layout.Output
-	container container.Options
+	// Model, Plan and Output are values of the rooms below this package, for Nibble's own command and page. They are not
+	// stable: the methods say what a caller needs.
+	Model  *Model
+	Plan   *plan.Plan
+	Output *layout.Output
+
+	options Options
 }
 
-// Plan decides what becomes of every tensor and where every byte of the output lies.
-// A job whose Plan has a Conflict can be shown and not converted.
-func Plan(c *model.Model, r plan.Policy, po recipe.Options, co container.Options) (*Job, error) {
-	if err := c.Convertible(); err != nil {
+// Plan decides what becomes of every tensor of a model and where every byte of the output lies. An error is a model
+// that cannot be converted, or a config that cannot be right. A job that can be shown and not converted (two names
+// of one weight with two verdicts, or nothing to quantize) is returned, and Conflict says why.
+func Plan(m *Model, o Options) (*Job, error) {
+	if err := m.Convertible(); err != nil {
 		return nil, err
 	}
-	if want := r.Options().Parts; len(want) > 0 && !sameParts(want, c.Wanted) {
-		parts := strings.Join(want, ", ")
-		return nil, fault.Not(c.Name, "the config is for a part of the file: %s", parts).Code(fault.OtherPart, parts).
-			Hint("choose that part, or take it out of the config")
-	}
-	po.Parts = c.Wanted
-	co.Version = Version
-	p, err := plan.Build(&c.State, r, po)
+	policy, err := o.policy()
 	if err != nil {
 		return nil, err
 	}
-	j := &Job{Model: c, Plan: p, container: co}
-	j.Output, err = container.Lay(c, p, co)
+	if want := policy.Options().Parts; len(want) > 0 && !sameParts(want, m.Wanted) {
+		parts := strings.Join(want, ", ")
+		return nil, fault.Not(m.Name, "the config is for a part of the file: %s", parts).Code(fault.OtherPart, parts).
+			Hint("choose that part, or take it out of the config")
+	}
+	beyond, err := o.beyondConfig()
+	if err != nil {
+		return nil, err
+	}
+	beyond.Parts = m.Wanted
+	p, err := plan.Build(&m.State, policy, beyond)
+	if err != nil {
+		return nil, err
+	}
+	j := &Job{Model: m, Plan: p, options: o}
+	j.Output, err = container.Lay(m, p, o.container())
 	return j, err
 }
 
@@ -81,8 +103,8 @@ func sameParts(a, b []string) bool {
 	return slices.Equal(slices.Sorted(slices.Values(a)), slices.Sorted(slices.Values(b)))
 }
 
-// Report shows a job before it runs: all of report.json but the errors.
-func (j *Job) Report() *report.Report {
+// Report shows the job before it runs: all of report.json but the errors.
+func (j *Job) Report() *Report {
 	r := report.Build(j.Plan, j.Output)
 	r.Nibble = Version
 	for _, f := range j.Model.Files {
@@ -93,246 +115,46 @@ func (j *Job) Report() *report.Report {
 	return r
 }
 
-// Options of a conversion.
-type Options struct {
-	Name     string // of the output, for the report
-	Workers  int
-	Pool     []convert.Worker // do the work instead of workers of this process
-	Limits   tile.Limits      // sizes at which work is cut; zero is the default
-	Hash     bool             // sha256 of inputs and outputs; costs more than quantizing
-	Progress convert.Progress
+// Conflict says why the job can be shown and not converted; nil where it can.
+func (j *Job) Conflict() error { return j.Plan.Conflict }
+
+// Bytes is the size of the output, of all files together.
+func (j *Job) Bytes() int64 { return j.Output.Bytes }
+
+// Folder reports whether the output is several files, which belong in a folder: that of a sharded model.
+func (j *Job) Folder() bool { return j.Output.Folder }
+
+// Config is the recipe of the job as a coremltools config, as JSON and as YAML, which makes coremltools do the same.
+// Notes say what no config can.
+func (j *Job) Config() (json, yaml []byte, notes []string) {
+	c, notes := j.Plan.Export()
+	return c.JSON(), c.YAML(), notes
 }
 
-// Convert writes the output to w, forward only, and reports what it cost. A sharded output
-// becomes one zip, its files stored. After an error, what was written is not a file.
-func Convert(ctx context.Context, j *Job, w io.Writer, o Options) (*report.Report, error) {
-	if !j.Output.Folder {
-		return ConvertTo(ctx, j, func(string, int64) (io.WriteCloser, error) { return open{w}, nil }, o)
+// DefaultConfig is the config where none is given, as JSON.
+const DefaultConfig = coremltools.Default
+
+// Containers are the names that Options.Container can have, the default first.
+func Containers() (names []string) {
+	for _, row := range container.Table {
+		names = append(names, row.Name)
 	}
-	z := zip.NewWriter(w)
-	r, err := ConvertTo(ctx, j, func(name string, _ int64) (io.WriteCloser, error) {
-		entry, err := z.CreateHeader(&zip.FileHeader{Name: name, Method: zip.Store})
-		return open{entry}, err
-	}, o)
-	if err != nil {
-		return nil, err
-	}
-	return r, z.Close()
+	return names
 }
 
-// open is a writer that stays open.
-type open struct{ io.Writer }
-
-func (open) Close() error { return nil }
-
-// Create begins a file of the output, of so many bytes. The one before was closed.
-type Create = convert.Create
-
-// ConvertTo is Convert into files that create begins: one of the name of the options, or
-// the shards, their index and the small files beside them.
-func ConvertTo(ctx context.Context, j *Job, create Create, o Options) (*report.Report, error) {
-	if j.Plan.Conflict != nil {
-		return nil, j.Plan.Conflict
-	}
-	steps := &progress{report: o.Progress, total: j.work(o.Hash)}
-	if j.Plan.Options.KeepUnfit {
-		var err error
-		if j, err = j.survey(ctx, o, steps); err != nil {
-			return nil, err
-		}
-	}
-	named := func(name string, bytes int64) (io.WriteCloser, error) {
-		if !j.Output.Folder {
-			name = o.Name
-		}
-		return create(name, bytes)
-	}
-	costs, written, err := convert.Run(ctx, j.Plan, j.Output, named, convert.Options{
-		Workers: o.Workers, Pool: o.Pool, Limits: o.Limits, Progress: steps.next(), Hash: o.Hash,
-	})
-	if err != nil {
-		return nil, err
-	}
-	r := j.Report()
-	r.Output.Name = o.Name
-	for _, f := range written {
-		if j.Output.Folder {
-			r.Files = append(r.Files, report.File{Name: f.Name, Bytes: f.Bytes, SHA256: f.SHA256, Format: f.Format})
-		} else {
-			r.Output.SHA256 = f.SHA256
-		}
-	}
-	for i, c := range costsOfAll(j.Plan, costs) {
-		r.Fill(i, c.Errors, c.Histogram)
-	}
-	r.Sum()
-	if err := j.digests(ctx, r, o.Hash, steps); err != nil {
-		return nil, err
-	}
-	return r, nil
-}
-
-// digests hashes the inputs, where that was asked for.
-func (j *Job) digests(ctx context.Context, r *report.Report, hash bool, steps *progress) error {
-	for i := 0; hash && i < len(j.Model.Files); i++ {
-		sum, err := digestOf(ctx, j.Model.Files[i], steps.next())
-		if err != nil {
-			return err
-		}
-		r.Inputs[i].SHA256 = sum
-	}
-	return nil
-}
-
-// work is how many bytes of source all passes of a conversion read.
-func (j *Job) work(hash bool) (n int64) {
-	if j.Plan.Options.KeepUnfit {
-		n += convert.SurveyBytes(j.Plan)
-	}
-	if hash {
-		n += j.Model.Bytes()
-	}
-	return n + convert.SourceBytes(j.Plan, j.Output)
-}
-
-// costsOfAll gives tied weights, which a container may hold once, the cost of the first.
-func costsOfAll(p *plan.Plan, costs []convert.Cost) []convert.Cost {
-	first := map[string]convert.Cost{}
-	for i := range costs {
-		if !p.Entries[i].Quantize {
-			continue
-		}
-		view := p.Entries[i].Tensor.View()
-		if costs[i].Count > 0 {
-			first[view] = costs[i]
-		}
-		costs[i] = first[view]
-	}
-	return costs
-}
-
-// Measure quantizes a few tensors of a job and says what that lost, without writing
-// anything. Names that the plan keeps, does not know or would keep as unfit are left out.
-func Measure(ctx context.Context, j *Job, names []string, workers int) (map[string]report.Figures, error) {
-	some := *j.Plan
-	some.Entries = nil
-	for _, e := range j.Plan.Entries {
-		if e.Quantize && slices.Contains(names, e.Tensor.Name) {
-			some.Entries = append(some.Entries, e)
-		}
-	}
-	if some.Options.KeepUnfit {
-		unfit, err := convert.Survey(ctx, &some, convert.Options{Workers: workers})
-		if err != nil {
-			return nil, err
-		}
-		some.Entries = slices.DeleteFunc(some.Entries, func(e plan.Entry) bool { return unfit[e.Tensor.Name] != "" })
-	}
-	one := *j.Model
-	one.Sharded = false // nothing is written, so that the files do not matter
-	l, err := container.Lay(&one, &some, j.container)
-	if err != nil {
-		return nil, err
-	}
-	nowhere := func(string, int64) (io.WriteCloser, error) { return open{io.Discard}, nil }
-	costs, _, err := convert.Run(ctx, &some, l, nowhere, convert.Options{Workers: workers})
-	if err != nil {
-		return nil, err
-	}
-	figures := map[string]report.Figures{}
-	for i, c := range costsOfAll(&some, costs) {
-		figures[some.Entries[i].Tensor.Name] = report.FiguresOf(c.Errors)
-	}
-	return figures, nil
-}
-
-// survey finds what the arithmetic cannot take and plans again with it kept.
-func (j *Job) survey(ctx context.Context, o Options, steps *progress) (*Job, error) {
-	unfit, err := convert.Survey(ctx, j.Plan,
-		convert.Options{Workers: o.Workers, Pool: o.Pool, Limits: o.Limits, Progress: steps.next()})
-	if err != nil || len(unfit) == 0 {
-		return j, err
-	}
-	kept := j.Plan.Options
-	kept.Keep = unfit
-	return Plan(j.Model, j.Plan.Policy, kept, j.container)
-}
-
-// progress joins the passes of a conversion into one count of bytes.
-type progress struct {
-	report convert.Progress // may be nil
-	before int64            // bytes of the passes that ended
-	total  int64            // of all passes
-}
-
-// next begins a pass.
-func (p *progress) next() convert.Progress {
-	start := p.before
-	return func(done, total int64) {
-		p.before = start + total
-		if p.report != nil {
-			p.report(start+done, p.total)
-		}
-	}
-}
-
-// digestOf reads a file to its end.
-func digestOf(ctx context.Context, f *tensor.File, step convert.Progress) (*string, error) {
-	sum := &convert.Counter{W: io.Discard, Sum: sha256.New()}
-	watched := writer(func(b []byte) (int, error) {
-		n, _ := sum.Write(b)
-		step(sum.N, f.Size)
-		return n, ctx.Err()
-	})
-	_, err := io.CopyBuffer(watched, io.NewSectionReader(f.R, 0, f.Size), make([]byte, 1<<20))
-	return sum.Digest(), err
-}
-
-// writer is a function that takes bytes.
-type writer func(b []byte) (int, error)
-
-func (w writer) Write(b []byte) (int, error) { return w(b) }
-
-// InspectOutput is Inspect of what a conversion made, which may be one zip of a sharded output.
-func InspectOutput(files []*tensor.File) (*model.Model, error) {
-	if len(files) == 1 {
-		files = model.Unzipped(files[0])
-	}
-	return model.OpenOne(files)
-}
-
-// PartsOf are the parts of its source that an output says it was made of.
-func PartsOf(out *model.Model) []string { return container.Parts(out) }
-
-// Verify holds an output against the source it was made from. progress may be nil.
-func Verify(out, source []*tensor.File, progress func(done, total int64)) (*verify.Report, error) {
-	o, err := InspectOutput(out)
-	if err != nil {
-		return nil, err
-	}
-	s, err := Inspect(source, PartsOf(o)...)
-	if err != nil {
-		return nil, err
-	}
-	return VerifyOpened(o, s, tile.Limits{}, progress)
-}
-
-// VerifyOpened is Verify of what InspectOutput and Inspect opened.
-func VerifyOpened(out, source *model.Model, l tile.Limits, progress func(done, total int64)) (*verify.Report, error) {
-	if len(source.State.Tensors) == 0 {
-		return nil, source.Convertible()
-	}
+// Python writes the lines of Python that take an opened output to Core ML; name is what they call its file, or its
+// folder. An error is an output of which there are none.
+func Python(w io.Writer, out *Model, name string) error {
 	row, err := container.Of(out)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	open, err := row.Open(out)
-	if err != nil {
-		return nil, err
+	if row.Quantized != nil && !row.Quantized(out) {
+		return fault.Not(out.Name, "nothing in this file is quantized").Hint("name the output of nibble convert")
 	}
-	r, err := verify.Run(open, &out.State, &source.State, l, progress)
-	if err == nil {
-		r.Container = row.Name
+	if row.Python == nil {
+		return fault.Not(out.Name, "there are no Python lines for the container %q", row.Name)
 	}
-	return r, err
+	_, err = io.WriteString(w, python.Lines(row.Python(out.Sharded), name, out.Sharded))
+	return err
 }

@@ -31,7 +31,7 @@ func parse(t testing.TB, config string) *coremltools.Recipe {
 
 // open inspects bytes in memory.
 func open(name string, b []byte) ([]tensor.Tensor, error) {
-	c, err := quant.Inspect([]*tensor.File{testkit.File(name, b)})
+	c, err := quant.Open([]*tensor.File{testkit.File(name, b)}, quant.Options{})
 	if err != nil {
 		return nil, err
 	}
@@ -48,11 +48,11 @@ func convertWith(t testing.TB, in []byte, config string, asked recipe.Options, o
 	workers int) ([]byte, *report.Report, error) {
 	t.Helper()
 	asked = tiny(asked)
-	c, err := quant.Inspect([]*tensor.File{testkit.File("in", in)})
+	c, err := quant.Open([]*tensor.File{testkit.File("in", in)}, quant.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	j, err := quant.Plan(c, parse(t, config), asked, o)
+	j, err := testkit.Plan(c, parse(t, config), asked, o)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -148,7 +148,7 @@ func TestClassesFromTheFile(t *testing.T) {
 }
 
 func TestSaysWhatItLeavesOut(t *testing.T) {
-	c, err := quant.Inspect([]*tensor.File{testkit.File("x", testkit.Fixture(t, ".", "wrapped-model.ckpt"))})
+	c, err := quant.Open([]*tensor.File{testkit.File("x", testkit.Fixture(t, ".", "wrapped-model.ckpt"))}, quant.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

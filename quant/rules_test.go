@@ -27,11 +27,11 @@ var stages = map[string]int{
 	"quant/container/safetensors": 7,
 	"quant/container/coremltools": 8, "quant/container/int8": 8, "quant/container/packed": 8,
 	"quant/container": 9,
-	"quant":           10, "quant/protocol": 10,
-	"quant/cmd": 11, "quant/testkit": 11, "wasm": 11,
-	"quant/testkit/broken/write": 12, "quant/testkit/readers": 13, "quant/testkit/proof": 13,
-	"quant/testkit/proof/offset": 12, "quant/testkit/proof/blocks": 12, "quant/testkit/cases": 12,
-	"quant/testkit/mutants": 13,
+	"quant":           10, "quant/protocol": 11,
+	"quant/cmd": 12, "quant/testkit": 12, "wasm": 12,
+	"quant/testkit/broken/write": 13, "quant/testkit/readers": 14, "quant/testkit/proof": 14,
+	"quant/testkit/proof/offset": 13, "quant/testkit/proof/blocks": 13, "quant/testkit/cases": 13,
+	"quant/testkit/mutants": 14,
 }
 
 // strangers are packages that must not know each other, whatever their rank: each row is a folder and what it does not

@@ -64,7 +64,8 @@ func TestOneScaleForARowOfBlocks(t *testing.T) {
 						t.Fatalf("%s %s, %+v: the quiet half is not 0 at byte %d", c.weight.Name, d, o, i)
 					}
 				}
-				v, err := quant.Verify([]*tensor.File{testkit.File("out", out)}, []*tensor.File{testkit.File("in", in)}, nil)
+				v, err := quant.Verify([]*tensor.File{testkit.File("out", out)}, []*tensor.File{testkit.File("in", in)},
+					quant.Options{})
 				if err != nil || !v.OK {
 					t.Errorf("%s %s, %+v: verify says %+v, %v", c.weight.Name, d, o, v, err)
 				}
@@ -108,11 +109,11 @@ func TestRowOfMoreThan32Bits(t *testing.T) {
 		head := testkit.RawSafetensors(header, 0)
 		again := halves("", tensor.BF16, 1<<19-32).Values // its length divides no power of two
 		source := []*tensor.File{{Name: "long", Size: int64(len(head)) + cols*2, R: endless{head, again}}}
-		c, err := quant.Inspect(source)
+		c, err := quant.Open(source, quant.Options{})
 		if err != nil {
 			t.Fatal(err)
 		}
-		j, err := quant.Plan(c, parse(t, config), recipe.Options{}, container.Options{})
+		j, err := testkit.Plan(c, parse(t, config), recipe.Options{}, container.Options{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -129,7 +130,7 @@ func TestRowOfMoreThan32Bits(t *testing.T) {
 		if err != nil || info.Size() != j.Output.Bytes || r.Totals.Quantized != 1 {
 			t.Errorf("%s: %d bytes of %d, %v", config, info.Size(), j.Output.Bytes, err)
 		}
-		v, err := quant.Verify([]*tensor.File{{Name: "out", Size: info.Size(), R: out}}, source, nil)
+		v, err := quant.Verify([]*tensor.File{{Name: "out", Size: info.Size(), R: out}}, source, quant.Options{})
 		if err != nil || !v.OK {
 			t.Errorf("%s: verify says %+v, %v", config, v, err)
 		}

@@ -33,17 +33,19 @@ func TestTypesNarrowerThanAByte(t *testing.T) {
 			r.Tensors[1].BytesOut != 6 || r.Tensors[0].Parameters != 6 {
 			t.Errorf("%s: %+v %+v", to, r.Tensors[0], r.Tensors[1])
 		}
-		v, err := quant.Verify([]*tensor.File{testkit.File("out", out)}, []*tensor.File{testkit.File("in", in)}, nil)
+		v, err := quant.Verify([]*tensor.File{testkit.File("out", out)}, []*tensor.File{testkit.File("in", in)},
+			quant.Options{})
 		if err != nil || !v.OK {
 			t.Errorf("%s: %+v, %v", to, v, err)
 		}
 	}
-	c, err := quant.Inspect([]*tensor.File{testkit.File("in", in)})
+	c, err := quant.Open([]*tensor.File{testkit.File("in", in)}, quant.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = quant.Plan(c, parse(t, coremltools.Default), recipe.Options{AllowNone: true},
+	_, err = testkit.Plan(c, parse(t, coremltools.Default), recipe.Options{AllowNone: true},
 		container.Options{To: "coremltools"})
+
 	if err == nil || !strings.Contains(err.Error(), `tensor "four": dtype F4 has no place in a torch file`) {
 		t.Errorf("error %v", err)
 	}

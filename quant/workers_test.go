@@ -60,7 +60,8 @@ func TestSameForAnyNumberOfWorkers(t *testing.T) {
 			if report1.Totals.Quantized == 0 {
 				t.Errorf("%s: nothing was quantized", config)
 			}
-			v, err := quant.Verify([]*tensor.File{testkit.File("out", one)}, []*tensor.File{testkit.File("in", in)}, nil)
+			v, err := quant.Verify([]*tensor.File{testkit.File("out", one)}, []*tensor.File{testkit.File("in", in)},
+				quant.Options{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -73,11 +74,11 @@ func TestSameForAnyNumberOfWorkers(t *testing.T) {
 
 // A cancelled context ends a conversion with its error.
 func TestCancel(t *testing.T) {
-	c, err := quant.Inspect([]*tensor.File{testkit.File("in", wide())})
+	c, err := quant.Open([]*tensor.File{testkit.File("in", wide())}, quant.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	j, err := quant.Plan(c, parse(t, coremltools.Default), recipe.Options{}, container.Options{})
+	j, err := testkit.Plan(c, parse(t, coremltools.Default), recipe.Options{}, container.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -48,7 +48,7 @@ func (s *session) inspect(q request) (any, error) {
 		return nil, err
 	}
 	roomForAny()
-	c, err := quant.Inspect(files, asked.Parts...)
+	c, err := quant.Open(files, quant.Options{Parts: asked.Parts})
 	if err != nil {
 		roomFor(0)
 		return nil, err
@@ -100,11 +100,11 @@ func (s *session) plan(q request) (any, error) {
 	if err := q.data(&asked); err != nil {
 		return nil, err
 	}
-	policy, options, err := asked.Recipe()
+	options, err := asked.For()
 	if err != nil {
 		return nil, err
 	}
-	if s.job, err = quant.Plan(s.model, policy, options, asked.Where()); err != nil {
+	if s.job, err = quant.Plan(s.model, options); err != nil {
 		return nil, err
 	}
 	r := s.job.Report()
@@ -117,8 +117,8 @@ func (s *session) config(request) (any, error) {
 	if s.job == nil {
 		return nil, errOrder
 	}
-	r, notes := s.job.Plan.Export()
-	return protocol.Exported{JSON: string(r.JSON()), YAML: string(r.YAML()), Notes: append([]string{}, notes...)}, nil
+	json, yaml, notes := s.job.Config()
+	return protocol.Exported{JSON: string(json), YAML: string(yaml), Notes: append([]string{}, notes...)}, nil
 }
 
 // measure quantizes a few tensors as the plan says, for their errors alone.
@@ -134,7 +134,7 @@ func (s *session) measure(q request) (any, error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	s.measuring = cancel
-	return quant.Measure(ctx, s.job, asked.Names, 2)
+	return quant.Measure(ctx, s.job, asked.Names, quant.Options{Workers: 2})
 }
 
 // convert streams the output into the sink's files.
@@ -166,7 +166,7 @@ func (s *session) convert(q request) (any, error) {
 		Progress: progress(live["progress"]),
 	}
 	var r *report.Report
-	if asked.Zip && s.job.Output.Folder {
+	if asked.Zip && s.job.Folder() {
 		r, err = zipInto(s.job, out, o)
 	} else {
 		r, err = quant.ConvertTo(context.Background(), s.job, out.create, o)
@@ -177,8 +177,7 @@ func (s *session) convert(q request) (any, error) {
 
 // zipInto writes a sharded output as one file.
 func zipInto(j *quant.Job, out *sink, o quant.Options) (*report.Report, error) {
-	bytes := j.Output.Bytes
-	w, err := out.create(o.Name, bytes)
+	w, err := out.create(o.Name, j.Bytes())
 	if err != nil {
 		return nil, err
 	}
@@ -251,12 +250,12 @@ func (s *session) verify(q request) (any, error) {
 	}
 	roomForAny()
 	defer roomFor(len(source.State.Tensors))
-	made, err := quant.InspectOutput(out)
+	made, err := quant.OpenOutput(out)
 	if err != nil {
 		return nil, err
 	}
 	roomFor(len(source.State.Tensors) + len(made.State.Tensors))
-	return quant.VerifyOpened(made, source, tile.Limits{}, progress(progressFunc))
+	return quant.VerifyModels(made, source, quant.Options{Limits: tile.Limits{}, Progress: progress(progressFunc)})
 }
 
 // memory says how busy Go's collector was.

@@ -4,6 +4,8 @@
 //
 // A new container is a folder beside this file and a row of the table. What several of them share has folders of its
 // own: folder (one file, or shards with their index) and safetensors.
+//
+// Only package quant is stable.
 package container
 
 import (

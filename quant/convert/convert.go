@@ -14,6 +14,8 @@
 // a pass of its own.
 //
 // Package quant is the stable entry to it; wasm/ imports it for Worker and Task alone.
+//
+// Only package quant is stable.
 package convert
 
 import (

@@ -5,6 +5,8 @@
 // is one, the byte offset where it is known, what was found, and what to do next.
 // The page and the command print the same text. Every stage that reads input
 // makes them; errors of the machine (disk full, file not found) stay plain errors.
+//
+// Only package quant is stable.
 package fault
 
 import (

@@ -17,6 +17,8 @@
 // between them.
 //
 // Codes and zero points are raw bytes: two's complement when the scheme is signed.
+//
+// Only package quant is stable.
 package kernel
 
 import (

@@ -1,6 +1,8 @@
 // Package layer is the one table of the classes of layers that Nibble distinguishes: names are PyTorch's, or those of
 // the library that has the class. It says how many axes a class's weight has and which of them are its outputs and
 // its inputs. Whether a class is quantized is for a policy to say.
+//
+// Only package quant is stable.
 package layer
 
 // Class is one class of layers.

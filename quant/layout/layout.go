@@ -6,6 +6,8 @@
 // A section is bytes that are known, a range of a source file, or pieces made of one entry of the plan. Of those the
 // first is streamed tile by tile while the small ones that follow (scales, zero points) are held until their turn. A
 // piece says by its code how it is filled; nothing is decided here and no weights are read.
+//
+// Only package quant is stable.
 package layout
 
 import (

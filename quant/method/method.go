@@ -3,6 +3,8 @@
 //
 // A new method is a folder beside this file and a row of the table. The executor (convert) and verify run methods
 // through the interfaces here; containers ask which planes a scheme has.
+//
+// Only package quant is stable.
 package method
 
 import (

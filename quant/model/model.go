@@ -5,6 +5,8 @@
 // A new format is one row of the table below and a package under format/. Files
 // that Nibble knows but does not read are named (foreign.go), so that the user learns
 // what was dropped. A model may lie in several files (folder.go).
+//
+// Only package quant is stable.
 package model
 
 import (

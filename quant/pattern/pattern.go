@@ -11,6 +11,8 @@
 // than 100 groups, and global flags after a comment. With the flag i, letters match by
 // Unicode's simple folding (Python adds a few pairs, such as i and the dotless i). recipe compiles the config's
 // patterns with it, plan those of --module-type.
+//
+// Only package quant is stable.
 package pattern
 
 import (

@@ -8,6 +8,8 @@
 // this package (recipe/...); the plan itself knows no tool's rules. It sees to it that the names of one weight have one
 // verdict (tied.go) and that something is quantized (none.go). The containers and the executor only carry out what
 // stands here.
+//
+// Only package quant is stable.
 package plan
 
 import (

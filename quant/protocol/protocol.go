@@ -31,6 +31,8 @@
 // sides name files by their index. With no workers the instance does the work itself.
 //
 // A Promise is rejected with a Failure.
+//
+// Only package quant is stable.
 package protocol
 
 //go:generate go run nibble/quant/testkit/typescript ../../site/src/shared/protocol.ts

@@ -1,6 +1,8 @@
 // Package python holds the lines of Python that take an output of Nibble to Core ML: docs/coreml.md shows them, the
 // page shows them beside the download, `nibble python` prints them, and the oracle runs them. A container gives the
 // head, which makes `state` in the form of coremltools' state dicts; the tail here is common to all.
+//
+// Only package quant is stable.
 package python
 
 import (

@@ -1,5 +1,7 @@
 // Package recipe is what a user can ask for beyond a config: the options, which every policy and the plan share. The
 // configs themselves, and the rules that turn them into verdicts, are the policies' in the folders beside this file.
+//
+// Only package quant is stable.
 package recipe
 
 import (

@@ -2,6 +2,8 @@
 // the error of what was quantized. A plan is shown in the same form, with the errors
 // still null. Keys are only ever added. The same report is also written as CSV and as
 // one self-contained HTML page with a histogram of each weight before and after.
+//
+// Only package quant is stable.
 package report
 
 import (

@@ -5,6 +5,8 @@
 // The facts are those of coremltools' PostTrainingQuantizer (coremltools 9.0,
 // optimize/_utils.py and optimize/torch/quantization/post_training_quantization.py).
 // It is a leaf: it imports nothing of Nibble and does no I/O.
+//
+// Only package quant is stable.
 package scheme
 
 import (

@@ -2,6 +2,8 @@
 // strides, where its bytes lie), StateDict, and the conversions of float16 and
 // bfloat16. Names of types are those of safetensors; format/torch translates its
 // own. Everything is little-endian, as both file formats are.
+//
+// Only package quant is stable.
 package tensor
 
 // Type is the type of a tensor's elements. Its block is what can be addressed in bytes: one element of most types,

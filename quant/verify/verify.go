@@ -8,6 +8,8 @@
 // (names, shapes, __metadata__) is all that the container's opener goes by, as any other reader would. Of each
 // weight it names the scheme and the pieces; verify runs the scheme's method and the pieces' codes. Memory is
 // bounded by the limits, whatever the rows, blocks and scales.
+//
+// Only package quant is stable.
 package verify
 
 import (

@@ -7,18 +7,14 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"time"
 
 	"nibble/quant"
-	"nibble/quant/container"
 	"nibble/quant/fault"
 	"nibble/quant/model"
-	"nibble/quant/python"
 	"nibble/quant/report"
 	"nibble/quant/tensor"
-	"nibble/quant/tile"
 )
 
 // inspection is what inspect --json prints.
@@ -47,7 +43,7 @@ func (c *call) model() (*model.Model, error) {
 	if err != nil {
 		return nil, err
 	}
-	m, err := quant.Inspect(files, c.parts...)
+	m, err := quant.Open(files, quant.Options{Parts: c.options.Parts})
 	if err != nil {
 		return nil, err
 	}
@@ -86,14 +82,14 @@ func (c *call) job() (*quant.Job, error) {
 	if err != nil {
 		return nil, err
 	}
-	if len(c.parts) == 0 {
-		c.parts = r.Options().Parts
+	if c.options.Policy = r; len(c.options.Parts) == 0 {
+		c.options.Parts = r.Options().Parts
 	}
 	m, err := c.model()
 	if err != nil {
 		return nil, err
 	}
-	return quant.Plan(m, r, c.plan, container.Options{To: c.to, HighNibble: c.highNibble})
+	return quant.Plan(m, c.options)
 }
 
 func planCommand(ctx context.Context, c *call) error {
@@ -116,22 +112,21 @@ func planCommand(ctx context.Context, c *call) error {
 			return err
 		}
 	}
-	return j.Plan.Conflict
+	return j.Conflict()
 }
 
 // exportConfig writes the recipe in the words of coremltools, and says what they lack.
 func (c *call) exportConfig(j *quant.Job) error {
-	r, notes := j.Plan.Export()
-	text := r.JSON()
+	text, yaml, notes := j.Config()
 	switch strings.ToLower(filepath.Ext(c.export)) {
 	case ".yaml", ".yml":
-		text = r.YAML()
+		text = yaml
 	case ".json":
 	default:
 		return fault.Not(c.export, "a config is JSON or YAML").Hint("let its name end in .json or .yaml")
 	}
 	for _, n := range notes {
-		fmt.Fprintln(c.stderr, "note:", printable(n))
+		c.note(c.stderr, n)
 	}
 	return c.replace(c.export, func(w io.Writer) error { _, err := w.Write(text); return err })
 }
@@ -160,9 +155,8 @@ func convertCommand(ctx context.Context, c *call) error {
 			return err
 		}
 	}
-	r, err := quant.ConvertTo(ctx, j, out.create, quant.Options{
-		Name: c.out, Workers: runtime.NumCPU(), Hash: c.hash, Progress: c.progress(),
-	})
+	c.options.Name, c.options.Progress, c.options.Workers = c.out, c.progress(), c.workers()
+	r, err := quant.ConvertTo(ctx, j, out.create, c.options)
 	if err != nil {
 		return err
 	}
@@ -213,7 +207,7 @@ func (c *call) progress() func(done, total int64) {
 		return c.watch
 	}
 	f, ok := c.stderr.(*os.File)
-	if !ok || !isTerminal(f) {
+	if !ok || !isTerminal(f) || c.quiet {
 		return nil
 	}
 	start, shown := time.Now(), time.Time{}
@@ -242,20 +236,20 @@ func verifyCommand(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
-	made, err := quant.InspectOutput(out)
+	made, err := quant.OpenOutput(out)
 	if err != nil {
 		return err
 	}
-	parts := c.parts
-	if len(parts) == 0 {
-		parts = quant.PartsOf(made)
+	if len(c.options.Parts) == 0 {
+		c.options.Parts = quant.PartsOf(made)
 	}
-	from, err := quant.Inspect(source, parts...)
+	from, err := quant.Open(source, c.options)
 	if err != nil {
 		return err
 	}
 	roomFor(len(made.State.Tensors) + len(from.State.Tensors))
-	r, err := quant.VerifyOpened(made, from, tile.Limits{}, c.progress())
+	c.options.Progress = c.progress()
+	r, err := quant.VerifyModels(made, from, c.options)
 	if err != nil {
 		return err
 	}
@@ -283,16 +277,14 @@ func pythonCommand(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
-	row, err := container.Of(m)
-	if err != nil {
-		return err
+	return quant.Python(c.stdout, m, c.paths[0])
+}
+
+// versionCommand prints the version.
+func versionCommand(_ context.Context, c *call) error {
+	if len(c.paths) > 0 {
+		return fmt.Errorf("%wversion takes no file", errUsage)
 	}
-	if row.Quantized != nil && !row.Quantized(m) {
-		return fault.Not(m.Name, "nothing in this file is quantized").Hint("name the output of nibble convert")
-	}
-	if row.Python == nil {
-		return fault.Not(m.Name, "there are no Python lines for the container %q", row.Name)
-	}
-	_, err = io.WriteString(c.stdout, python.Lines(row.Python(m.Sharded), c.paths[0], m.Sharded))
+	_, err := fmt.Fprintln(c.stdout, "nibble", quant.Version)
 	return err
 }

@@ -5,9 +5,9 @@
 //	nibble convert PATH...  [--config FILE] [--to CONTAINER] -o OUT [--report FILE] [--hash] [--force]
 //	nibble verify  OUT --against PATH... [--part NAME]... [--json]
 //	nibble python  OUT
+//	nibble version
 //
-// plan and convert also take --part, --module-type, --include-embeddings, --coremltools-skips, --keep-unfit
-// and --allow-none; a report is JSON, CSV or HTML by the ending of its name.
+// docs/command.md has every option. A report is JSON, CSV or HTML by the ending of its name.
 //
 // Results go to standard output, progress and errors to standard error. An error is
 // one line: what, where, what to do. The exit status is 0 only when the file is
@@ -27,8 +27,6 @@ import (
 	"strings"
 
 	"nibble/quant"
-	"nibble/quant/recipe"
-	"nibble/quant/recipe/coremltools"
 )
 
 func main() {
@@ -51,6 +49,7 @@ const usage = `nibble turns a model checkpoint into a 4-bit one.
   nibble convert PATH...  [--config FILE] [--to CONTAINER] [OPTIONS] -o OUT [--report FILE]... [--hash] [--force]
   nibble verify  OUT --against PATH... [--part NAME]... [--json]
   nibble python  OUT                     the lines of Python that take OUT to Core ML
+  nibble version
 
 PATH       a PyTorch checkpoint (.pt, .pth, .bin, .ckpt, .pt2), a .safetensors file, or a folder with one, or with
            the shards of one and their index
@@ -62,6 +61,10 @@ CONTAINER  packed (default), int8 (with --high-nibble sign or zero), coremltools
 --export   writes the recipe as a config, JSON or YAML, that makes coremltools do the same
 --force    replaces an output that is there
 --report   a report in JSON, CSV or HTML, by the ending of the name; may be given several times
+--hash     puts the SHA-256 of inputs and outputs into the reports
+--workers  how many threads convert works with (--workers N); without it as many as there are cores
+--quiet    prints no progress, notes or summary: what was asked for, warnings and errors alone
+--json     prints JSON
 
 OPTIONS
 --module-type PATTERN=CLASS   sets the class of the modules that a pattern (Python's re.fullmatch) matches:
@@ -86,6 +89,7 @@ var commands = map[string]func(ctx context.Context, c *call) error{
 	"convert": convertCommand,
 	"verify":  verifyCommand,
 	"python":  pythonCommand,
+	"version": versionCommand,
 }
 
 func run(args []string, stdout, stderr io.Writer) int {
@@ -101,7 +105,8 @@ func run(args []string, stdout, stderr io.Writer) int {
 	}
 	command, ok := commands[args[0]]
 	if !ok {
-		fmt.Fprintf(stderr, "nibble: there is no command %q; use inspect, plan, convert, verify or python\n", args[0])
+		fmt.Fprintf(stderr, "nibble: there is no command %q; use inspect, plan, convert, verify, python or version\n",
+			args[0])
 		return 2
 	}
 	out := &errWriter{w: bufio.NewWriter(stdout)}
@@ -184,82 +189,4 @@ func (s *errWriter) flush() error {
 		s.err = s.w.Flush()
 	}
 	return s.err
-}
-
-// call is one command with its options and the files it opened.
-type call struct {
-	stdout, stderr io.Writer
-	paths          []string
-	against        []string
-	parts          []string
-	config         string
-	global         coremltools.Global // where there is no config
-	to, highNibble string
-	plan           recipe.Options
-	out, export    string
-	reports        []string
-	json, hash     bool
-	opened         []input
-	outside        map[string]bool // files that are links out of the folder they were found in
-	force          bool
-	ask            func(question string) bool // nil where nobody is there to be asked
-	watch          func(done, total int64)    // is called with the progress, beside the terminal; for tests
-}
-
-// parse takes options before, between and after the paths. Each command knows only
-// its own. Paths after --against are what an output is held against.
-func (c *call) parse(command string, args []string) error {
-	f := flag.NewFlagSet(command, flag.ContinueOnError)
-	f.SetOutput(io.Discard)
-	if command != "python" {
-		f.Func("part", "", func(name string) error { c.parts = append(c.parts, name); return nil })
-	}
-	if command != "convert" && command != "python" {
-		f.BoolVar(&c.json, "json", false, "")
-	}
-	if command == "plan" || command == "convert" {
-		f.StringVar(&c.config, "config", "", "")
-		f.StringVar(&c.global.DType, "dtype", "", "")
-		f.StringVar(&c.global.Granularity, "granularity", "", "")
-		f.StringVar(&c.global.GroupSize, "group-size", "", "")
-		f.StringVar(&c.global.Scheme, "scheme", "", "")
-		f.StringVar(&c.to, "to", "", "")
-		f.StringVar(&c.highNibble, "high-nibble", "", "")
-		f.Func("module-type", "", func(text string) error {
-			rule, err := recipe.ParseType(text)
-			c.plan.Types = append(c.plan.Types, rule)
-			return err
-		})
-		f.BoolVar(&c.plan.Embeddings, "include-embeddings", false, "")
-		f.BoolVar(&c.plan.CoremltoolsSkips, "coremltools-skips", false, "")
-		f.BoolVar(&c.plan.KeepUnfit, "keep-unfit", false, "")
-		f.BoolVar(&c.plan.AllowNone, "allow-none", false, "")
-	}
-	if command == "plan" {
-		f.StringVar(&c.export, "export", "", "")
-	}
-	if command == "convert" {
-		f.StringVar(&c.out, "o", "", "")
-		f.Func("report", "", func(path string) error { c.reports = append(c.reports, path); return nil })
-		f.BoolVar(&c.hash, "hash", false, "")
-		f.BoolVar(&c.force, "force", false, "")
-	}
-	into := &c.paths
-	if command == "verify" {
-		f.Func("against", "", func(path string) error {
-			into = &c.against
-			c.against = append(c.against, path)
-			return nil
-		})
-	}
-	for {
-		if err := f.Parse(args); err != nil {
-			return err
-		}
-		if f.NArg() == 0 {
-			return nil
-		}
-		*into = append(*into, f.Arg(0))
-		args = f.Args()[1:]
-	}
 }

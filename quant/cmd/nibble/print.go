@@ -85,9 +85,17 @@ func (c *call) table(rows func(w *tabwriter.Writer)) {
 	w.Flush() // stdout keeps its first error
 }
 
+// notes prints notes, unless quiet is asked for.
 func (c *call) notes(notes []string) {
 	for _, n := range notes {
-		fmt.Fprintln(c.stdout, "note:", printable(n))
+		c.note(c.stdout, n)
+	}
+}
+
+// note prints one note, unless quiet is asked for.
+func (c *call) note(w io.Writer, text string) {
+	if !c.quiet {
+		fmt.Fprintln(w, "note:", printable(text))
 	}
 }
 
@@ -147,13 +155,14 @@ func sums(r *report.Report) string {
 	return text
 }
 
-// advise prints warnings, and advice on what would quantize more, with the command's options.
+// advise prints warnings and, unless quiet is asked for, advice on what would quantize more, with the command's
+// options.
 func (c *call) advise(r *report.Report) {
 	for _, w := range r.Warnings {
 		fmt.Fprintf(c.stdout, "warning: %s\n", visible(w.Text))
 	}
 	for _, a := range r.Advice {
-		if a.Fits {
+		if a.Fits && !c.quiet {
 			fmt.Fprintf(c.stdout, "advice: %s%s\n", visible(a.Words()), option(a.About))
 			if a.Python != "" {
 				fmt.Fprintln(c.stdout, a.Python)
@@ -194,7 +203,12 @@ func schemeText(s *report.Scheme) string {
 	return text
 }
 
+// printSummary prints what a conversion made; only warnings where quiet is asked for.
 func (c *call) printSummary(r *report.Report) {
+	if c.quiet {
+		c.advise(r)
+		return
+	}
 	fmt.Fprintf(c.stdout, "%s: %s", visible(r.Output.Name), sums(r))
 	fmt.Fprintf(c.stdout, ", %d of %d tensors quantized", r.Totals.Quantized, r.Totals.Tensors)
 	if r.Totals.SQNR != nil {
@@ -225,6 +239,9 @@ func (c *call) printVerify(r *verify.Report) {
 			}
 		}
 	})
+	if c.quiet && kept+quantized == len(r.Tensors) {
+		return
+	}
 	fmt.Fprintf(c.stdout, "%s: %d quantized tensors recomputed with the same numbers, %d kept byte for byte, %d wrong\n",
 		r.Container, quantized, kept, len(r.Tensors)-kept-quantized)
 }

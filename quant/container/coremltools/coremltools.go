@@ -6,6 +6,8 @@
 // The pickle keeps the order of a real state dict: a module's buffers come after its own tensors. Storages lie in the
 // order they are made. Names that were one view of one storage stay so when their verdicts agree. A method with
 // offsets has no place here.
+//
+// Only package quant is stable.
 package coremltools
 
 import (

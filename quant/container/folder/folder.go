@@ -1,6 +1,8 @@
 // Package folder lays out what containers of state dicts have in common: one file for a model of one file, and for a
 // model in shards a file for each of them, named and numbered as Transformers does, with the index that says where
 // each tensor is and the small files beside them. A container gives it the layout of one file.
+//
+// Only package quant is stable.
 package folder
 
 import (

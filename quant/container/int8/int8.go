@@ -1,6 +1,8 @@
 // Package int8 is the container of one code a byte, for readers that know no packed codes: in a safetensors file, NAME
 // holds the codes (I8 or U8), with NAME_scale and, where the scheme has one, NAME_zero_point. With the high nibble
 // "zero", 4-bit codes keep only their low 4 bits and are U8.
+//
+// Only package quant is stable.
 package int8
 
 import (

@@ -3,6 +3,8 @@
 // NAME_zero_point. 8-bit codes pack four a word, + 128. Zero points are packed down the rows. A weight of rank above 2
 // is packed as its [out, rest] view. Each row has scales of its own, so that those of blocks of several rows are
 // repeated.
+//
+// Only package quant is stable.
 package packed
 
 import (

@@ -6,6 +6,8 @@
 // multiple of its element size. Tensors whose pieces keep that when laid one after the other stay together, in source
 // order; the few others go last, piece by piece, widest elements first, at the price of reading their weights more
 // than once.
+//
+// Only package quant is stable.
 package safetensors
 
 import (

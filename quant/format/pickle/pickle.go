@@ -5,6 +5,8 @@
 // A pickle is scanned before it runs (scan.go): every length, mark, memo entry and frame is checked, and what running
 // it would hold is added up. Then gopickle runs it, with a bound on time and on the work that what it calls asks for.
 // What gopickle reads otherwise than Python does is refused (scan_text.go).
+//
+// Only package quant is stable.
 package pickle
 
 import (

@@ -12,6 +12,8 @@
 // Keys of no meaning are skipped, doubled or not. Types of less than a byte (F4, F6) are read where their values fill
 // their last byte, as the reference demands.
 // Package model calls Read; container/safetensors calls Header.
+//
+// Only package quant is stable.
 package safetensors
 
 import (

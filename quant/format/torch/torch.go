@@ -22,6 +22,8 @@
 // Refused as unsupported: sparse, quantized, nested and meta tensors, types that safetensors
 // has no name for, big-endian files, frozen and quantized TorchScript, several programs in
 // one archive. Package model calls the readers; the container coremltools calls Pickle and LayArchive.
+//
+// Only package quant is stable.
 package torch
 
 import "nibble/quant/tensor"

@@ -3,6 +3,8 @@
 // The arithmetic is package kernel's; groups may have any shape and size.
 //
 // It stands in the table of package method, through which the executor and verify come to it.
+//
+// Only package quant is stable.
 package apple
 
 import (

@@ -11,6 +11,8 @@
 // A Recipe is a plan.Policy: Decide follows PostTrainingQuantizer (which classes it quantizes, which layers it skips
 // and how it lays blocks), and where Nibble quantizes a layer that coremltools would skip, it says so. Export writes
 // the config in which coremltools does the same.
+//
+// Only package quant is stable.
 package coremltools
 
 import (

@@ -20,6 +20,7 @@ import (
 	"nibble/quant/recipe/coremltools"
 	"nibble/quant/report"
 	"nibble/quant/tensor"
+	"nibble/quant/testkit"
 	"nibble/quant/tile"
 )
 
@@ -71,7 +72,7 @@ func (c *Case) String() string {
 
 // Job plans it.
 func (c *Case) Job() (*quant.Job, error) {
-	m, err := quant.Inspect(c.Files)
+	m, err := quant.Open(c.Files, quant.Options{})
 	if err != nil {
 		return nil, err
 	}
@@ -79,7 +80,7 @@ func (c *Case) Job() (*quant.Job, error) {
 	if err != nil {
 		return nil, err
 	}
-	return quant.Plan(m, r, c.Plan, c.Container)
+	return testkit.Plan(m, r, c.Plan, c.Container)
 }
 
 // Options are those of the conversion, by workers of this process.

@@ -17,6 +17,7 @@ import (
 	"nibble/quant/recipe"
 	"nibble/quant/recipe/coremltools"
 	"nibble/quant/tensor"
+	"nibble/quant/testkit"
 	"nibble/quant/testkit/cases"
 	"nibble/quant/testkit/plain"
 	"nibble/quant/testkit/proof"
@@ -32,7 +33,7 @@ func TestMain(m *testing.M) {
 // job plans a case in blocks, by a method.
 func job(t *testing.T, c *cases.Case, method string) *quant.Job {
 	t.Helper()
-	model, err := quant.Inspect(c.Files)
+	model, err := quant.Open(c.Files, quant.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -40,7 +41,7 @@ func job(t *testing.T, c *cases.Case, method string) *quant.Job {
 	if err != nil {
 		t.Fatal(err)
 	}
-	j, err := quant.Plan(model, proof.Policy{Recipe: r, Method: method}, c.Plan, container.Options{To: blocks.Name})
+	j, err := testkit.Plan(model, proof.Policy{Recipe: r, Method: method}, c.Plan, container.Options{To: blocks.Name})
 	switch {
 	case err == nil:
 		return j
@@ -74,7 +75,7 @@ func TestBlocksOfAnyLimits(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%v: %v", c, err)
 		}
-		out, err := quant.InspectOutput(files)
+		out, err := quant.OpenOutput(files)
 		if err != nil {
 			t.Fatalf("%v: %v", c, err)
 		}
@@ -88,7 +89,8 @@ func TestBlocksOfAnyLimits(t *testing.T) {
 				compare(t, c, e, tensorOf(out.State.Tensors, e.Tensor.Name+"_blocks"))
 			}
 		}
-		if v, err := quant.VerifyOpened(out, j.Model, c.Limits, nil); err != nil || !v.OK || v.Container != blocks.Name {
+		if v, err := quant.VerifyModels(out, j.Model, quant.Options{Limits: c.Limits}); err != nil || !v.OK ||
+			v.Container != blocks.Name {
 			t.Fatalf("%v: verify says %+v, %v", c, v, err)
 		}
 		damage(t, c, j, files)
@@ -200,7 +202,7 @@ func lay(out []byte, e *plan.Entry, scale, zero float64, codes []int) []byte {
 // damage changes a bit of the first quantized weight of an output, which verify must see.
 func damage(t *testing.T, c *cases.Case, j *quant.Job, files []*tensor.File) {
 	t.Helper()
-	out, err := quant.InspectOutput(files)
+	out, err := quant.OpenOutput(files)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -216,7 +218,7 @@ func damage(t *testing.T, c *cases.Case, j *quant.Job, files []*tensor.File) {
 		at := x.Storage.Start + x.Offset + int64(c.Seed)*7919%x.Bytes()
 		raw[at] ^= 1 << (c.Seed % 8)
 		x.Storage.File.R = bytes.NewReader(raw)
-		if v, err := quant.VerifyOpened(out, j.Model, c.Limits, nil); err == nil && v.OK {
+		if v, err := quant.VerifyModels(out, j.Model, quant.Options{Limits: c.Limits}); err == nil && v.OK {
 			t.Fatalf("%v: verify does not see byte %d of %s", c, at-x.Storage.Start, x.Name)
 		}
 		return
@@ -226,7 +228,7 @@ func damage(t *testing.T, c *cases.Case, j *quant.Job, files []*tensor.File) {
 // Nibble's own containers have no place for offsets, and say so.
 func TestContainersWithoutOffsets(t *testing.T) {
 	c := cases.New(3)
-	model, err := quant.Inspect(c.Files)
+	model, err := quant.Open(c.Files, quant.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -236,7 +238,8 @@ func TestContainersWithoutOffsets(t *testing.T) {
 	}
 	refused := 0
 	for _, row := range container.Table {
-		_, err := quant.Plan(model, proof.Policy{Recipe: r, Method: offset.Row.Name}, c.Plan, container.Options{To: row.Name})
+		_, err := testkit.Plan(model, proof.Policy{Recipe: r, Method: offset.Row.Name}, c.Plan,
+			container.Options{To: row.Name})
 		if fault.KindOf(err) == fault.Unsupported && strings.Contains(fmt.Sprint(err), "offsets have no place") {
 			refused++
 		} else if row.Name != blocks.Name {
@@ -251,7 +254,7 @@ func TestContainersWithoutOffsets(t *testing.T) {
 // A method whose groups lie within a row is given no others.
 func TestGroupsOfSeveralRows(t *testing.T) {
 	c := cases.New(3)
-	model, err := quant.Inspect(c.Files)
+	model, err := quant.Open(c.Files, quant.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -259,8 +262,9 @@ func TestGroupsOfSeveralRows(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = quant.Plan(model, careless{proof.Policy{Recipe: r, Method: offset.Row.Name}}, c.Plan,
+	_, err = testkit.Plan(model, careless{proof.Policy{Recipe: r, Method: offset.Row.Name}}, c.Plan,
 		container.Options{To: blocks.Name})
+
 	if fault.KindOf(err) != fault.Unsupported || !strings.Contains(fmt.Sprint(err), "takes no groups of several rows") {
 		t.Errorf("%v", err)
 	}

@@ -52,7 +52,7 @@ func read(path string) result {
 		return result{Error: err.Error()}
 	}
 	files := []*tensor.File{{Name: path, Size: info.Size(), R: f}}
-	m, err := quant.Inspect(files)
+	m, err := quant.Open(files, quant.Options{})
 	if err != nil {
 		return failed(err)
 	}
@@ -60,7 +60,7 @@ func read(path string) result {
 	if len(m.State.Tensors) == 0 && len(m.State.Parts) > 0 {
 		meant = nil
 		for _, p := range m.State.Parts {
-			part, err := quant.Inspect(files, p.Name)
+			part, err := quant.Open(files, quant.Options{Parts: []string{p.Name}})
 			if err != nil {
 				return failed(err)
 			}

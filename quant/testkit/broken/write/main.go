@@ -52,7 +52,7 @@ func write(folder string) error {
 			r.Files = append(r.Files, p.Name)
 			files = append(files, &tensor.File{Name: p.Name, Size: int64(len(b)), R: bytes.NewReader(b)})
 		}
-		_, err := quant.Inspect(files)
+		_, err := quant.Open(files, quant.Options{})
 		if err == nil {
 			return fmt.Errorf("%s opens", c.Name)
 		}

@@ -1,0 +1,98 @@
+package quant
+
+import (
+	"nibble/quant/container"
+	"nibble/quant/convert"
+	"nibble/quant/plan"
+	"nibble/quant/recipe"
+	"nibble/quant/recipe/coremltools"
+)
+
+// Options is all that a call can be asked for. The zero value is the default of every field.
+type Options struct {
+	// Parts name the models that are meant of a file that holds several, by the keys that lead to them ("net.bert", or
+	// only the last ones). Open reads it; Verify does, where the output does not say of which it was made.
+	Parts []string
+
+	// Config is a coremltools PostTrainingQuantizerConfig in JSON or YAML, which may have one more key, nibble, for the
+	// fields below; none is DefaultConfig. Plan reads it.
+	Config []byte
+	// ConfigName is what errors call the config.
+	ConfigName string
+	// Policy decides instead of Config, for callers that read or edit a config before. Plan reads it.
+	Policy plan.Policy
+
+	// Container is the output's form: packed (the default), int8 or coremltools. Plan reads it.
+	Container string
+	// HighNibble says what the high 4 bits of a byte with a 4-bit code are in the container int8: sign (the default) or
+	// zero. Plan reads it.
+	HighNibble string
+
+	// ModuleTypes set the classes of modules, as PATTERN=CLASS: all whose name the pattern (Python's re.fullmatch)
+	// matches; the first match wins. Plan reads it.
+	ModuleTypes []string
+	// IncludeEmbeddings quantizes embeddings too, which coremltools cannot. Plan reads it.
+	IncludeEmbeddings bool
+	// CoremltoolsSkips keeps each layer that coremltools would skip. Plan reads it.
+	CoremltoolsSkips bool
+	// KeepUnfit keeps tensors that hold NaN or infinity, or more than the arithmetic can; without it the first of them is
+	// an error. Plan reads it; Convert then reads the weights once more, to find them.
+	KeepUnfit bool
+	// Unfit are tensors that are known to be so, by name, with the code of why; they are kept. Plan reads it.
+	Unfit map[string]string
+	// AllowNone makes a job without a conflict where nothing would be quantized. Plan reads it.
+	AllowNone bool
+	// Least is how large a weight must be to be quantized where coremltools would not. Plan reads it.
+	Least Least
+
+	// Name is what the report calls the output. Convert and ConvertTo read it.
+	Name string
+	// Workers is how many goroutines do the work; 1 where it is 0. Convert, ConvertTo and Measure read it.
+	Workers int
+	// Pool is workers elsewhere that do it instead, such as the web workers of a page.
+	Pool []Worker
+	// Limits are the sizes at which work is cut; none changes a byte of the output. Convert, ConvertTo and Verify read it.
+	Limits Limits
+	// Hash takes the SHA-256 of inputs and outputs, which costs more than quantizing. Convert and ConvertTo read it.
+	Hash bool
+	// Progress is called, from one goroutine, with the bytes of source that are done and with all of them. Convert,
+	// ConvertTo and Verify read it.
+	Progress func(done, total int64)
+}
+
+// policy is what decides: the one that is given, or the config's.
+func (o *Options) policy() (plan.Policy, error) {
+	switch {
+	case o.Policy != nil:
+		return o.Policy, nil
+	case len(o.Config) == 0:
+		return coremltools.Parse("", []byte(DefaultConfig))
+	}
+	return coremltools.Parse(o.ConfigName, o.Config)
+}
+
+// beyondConfig are the options that stand in a config's key nibble, as the plan has them.
+func (o *Options) beyondConfig() (recipe.Options, error) {
+	out := recipe.Options{
+		Embeddings: o.IncludeEmbeddings, CoremltoolsSkips: o.CoremltoolsSkips, KeepUnfit: o.KeepUnfit,
+		AllowNone: o.AllowNone, Keep: o.Unfit, Least: o.Least,
+	}
+	for _, text := range o.ModuleTypes {
+		rule, err := recipe.ParseType(text)
+		if err != nil {
+			return out, err
+		}
+		out.Types = append(out.Types, rule)
+	}
+	return out, nil
+}
+
+// container are the options of the container.
+func (o *Options) container() container.Options {
+	return container.Options{To: o.Container, HighNibble: o.HighNibble, Version: Version}
+}
+
+// executor are the options of the executor.
+func (o *Options) executor(progress convert.Progress) convert.Options {
+	return convert.Options{Workers: o.Workers, Pool: o.Pool, Limits: o.Limits, Progress: progress, Hash: o.Hash}
+}
