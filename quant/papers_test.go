@@ -15,7 +15,7 @@ var (
 	// link finds the address of a link in Markdown.
 	link = regexp.MustCompile(`\]\(([^)\s]+)\)`)
 	// pathLike finds what may be a path: names with slashes between, or one with the ending of a source file.
-	pathLike = regexp.MustCompile(`[\w.*-]+(?:/[\w.*-]+)+/?|[\w*-]+\.(?:go|ts|tsx|py|mjs|sh|tmpl)\b`)
+	pathLike = regexp.MustCompile(`[\w.*-]+(?:/[\w.*-]+)+/?|(?:[\w*-]+\.)+(?:go|ts|tsx|py|mjs|sh|tmpl)\b`)
 	// heading finds the headings of Markdown.
 	heading = regexp.MustCompile(`(?m)^#+ (.+)$`)
 )
@@ -74,7 +74,7 @@ func TestLinksLead(t *testing.T) {
 }
 
 // built are paths that a build makes.
-var built = regexp.MustCompile(`^(dist|build)(/|$)`)
+var built = regexp.MustCompile(`^(dist|build)(/|$)|\.d\.ts$`)
 
 // checkPaths looks for the paths in a text: one whose first name is a folder of the project must be there whole, and a
 // source file without a folder must be there somewhere. Other paths (of PyTorch, of a model) are none of ours.

@@ -190,10 +190,13 @@ export async function convert(page) {
  * Clicks a download link, or a button that gives a file of a known name; resolves to the bytes that arrived on the
  * disk.
  */
-export async function download(site, page, link = 'download', name = undefined) {
-  name ??= await page.$eval(id(link), a => a.download)
+export const download = (site, page, link = 'download', name = undefined) => downloadBy(site, page, id(link), name)
+
+/** The same for the element that a selector names. */
+export async function downloadBy(site, page, selector, name = undefined) {
+  name ??= await page.$eval(selector, a => a.download)
   for (const old of readdirSync(site.downloads)) rmSync(join(site.downloads, old))
-  await page.click(id(link))
+  await page.click(selector)
   for (let size = -1, tries = 0; tries < 300; tries++) {
     await sleep(50)
     const names = readdirSync(site.downloads)

@@ -11,7 +11,7 @@ import { Picture } from './picture'
 import { Recipe } from './recipe-panel'
 import { Session } from './session'
 import { Table } from './table'
-import { language, speak, text } from '../shared/text'
+import { language, chooseLanguage, text } from './text'
 import { Work } from './work'
 
 export function App() {
@@ -66,7 +66,8 @@ export function App() {
             class="quiet language"
             data-testid="language"
             onClick={() => {
-              speak(language === 'en' ? 'zh' : 'en')
+              chooseLanguage(language === 'en' ? 'zh' : 'en')
+              session.languageChanged()
               redraw(n => n + 1)
             }}
           >

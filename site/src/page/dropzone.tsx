@@ -1,8 +1,8 @@
 import { fromList } from './files'
 import { Mark } from './mark'
-import type { Input } from '../shared/messages'
+import type { Input } from '../library/nibble'
 import type { State } from './state'
-import { text } from '../shared/text'
+import { text } from './text'
 
 interface Props {
   opening: boolean

@@ -1,5 +1,5 @@
-import type { ClassName, Global, TensorRow } from '../shared/protocol'
-import { text } from '../shared/text'
+import type { ClassName, Global, TensorRow } from '../library/nibble'
+import { text } from './text'
 import { hasBlocks, owner, typed } from './recipe'
 import type { Session } from './session'
 import { isOn, type State } from './state'

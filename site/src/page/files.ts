@@ -1,13 +1,13 @@
 // Files out of a drop, a picker or the sample. A folder gives the files in it.
 
-import { CoreError } from '../shared/error'
-import type { Input } from '../shared/messages'
-import { text } from '../shared/text'
+import { NibbleError } from '../library/nibble'
+import type { Input } from '../library/nibble'
+import { text } from './text'
 
 /** More than any model has; a dropped home folder must not be walked to its end. */
 const maxFiles = 2000
 
-const failed = (message: string) => new CoreError('machine', message)
+const failed = (message: string) => new NibbleError('machine', message)
 
 export function fromList(list: FileList | null): Input[] {
   return Array.from(list ?? [], f => ({ name: f.webkitRelativePath || f.name, blob: f }))
@@ -21,7 +21,7 @@ export function fromDrop(data: DataTransfer): Promise<Input[]> {
   return Promise.all(entries.map(e => walk(e, found))).then(
     () => found,
     (err: unknown) => {
-      throw err instanceof CoreError ? err : failed(text.errors.unreadable)
+      throw err instanceof NibbleError ? err : failed(text.errors.unreadable)
     },
   )
 }

@@ -1,8 +1,8 @@
 import * as format from '../shared/format'
-import type { Advice, KeptCode, RemedyCode } from '../shared/protocol'
+import type { Advice, KeptCode, RemedyCode } from '../library/nibble'
 import type { Session } from './session'
 import { isOn, type State } from './state'
-import { text } from '../shared/text'
+import { text } from './text'
 
 /** The models that a file holds, to choose from: one of a live one and its average, else any number. */
 export function Parts({ state, session }: { state: State; session: Session }) {

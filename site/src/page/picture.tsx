@@ -1,11 +1,11 @@
 import { FilePicker } from './dropzone'
 import * as format from '../shared/format'
 import { Parts } from './parts'
-import type { Input } from '../shared/messages'
-import type { TensorRow } from '../shared/protocol'
+import type { Input } from '../library/nibble'
+import type { TensorRow } from '../library/nibble'
 import type { Session } from './session'
 import type { State } from './state'
-import { text } from '../shared/text'
+import { text } from './text'
 
 /** The model as two bars on one scale: what it weighs now and after, tensor by tensor. */
 export function Picture({ state, session, open }: { state: State; session: Session; open(files: Input[]): void }) {

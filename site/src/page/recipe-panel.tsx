@@ -1,6 +1,6 @@
 import { useEffect, useState } from 'preact/hooks'
-import type { Choices, ContainerName, Global, HighNibble } from '../shared/protocol'
-import { text } from '../shared/text'
+import type { Choices, ContainerName, Global, HighNibble } from '../library/nibble'
+import { text } from './text'
 import { containerOf, hasBlocks, inForce, typed, untouched, type Chosen, type Switch } from './recipe'
 import type { Session } from './session'
 import { isOn, isOnByConfig, type State } from './state'

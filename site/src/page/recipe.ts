@@ -11,8 +11,8 @@ import type {
   Options,
   PlanRequest,
   TensorRow,
-} from '../shared/protocol'
-import type { Text } from '../shared/text/en'
+} from '../library/nibble'
+import type { Text } from './text/en'
 
 /** What a user chose; what is '' has the core's default. */
 export interface Chosen {

@@ -2,7 +2,7 @@
 // filter shows.
 
 import { useRef, useState } from 'preact/hooks'
-import type { TensorRow } from '../shared/protocol'
+import type { TensorRow } from '../library/nibble'
 
 export interface Selection {
   names: ReadonlySet<string>

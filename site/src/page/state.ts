@@ -1,8 +1,8 @@
 // What the page is doing, as one immutable state. session.ts changes it, components show it.
 
-import { CoreError } from '../shared/error'
-import type { Fault, Input } from '../shared/messages'
-import type { Exported, Figures, Inspection, Report, TensorRow, Verification } from '../shared/protocol'
+import { NibbleError } from '../library/nibble'
+import type { Fault, Output } from '../library/nibble'
+import type { Exported, Figures, Inspection, Report, TensorRow, Verification } from '../library/nibble'
 import { schemeKey, untouched, type Chosen, type Switch } from './recipe'
 
 export interface State {
@@ -29,7 +29,7 @@ export interface State {
   unedited: number | null
   progress: Progress | null
   /** url is for results that are to be downloaded; others are where the user wanted them. */
-  result: { name: string; url: string | null; files: Input[]; python: string } | null
+  result: { name: string; url: string | null; files: Output[]; python: string } | null
   exported: Exported | null
   verification: Verification | Progress | null
   error: Problem | null
@@ -68,7 +68,7 @@ export const empty: State = {
 
 /** What an error is to the page. */
 export const problemOf = (err: unknown): Problem =>
-  err instanceof CoreError
+  err instanceof NibbleError
     ? { ...err.fault, kind: err.kind, message: err.message }
     : { kind: 'internal', message: err instanceof Error ? err.message : String(err) }
 

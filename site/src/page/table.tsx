@@ -1,12 +1,12 @@
 import { useMemo, useState } from 'preact/hooks'
 import { EditBar } from './edit-bar'
 import * as format from '../shared/format'
-import type { Figures, Global, Report, TensorRow } from '../shared/protocol'
+import type { Figures, Global, Report, TensorRow } from '../library/nibble'
 import { nothing, schemeKey } from './recipe'
 import { useSelection, type Selection } from './selection'
 import type { Session } from './session'
 import type { State } from './state'
-import { text } from '../shared/text'
+import { text } from './text'
 
 /** Rows that are drawn before "show more"; models have thousands. */
 const step = 300

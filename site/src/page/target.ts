@@ -1,9 +1,7 @@
 // Asking the user where a result is to go.
 
-import { CoreError } from '../shared/error'
-import type { Report } from '../shared/protocol'
-import type { Target } from '../shared/target'
-import { text } from '../shared/text'
+import { NibbleError, type Report, type Target } from '../library/nibble'
+import { text } from './text'
 
 /**
  * From this size on a result goes straight to a chosen file: through the private files it would be on the disk twice.
@@ -26,18 +24,18 @@ export async function chooseTarget({ folder, output: { name, bytes } }: Report):
   try {
     if (folder && pickers.showDirectoryPicker) {
       const handle = await pickers.showDirectoryPicker({ mode: 'readwrite', id: 'nibble' })
-      if (await isTaken(handle, name)) throw new CoreError('machine', text.errors.exists(name))
-      return { kind: 'folder', handle, name }
+      if (await isTaken(handle, name)) throw new NibbleError('machine', text.errors.exists(name))
+      return handle
     }
     if (!folder && bytes >= large && pickers.showSaveFilePicker) {
-      return { kind: 'file', handle: await pickers.showSaveFilePicker({ suggestedName: name, id: 'nibble' }) }
+      return await pickers.showSaveFilePicker({ suggestedName: name, id: 'nibble' })
     }
   } catch (err) {
-    if (err instanceof CoreError) throw err
+    if (err instanceof NibbleError) throw err
     if (err instanceof DOMException && err.name === 'AbortError' && performance.now() - began > tooSoon)
       return undefined
   }
-  return { kind: 'private' }
+  return 'private'
 }
 
 /**

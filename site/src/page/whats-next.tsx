@@ -1,6 +1,6 @@
 import { useState } from 'preact/hooks'
-import type { ContainerName, Report } from '../shared/protocol'
-import { text } from '../shared/text'
+import type { ContainerName, Report } from '../library/nibble'
+import { text } from './text'
 
 /** What to do with the file: where it runs well, and the lines of Python that take it there. */
 export function WhatsNext({ report, python }: { report: Report; python: string }) {

@@ -2,10 +2,10 @@ import { useEffect, useRef } from 'preact/hooks'
 import { ErrorBox } from './dropzone'
 import * as format from '../shared/format'
 import { AskShards, Hints, Nothing } from './parts'
-import type { Report, Verification } from '../shared/protocol'
+import type { Report, Verification } from '../library/nibble'
 import type { Session } from './session'
 import { isProgress, reportName, type Progress, type State } from './state'
-import { text } from '../shared/text'
+import { text } from './text'
 import { WhatsNext } from './whats-next'
 
 /** Convert, its progress, and what came of it. */

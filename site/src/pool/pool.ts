@@ -4,7 +4,7 @@
 // through a port, Firefox would copy it by way of another process.
 
 import type { Address, Fault, FromPool, Input, Memory, Reading, ToPool } from '../shared/messages'
-import { text } from '../shared/text'
+import { words } from '../shared/words'
 
 /** What the core calls; wasm/pool.go is the other side. One batch at a time goes through each. */
 export interface PoolWorker {
@@ -40,7 +40,7 @@ class Remote {
 
   constructor(address: Address, module: WebAssembly.Module) {
     this.worker = startWorker(address.base, address.version)
-    this.worker.onerror = e => this.died({ kind: 'internal', message: e.message || text.errors.stopped })
+    this.worker.onerror = e => this.died({ kind: 'internal', message: e.message || words.stopped })
     this.worker.onmessage = ({ data }: MessageEvent<FromPool>) => {
       if ('loaded' in data) return this.loaded()
       if ('fatal' in data) return this.died(data.fatal)

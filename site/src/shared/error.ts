@@ -1,13 +1,18 @@
 import type { Fault } from './messages'
 
-/** Thrown by calls of the core, and where a user's place does not do; kind 'cancelled' means that stop was called. */
-export class CoreError extends Error {
+/**
+ * What goes wrong in a call. kind is 'format' (the bytes of a file are wrong), 'unsupported' (Nibble does not do that),
+ * 'machine' (no room, no permission, no network), 'internal' (a fault of Nibble) or 'cancelled'. fault has the file,
+ * the tensor and a code with arguments, where there are any.
+ */
+export class NibbleError extends Error {
   constructor(
     readonly kind: Fault['kind'] | 'cancelled',
     message: string,
     readonly fault?: Fault,
   ) {
     super(message)
+    this.name = 'NibbleError'
   }
 
   get code() {
@@ -16,4 +21,4 @@ export class CoreError extends Error {
 }
 
 /** The error of what went wrong in a worker. */
-export const errorOf = (f: Fault) => new CoreError(f.kind, f.message, f)
+export const errorOf = (f: Fault) => new NibbleError(f.kind, f.message, f)

@@ -1,12 +1,12 @@
 // What a conversion writes to, in the worker: a chosen file or folder, a file of the
 // origin-private file system, so that a result never lies in memory, or, where there is
-// no such thing, parts of a Blob up to a limit.
+// no such thing, pieces of a Blob up to a limit. relay.ts has the caller's own places.
 
 import { lockName, privateFiles, removeAll } from '../private/files'
 import * as format from '../shared/format'
-import type { Input } from '../shared/messages'
-import { clear, type Target } from '../shared/target'
-import { text } from '../shared/text'
+import type { Output } from '../shared/messages'
+import { clear, type Place } from '../shared/place'
+import { words } from '../shared/words'
 
 /** The core's calls, and how it ends. Files come one after the other. */
 export interface Sink {
@@ -15,7 +15,7 @@ export interface Sink {
   write(b: Uint8Array): Promise<void> | undefined
   close(): Promise<void> | undefined
   /** The files, once all are closed. */
-  finish(): Promise<Input[]>
+  finish(): Promise<Output[]>
   /** Leaves nothing behind. */
   discard(): Promise<void>
 }
@@ -33,19 +33,19 @@ interface SyncFile {
 /** What memory alone may hold when the browser gives no private files. */
 const memoryLimit = 1e9
 
-export async function openSink(tab: string, target: Target): Promise<Sink> {
-  if (target.kind === 'file') return chosenFile(target)
-  if (target.kind === 'folder') return chosenFolder(target)
+export async function openSink(tab: string, place: Exclude<Place, { kind: 'relay' }>): Promise<Sink> {
+  if (place.kind === 'file') return chosenFile(place)
+  if (place.kind === 'folder') return chosenFolder(place)
   const root = await privateFiles()
   return root ? privateFile(root, tab) : memory()
 }
 
-/** A full disk and a lost permission in the page's words. */
-function inPageWords(err: unknown): unknown {
+/** A full disk and a lost permission in our words. */
+function inOurWords(err: unknown): unknown {
   if (!(err instanceof DOMException)) return err
-  if (err.name === 'QuotaExceededError') return new Error(text.errors.disk)
+  if (err.name === 'QuotaExceededError') return new Error(words.disk)
   return err.name === 'NotAllowedError' || err.name === 'NoModificationAllowedError' || err.name === 'NotFoundError'
-    ? new Error(text.errors.permission)
+    ? new Error(words.permission)
     : err
 }
 
@@ -58,7 +58,7 @@ async function room(bytes: number) {
   const late = new Promise<typeof unknown>(resolve => setTimeout(() => resolve(unknown), soon))
   const { quota, usage } = await Promise.race([navigator.storage.estimate().catch(() => unknown), late])
   if (quota !== undefined && quota - (usage ?? 0) < bytes)
-    throw new Error(text.errors.room(format.bytes(bytes), format.bytes(Math.max(0, quota - (usage ?? 0)))))
+    throw new Error(words.room(format.bytes(bytes), format.bytes(Math.max(0, quota - (usage ?? 0)))))
 }
 
 async function privateFile(root: FileSystemDirectoryHandle, tab: string): Promise<Sink> {
@@ -77,12 +77,12 @@ async function privateFile(root: FileSystemDirectoryHandle, tab: string): Promis
       try {
         for (let n = 0; n < b.length;) {
           const wrote = access.write(b.subarray(n), { at })
-          if (wrote === 0) throw new Error(text.errors.disk)
+          if (wrote === 0) throw new Error(words.disk)
           n += wrote
           at += wrote
         }
       } catch (err) {
-        throw inPageWords(err)
+        throw inOurWords(err)
       }
       return undefined
     },
@@ -101,53 +101,53 @@ async function privateFile(root: FileSystemDirectoryHandle, tab: string): Promis
 }
 
 /** The browser writes beside the file and puts it in its place when it is closed. */
-async function chosenFile(target: Extract<Target, { kind: 'file' }>): Promise<Sink> {
+async function chosenFile(place: Extract<Place, { kind: 'file' }>): Promise<Sink> {
   const out = writer()
   return {
-    create: () => out.open(target.handle),
+    create: () => out.open(place.handle),
     write: out.write,
     close: out.close,
     async finish() {
-      return [{ name: target.handle.name, blob: await target.handle.getFile() }]
+      return [{ name: place.handle.name, blob: await place.handle.getFile() }]
     },
     async discard() {
       await out.abort()
-      await clear(target)
+      await clear(place)
     },
   }
 }
 
 /** A new folder in the chosen one. */
-async function chosenFolder(target: Extract<Target, { kind: 'folder' }>): Promise<Sink> {
+async function chosenFolder(place: Extract<Place, { kind: 'folder' }>): Promise<Sink> {
   const made: FileSystemFileHandle[] = []
   const out = writer()
   let folder: FileSystemDirectoryHandle | undefined
   return {
     async create(name) {
       try {
-        folder ??= await freshFolder(target)
+        folder ??= await freshFolder(place)
         const handle = await folder.getFileHandle(name, { create: true })
         made.push(handle)
         await out.open(handle)
       } catch (err) {
-        throw inPageWords(err)
+        throw inOurWords(err)
       }
     },
     write: out.write,
     close: out.close,
-    finish: () => Promise.all(made.map(async h => ({ name: `${target.name}/${h.name}`, blob: await h.getFile() }))),
+    finish: () => Promise.all(made.map(async h => ({ name: `${place.name}/${h.name}`, blob: await h.getFile() }))),
     async discard() {
       await out.abort()
-      if (folder) await clear(target)
+      if (folder) await clear(place)
     },
   }
 }
 
 /** Refuses a folder that is there and not empty: it is somebody's. */
-async function freshFolder({ handle, name }: Extract<Target, { kind: 'folder' }>) {
+async function freshFolder({ handle, name }: Extract<Place, { kind: 'folder' }>) {
   const folder = await handle.getDirectoryHandle(name, { create: true })
   for await (const _ of (folder as unknown as { keys(): AsyncIterable<string> }).keys())
-    throw new Error(text.errors.exists(name))
+    throw new Error(words.exists(name))
   return folder
 }
 
@@ -159,14 +159,14 @@ function writer() {
       try {
         stream = await handle.createWritable()
       } catch (err) {
-        throw inPageWords(err)
+        throw inOurWords(err)
       }
     },
     async write(b: Uint8Array) {
       try {
         await stream!.write(b.slice()) // a copy: b will be something else
       } catch (err) {
-        throw inPageWords(err)
+        throw inOurWords(err)
       }
     },
     async close() {
@@ -174,7 +174,7 @@ function writer() {
         await stream!.close()
         stream = undefined
       } catch (err) {
-        throw inPageWords(err)
+        throw inOurWords(err)
       }
     },
     async abort() {
@@ -189,7 +189,7 @@ function memory(): Sink {
   return {
     create(name, bytes) {
       called = name
-      if (bytes > memoryLimit) throw new Error(text.errors.memory(format.bytes(bytes), format.bytes(memoryLimit)))
+      if (bytes > memoryLimit) throw new Error(words.memory(format.bytes(bytes), format.bytes(memoryLimit)))
       return undefined
     },
     write(b) {

@@ -13,13 +13,16 @@ import type {
   Fault,
   FromPool,
   Input,
+  Relayed,
+  RelayStep,
   Response,
   Start,
   ToPool,
 } from '../shared/messages'
 import { PROTOCOL, type ConvertRequest } from '../shared/protocol'
-import { speak, text } from '../shared/text'
+import { setLanguage, words } from '../shared/words'
 import { chooseReading, readBy, sourceOf, type Out, type Source } from './reader'
+import { relay, relayed } from './relay'
 import { openSink, type Sink } from './sink'
 
 /** A sink as the core sees it: bytes lie in its memory. */
@@ -48,7 +51,7 @@ interface GoRuntime {
 }
 
 declare const self: {
-  onmessage: ((e: MessageEvent<Start | Enlist | Call | ToPool>) => void) | null
+  onmessage: ((e: MessageEvent<Start | Enlist | Relayed | Call | ToPool>) => void) | null
   postMessage(m: Response | FromPool, transfer?: Transferable[]): void
   importScripts(url: string): void
   Go: new () => GoRuntime
@@ -72,6 +75,7 @@ self.onmessage = e => {
   const fatal = (err: unknown) => self.postMessage({ fatal: failure(err) })
   if ('start' in m) lead(m.start).catch(fatal)
   else if ('join' in m) ready = join(m.join, m.module).catch(fatal)
+  else if ('relayed' in m) relayed(m.failure)
   else if ('enlist' in m) pool.enlist(m.enlist, address, module)
   else if ('files' in m) ready = ready.then(() => core.files({ files: sources(m.files) })).then(() => readBy(m.reading))
   else if ('tasks' in m)
@@ -89,7 +93,7 @@ self.postMessage({ loaded: true })
 
 async function lead(start: Address) {
   address = start
-  speak(start.language)
+  setLanguage(start.language)
   self.importScripts(`${start.base}wasm_exec.js?v=${start.version}`)
   module = await compile(`${start.base}nibble.wasm?v=${start.version}`)
   await run()
@@ -101,7 +105,7 @@ async function lead(start: Address) {
 let ready: Promise<unknown> = Promise.resolve()
 
 async function join(start: Address, compiled: WebAssembly.Module) {
-  speak(start.language)
+  setLanguage(start.language)
   self.importScripts(`${start.base}wasm_exec.js?v=${start.version}`)
   module = compiled
   await run()
@@ -129,7 +133,7 @@ async function work(id: number, tasks: string, spare: ArrayBuffer[]) {
 /** Streams where the host sends application/wasm, else takes the long way. */
 async function compile(url: string) {
   const response = await fetch(url)
-  if (!response.ok) throw new Error(text.errors.core(response.status))
+  if (!response.ok) throw new Error(words.core(response.status))
   if (response.headers.get('Content-Type')?.startsWith('application/wasm'))
     return WebAssembly.compileStreaming(response)
   return WebAssembly.compile(await response.arrayBuffer())
@@ -142,10 +146,8 @@ async function run() {
   const instance = await WebAssembly.instantiate(module, go.importObject)
   memory = instance.exports.mem as WebAssembly.Memory
   // Go sets self.nibble before it first waits.
-  void go
-    .run(instance)
-    .then(() => self.postMessage({ fatal: { kind: 'internal', message: said() || text.errors.stopped } }))
-  if (!self.nibble || self.nibble.protocol !== PROTOCOL) throw new Error(text.errors.versions)
+  void go.run(instance).then(() => self.postMessage({ fatal: { kind: 'internal', message: said() || words.stopped } }))
+  if (!self.nibble || self.nibble.protocol !== PROTOCOL) throw new Error(words.versions)
   core = self.nibble
 }
 
@@ -167,7 +169,7 @@ async function serve(m: Call) {
 }
 
 async function answerTo(m: Call, progress: Progress): Promise<unknown> {
-  if (m.call === 'convert') return convert(m.request, progress)
+  if (m.call === 'convert') return convert(m.request, m.id, progress)
   return JSON.parse(await ask(m, progress))
 }
 
@@ -189,8 +191,9 @@ function ask(m: Exclude<Call, { call: 'convert' }>, progress: Progress): Promise
 }
 
 /** Converts into a sink, which leaves nothing behind when that fails. */
-async function convert({ target, workers, ...asked }: Conversion, progress: Progress) {
-  const sink = await openSink(address.tab, target)
+async function convert({ place, workers, ...asked }: Conversion, id: number, progress: Progress) {
+  const send = (step: RelayStep, transfer: Transferable[]) => self.postMessage({ id, relay: step }, transfer)
+  const sink = place.kind === 'relay' ? relay(send) : await openSink(address.tab, place)
   try {
     pool.enlist(workers, address, module)
     const reading = await chooseReading(inputs)
@@ -200,8 +203,9 @@ async function convert({ target, workers, ...asked }: Conversion, progress: Prog
       close: sink.close,
       write: (at: number, n: number) => sink.write(new Uint8Array(memory.buffer, at, n)),
     }
-    // A folder that goes to no folder is one zip.
-    const data: ConvertRequest = { ...asked, zip: target.kind === 'private', batch: reading.batch }
+    // A folder that goes into one file is a zip.
+    const zip = place.kind === 'private' || place.kind === 'file'
+    const data: ConvertRequest = { ...asked, zip, batch: reading.batch }
     const report = await core.convert({
       data: JSON.stringify(data),
       sink: into,

@@ -1,6 +1,6 @@
 // The core's codes in a language's own words.
 
-import type { FaultCode, Reason, ReasonArg, ReasonCode } from './protocol'
+import type { FaultCode, Reason, ReasonArg, ReasonCode } from '../library/nibble'
 
 /** A sentence, or half of one, of arguments. */
 type Sentence = (...args: string[]) => string

@@ -1,6 +1,6 @@
 // 页面上的全部文字，中文。与 en.ts 一一对应。核心给出的错误中，有代码的用中文说，其余保持英文原文。
 
-import type { Advice, AdviceCode, KeptCode, TensorRow } from '../protocol'
+import type { Advice, AdviceCode, KeptCode, TensorRow } from '../../library/nibble'
 import { say, sayArg, type Faults, type Reasons } from '../say'
 import type { Text } from './en'
 
@@ -306,19 +306,10 @@ export const zh: Text = {
   more: n => `再显示 ${n.toLocaleString('zh')} 个`,
   crashed: 'Nibble 因自身错误停止。请重新打开文件；若再次出现，请报告。',
   errors: {
-    versions: '页面与核心的版本不一致。请绕过浏览器缓存重新加载。',
-    core: status => `无法加载核心（${status}）。是否离线？`,
-    start: '无法启动核心。请重新加载页面。',
-    stopped: '核心已停止',
     sample: status => `无法加载示例（${status}）。`,
-    disk: '磁盘空间不足',
-    room: (need, have) => `结果需要 ${need}，而浏览器只给这个页面 ${have}`,
-    permission: '浏览器不再允许页面写入该处',
     exists: name => `已有名为 ${name} 的文件夹，而且不是空的`,
-    none: '这个文件夹里没有文件。',
     many: n => `文件夹里有超过 ${n.toLocaleString('zh')} 个文件。请直接拖入模型。`,
     unreadable: '浏览器无法读取拖入的内容。请改用按钮选择。',
-    memory: (need, limit) => `浏览器没有给页面提供私有文件，结果只能放在内存里：最多 ${limit}，而这个结果有 ${need}`,
   },
   status: { empty: '等待文件', opening: '正在读取', ready: '方案就绪', converting: '正在转换', done: '完成 done' },
 }

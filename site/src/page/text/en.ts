@@ -13,7 +13,7 @@ import type {
   TensorRow,
   WarningCode,
   WeightDType,
-} from '../protocol'
+} from '../../library/nibble'
 
 /** The first of many names. */
 const some = (names: string[]) => names.slice(0, 3).join(', ') + (names.length > 3 ? ' …' : '')
@@ -255,21 +255,10 @@ export const en = {
   more: (n: number) => `Show ${n.toLocaleString('en')} more`,
   crashed: 'Nibble stopped on an error of its own. Open the file again; if it comes back, please report it.',
   errors: {
-    versions: 'This page and its core are of different versions. Reload the page, past the browser’s cache.',
-    core: (status: number) => `The core could not be loaded (${status}). Are you offline?`,
-    start: 'The core could not be started. Reload the page.',
-    stopped: 'the core stopped',
     sample: (status: number) => `The sample could not be loaded (${status}).`,
-    disk: 'there is no more room on the disk',
-    room: (need: string, have: string) => `the result needs ${need} and the browser gives this page ${have}`,
-    permission: 'the browser no longer lets the page write there',
     exists: (name: string) => `there is a folder ${name} already, and it is not empty`,
-    none: 'There are no files in this folder.',
     many: (n: number) => `The folder holds more than ${n.toLocaleString('en')} files. Drop the model itself.`,
     unreadable: 'The browser could not read what was dropped. Choose it with a button instead.',
-    memory: (need: string, limit: string) =>
-      'this browser gives the page no private files, so a result must fit in memory: ' +
-      `${limit} at most, and this one has ${need}`,
   },
   status: {
     empty: 'ready for a file',
