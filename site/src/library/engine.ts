@@ -39,6 +39,8 @@ export class Engine {
   workers: number
   /** The language of errors, from the next start of the worker on. */
   language: Language
+  /** A conversion is under way; there is one at a time. */
+  converts = false
   /** The model that the worker has open. */
   current: object | undefined
   private worker: Worker | undefined
@@ -52,7 +54,7 @@ export class Engine {
   private readonly tab = Math.random().toString(36).slice(2) // randomUUID is not there on plain http
 
   constructor({ base, workers, language = 'en', onCrash }: EngineOptions = {}) {
-    this.base = new URL('.', base ? new URL(base, location.href) : import.meta.url).href
+    this.base = base ? new URL(`${base}`.replace(/\/?$/, '/'), location.href).href : new URL('.', import.meta.url).href
     this.workers = workers ?? machineWorkers()
     this.language = language
     this.crashed = onCrash ?? (() => undefined)

@@ -3,7 +3,7 @@
 
 import { NibbleError } from '../shared/error'
 import type { Input, Output } from '../shared/messages'
-import { clear } from '../shared/place'
+import { clear, type Place } from '../shared/place'
 import type {
   Choices,
   Exported,
@@ -16,6 +16,7 @@ import type {
   Verification,
 } from '../shared/protocol'
 import type { Engine } from './engine'
+import { words } from '../shared/words'
 import { placeOf, relayTo, type Target } from './target'
 
 /** A smaller model is done by the leading worker before others would be of use. */
@@ -113,15 +114,26 @@ export class Model {
     return this.engine.call('measure', { names })
   }
 
-  /** Converts into a target; the answer is the files that were made. */
+  /** Converts into a target; the answer is the files that were made. One conversion is under way at a time. */
   async convert(plan: Plan, target: Target = 'private', options: ConvertOptions = {}): Promise<Output[]> {
-    const { signal, onProgress } = options
-    signal?.throwIfAborted()
-    await this.replan(plan)
-    const place = await placeOf(target, plan.report)
+    options.signal?.throwIfAborted()
+    if (this.engine.converts) throw new NibbleError('unsupported', words.converts)
+    this.engine.converts = true
+    try {
+      await this.replan(plan)
+      return await this.convertTo(await placeOf(target, plan.report), plan, target, options)
+    } finally {
+      this.engine.converts = false
+    }
+  }
+
+  private async convertTo(place: Place, plan: Plan, target: Target, options: ConvertOptions): Promise<Output[]> {
+    const { signal, onProgress: progress } = options
+    const relay = typeof target === 'object' && 'create' in target ? relayTo(target) : undefined
     const abort = () => {
       this.engine.stop(signal?.reason)
       void clear(place)
+      relay?.({ step: 'abort' }).catch(() => undefined)
     }
     signal?.addEventListener('abort', abort)
     try {
@@ -129,11 +141,8 @@ export class Model {
       const { folder, output } = plan.report
       const zip = folder && (place.kind === 'private' || place.kind === 'file')
       const name = options.name ?? (zip ? `${output.name}.zip` : output.name)
-      const made = await this.engine.call(
-        'convert',
-        { name, hash: options.hash ?? false, place, workers: this.workers() },
-        { progress: onProgress, relay: typeof target === 'object' && 'create' in target ? relayTo(target) : undefined },
-      )
+      const request = { name, hash: options.hash ?? false, place, workers: this.workers() }
+      const made = await this.engine.call('convert', request, { progress, relay })
       this.report = made.report
       return made.output
     } finally {
@@ -185,6 +194,7 @@ export class Model {
   private async replan(plan: Plan) {
     await this.reopen()
     if (this.planned === plan) return
+    this.planned = undefined
     await this.engine.call('plan', plan.request)
     this.planned = plan
   }
