@@ -102,7 +102,7 @@ check_generated() {
 }
 
 # What prettier formats: all of the site that is not generated.
-prettier_files='src/**/*.{ts,tsx} test/*.mjs bench/*.{mjs,js,ts} *.mjs !src/shared/protocol.ts'
+prettier_files='src/**/*.{ts,tsx} test/*.mjs bench/*.{mjs,js,ts} demo/*.js *.mjs !src/shared/protocol.ts'
 
 format() {
   need_go

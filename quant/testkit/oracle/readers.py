@@ -20,6 +20,7 @@ import sys
 import tempfile
 
 import mutations_pickle
+import mutations_state  # adds to the classes of mutations_pickle
 import mutations_safetensors
 import mutations_zip
 
