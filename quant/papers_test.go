@@ -131,6 +131,17 @@ func TestPathsInPapersExist(t *testing.T) {
 	}
 }
 
+// The README is read in one go.
+func TestREADMEIsShort(t *testing.T) {
+	text, err := os.ReadFile("../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if lines := strings.Count(string(text), "\n"); lines > 120 || lines < 40 {
+		t.Errorf("README.md has %d lines", lines)
+	}
+}
+
 // The rooms below package quant may change, and each says so.
 func TestRoomsSayThatTheyMayChange(t *testing.T) {
 	rooms := map[string]bool{}

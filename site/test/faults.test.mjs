@@ -1,4 +1,5 @@
-// What goes wrong on the page: files that are no models, weights that are no numbers, addresses that must not be reached.
+// What goes wrong on the page: files that are no models, weights that are no numbers, addresses that must not be
+// reached.
 
 import assert from 'node:assert/strict'
 import { readFileSync, writeFileSync } from 'node:fs'
