@@ -2,21 +2,21 @@
 import * as nibble from './nibble/nibble.js'
 
 const [files, stop, bar, said, save] = ['files', 'stop', 'bar', 'said', 'save'].map(id => document.getElementById(id))
+const engine = new nibble.Engine()
 
 files.onchange = async () => {
   const stopping = new AbortController()
   stop.onclick = () => stopping.abort(new Error('Stopped.'))
-  save.hidden = true
+  files.disabled = save.hidden = true
   try {
-    const model = await nibble.open(files.files)
+    const model = await nibble.open(files.files, { engine, signal: stopping.signal })
     const plan = await model.plan({ global: { dtype: 'int4' } })
     said.value = `${plan.report.totals.quantized} of ${plan.report.totals.tensors} tensors become int4`
     const onProgress = (done, total) => (bar.value = done / total)
     const [file] = await model.convert(plan, 'private', { onProgress, signal: stopping.signal })
-    save.href = URL.createObjectURL(file.blob)
-    save.download = file.name
-    save.hidden = false
+    Object.assign(save, { href: URL.createObjectURL(file.blob), download: file.name, hidden: false })
   } catch (err) {
     said.value = err.message
   }
+  files.disabled = false
 }

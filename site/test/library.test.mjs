@@ -1,63 +1,20 @@
-// The library on somebody else's site: the demo, every kind of place, and what it leaves behind.
+// The library on somebody else’s site: the demo, its types, every kind of place, and what it leaves behind.
 
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
-import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { createHash } from 'node:crypto'
+import { cpSync, readFileSync, readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
-import { setTimeout as sleep } from 'node:timers/promises'
-import { serve } from '../serve.mjs'
-import { downloadBy, fixture, nibble, root, start } from './browser.mjs'
+import { downloadBy, root } from './browser.mjs'
+import { startElsewhere } from './elsewhere.mjs'
 import { nativeFolder, shardedFolder } from './inputs.mjs'
 
-let site, server, address, large
+let site
 before(async () => {
-  site = await start()
-  // The page lies deeper than the library, as on a site that has both somewhere.
-  const www = join(site.folder, 'www')
-  cpSync(join(root, 'site/demo'), join(www, 'pages/demo'), { recursive: true })
-  cpSync(join(root, 'dist'), join(www, 'pages/demo/nibble'), { recursive: true })
-  cpSync(join(root, 'dist'), join(www, 'lib/deep/er'), { recursive: true })
-  mkdirSync(join(www, 'empty'))
-  writeFileSync(
-    join(www, 'empty/index.html'),
-    '<!doctype html><link rel="icon" href="data:,"><input type="file" multiple>',
-  )
-  server = await serve(www, 0)
-  address = `http://localhost:${server.address().port}`
-  large = join(site.folder, 'large.pt')
-  execFileSync('go', ['run', './quant/testkit/model', '-bytes', '130e6', '-width', '2048', '-o', large], { cwd: root })
+  site = await startElsewhere()
 })
-after(async () => {
-  server?.close()
-  await site?.stop()
-})
-
-/** A page with what it logged and asked for. */
-async function open(path) {
-  const page = await site.browser.newPage()
-  const problems = [],
-    requests = []
-  page.on('pageerror', err => problems.push(err.message))
-  page.on('console', m => m.type() === 'error' && problems.push(m.text()))
-  page.on('request', r => requests.push(r.url()))
-  await page.goto(address + path)
-  return { page, problems, requests }
-}
-
-/** What the command makes of a file. */
-async function native(path, ...options) {
-  const out = join(site.folder, 'native')
-  await nibble('convert', path, '-o', out, '--dtype', 'int4', ...options)
-  return readFileSync(out)
-}
-
-/** An empty page in which files of the machine are chosen, as window.chosen. */
-async function withFiles(...paths) {
-  const opened = await open('/empty/')
-  await (await opened.page.$('input')).uploadFile(...paths)
-  return opened
-}
+after(() => site?.stop())
 
 test('the demo converts under its own policy, as the command does', { timeout: 60000 }, async () => {
   const lines = ['index.html', 'demo.js'].map(name =>
@@ -65,18 +22,18 @@ test('the demo converts under its own policy, as the command does', { timeout: 6
       .trim()
       .split('\n'),
   )
-  assert.ok(lines.flat().length <= 34, `the demo has ${lines.flat().length} lines`)
-  const { page, problems, requests } = await open('/pages/demo/')
+  assert.ok(lines.flat().length <= 30, `the demo has ${lines.flat().length} lines`)
+  const { page, problems, requests } = await site.open('/pages/demo/')
   const path = join(root, 'dist/sample-tiny-transformer.safetensors')
   await (await page.$('#files')).uploadFile(path)
   await page.waitForSelector('#save:not([hidden])')
   assert.match(await page.$eval('#said', e => e.value), /^\d+ of \d+ tensors become int4$/)
   assert.equal(await page.$eval('#save', a => a.download), 'sample-tiny-transformer-int4.safetensors')
-  const wanted = await native(path)
+  const wanted = await site.native(path)
   assert.ok(wanted.equals(await downloadBy(site, page, '#save')), 'the demo makes another file')
   assert.deepEqual(problems, [])
   assert.ok(
-    requests.every(url => url.startsWith('blob:') || url.startsWith(address)),
+    requests.every(url => url.startsWith('blob:') || url.startsWith(site.address)),
     String(requests),
   )
   // What is no model is said, and the next file works.
@@ -122,8 +79,8 @@ if (!(await model.verify(files)).ok) throw new nibble.NibbleError('machine', mod
 })
 
 test('every place gets the command’s bytes, and nothing is left in the page', { timeout: 110000 }, async () => {
-  const wanted = await native(large)
-  const { page, problems } = await withFiles(large)
+  const wanted = await site.native(site.large)
+  const { page, problems } = await site.withFiles(site.large)
   const before = await page.evaluate(() => Object.getOwnPropertyNames(window))
   const lengths = await page.evaluate(async () => {
     const nibble = await import('/lib/deep/er/nibble.js')
@@ -183,7 +140,6 @@ test('every place gets the command’s bytes, and nothing is left in the page', 
       size: parts.private.size,
     }
   })
-  const { createHash } = await import('node:crypto')
   const sum = [...createHash('sha256').update(wanted).digest()].join()
   assert.deepEqual(lengths.sums, { private: sum, file: sum, directory: sum, stream: sum, writer: sum })
   const name = 'large-int4.safetensors'
@@ -208,8 +164,7 @@ test('every place gets the command’s bytes, and nothing is left in the page', 
 test('shards go to a folder, to files of one’s own, and into one zip', { timeout: 60000 }, async () => {
   const folder = shardedFolder(site, 'sharded')
   const wanted = Object.keys(await nativeFolder(site, folder)).sort()
-  const { readdirSync } = await import('node:fs')
-  const { page, problems } = await withFiles(...readdirSync(folder).map(name => join(folder, name)))
+  const { page, problems } = await site.withFiles(...readdirSync(folder).map(name => join(folder, name)))
   const made = await page.evaluate(async () => {
     const nibble = await import('/lib/deep/er/nibble.js')
     const model = await nibble.open(document.querySelector('input').files)
@@ -233,105 +188,5 @@ test('shards go to a folder, to files of one’s own, and into one zip', { timeo
   assert.deepEqual(made.own, wanted)
   assert.match(made.again, /there is a folder model-int4 already, and it is not empty$/)
   assert.deepEqual(problems, [])
-  await page.close()
-})
-
-test('what is stopped leaves nothing, and the model goes on', { timeout: 60000 }, async () => {
-  const { page, problems } = await withFiles(large)
-  const out = await page.evaluate(async () => {
-    const nibble = await import('/lib/deep/er/nibble.js')
-    const model = await nibble.open(document.querySelector('input').files, { base: '/lib/deep/er', workers: 2 })
-    const plan = await model.plan()
-    const root = await navigator.storage.getDirectory()
-    await root.removeEntry('stopped', { recursive: true }).catch(() => undefined)
-    const folder = await root.getDirectoryHandle('stopped', { create: true })
-    const stopping = new AbortController()
-    const stopped = await model
-      .convert(plan, await folder.getFileHandle('out', { create: true }), {
-        signal: stopping.signal,
-        onProgress: () => stopping.abort(new Error('enough')),
-      })
-      .then(
-        () => 'done',
-        err => err.message,
-      )
-    const failing = {
-      create: () => ({
-        write: () => Promise.reject(new Error('the wire is cut')),
-        close: () => undefined,
-        abort: () => void (failing.aborted = true),
-      }),
-    }
-    const failed = await model.convert(plan, failing).then(
-      () => 'done',
-      err => `${err.kind}: ${err.message}`,
-    )
-    const cutting = new AbortController()
-    const cut = {
-      create: () => ({
-        write: () => cutting.abort(new Error('cut')),
-        close: () => undefined,
-        abort: () => void (cut.aborted = true),
-      }),
-    }
-    const first = model.convert(plan, cut, { signal: cutting.signal }).then(
-      () => 'done',
-      err => err.message,
-    )
-    const second = await model.convert(plan).catch(err => err.message)
-    const relayed = [await first, cut.aborted, second]
-    const [file] = await model.convert(plan)
-    await new Promise(resolve => setTimeout(resolve, 500))
-    const sizes = []
-    for await (const handle of folder.values()) sizes.push((await handle.getFile()).size)
-    const size = file.blob.size
-    model.close()
-    await root.removeEntry('stopped', { recursive: true })
-    return { stopped, failed, aborted: failing.aborted, relayed, size, left: sizes.filter(n => n > 0) }
-  })
-  assert.equal(out.stopped, 'enough')
-  assert.match(out.failed, /^machine: .*the wire is cut/)
-  assert.equal(out.aborted, true)
-  assert.deepEqual(out.relayed, ['cut', true, 'a conversion is under way, and there is one at a time'])
-  assert.equal(out.size, (await native(large)).length)
-  assert.deepEqual(out.left, [])
-  assert.deepEqual(problems, [])
-  await page.close()
-})
-
-test('errors have a kind and a code, and parts are chosen', { timeout: 60000 }, async () => {
-  const { page } = await withFiles(fixture('cases/model_and_model_ema.pth'))
-  const said = await page.evaluate(async () => {
-    const nibble = await import('/lib/deep/er/nibble.js')
-    const input = document.querySelector('input')
-    const errorOf = promise =>
-      promise.then(
-        () => 'none',
-        err => `${err.name} ${err.kind} ${err.code}`,
-      )
-    const none = await errorOf(nibble.open([]))
-    const wrong = await errorOf(nibble.open(input.files, { parts: ['nobody'] }))
-    const text = await errorOf(nibble.open([new File(['hello'], 'a.txt')]))
-    const lost = await errorOf(nibble.open(input.files, { base: '/nowhere/' }))
-    const model = await nibble.open(input.files, { parts: ['model_ema'] })
-    const config = await errorOf(model.plan({ config: '{"global_config": {"weight_dtype": "int5"}}' }))
-    const chosen = model.inspection.parts.filter(p => p.chosen).map(p => p.name)
-    const plan = await model.plan({
-      config: { global_config: { weight_dtype: 'int8' } },
-      options: { allow_none: true },
-    })
-    model.close()
-    return { none, wrong, text, lost, config, chosen, tensors: plan.report.totals.tensors }
-  })
-  assert.equal(said.none, 'NibbleError machine ')
-  assert.equal(said.wrong, 'NibbleError unsupported no_part')
-  assert.match(said.text, /^NibbleError (format|unsupported) /)
-  assert.match(said.lost, /^NibbleError (internal|machine) /)
-  assert.equal(said.config, 'NibbleError unsupported ')
-  assert.deepEqual(said.chosen, ['model_ema'])
-  assert.ok(said.tensors > 0)
-  // Closed models, and those that failed, leave no worker.
-  for (let tries = 0; tries < 100 && page.workers().length > 0; tries++) await sleep(50)
-  assert.equal(page.workers().length, 0)
   await page.close()
 })

@@ -39,52 +39,91 @@ export class Engine {
   workers: number
   /** The language of errors, from the next start of the worker on. */
   language: Language
-  /** A conversion is under way; there is one at a time. */
-  converts = false
-  /** The model that the worker has open. */
-  current: object | undefined
+  /** @internal What the worker has: the open model, its plan, and the model that was converted last. */
+  has: { model?: object; plan?: object; converted?: object } = {}
+  /** @internal The name of the engine's lock and of its private files. */
+  readonly tab = Math.random().toString(36).slice(2) // randomUUID is not there on plain http
   private worker: Worker | undefined
   private ready: Promise<void> | undefined
-  private abandon: ((err: NibbleError) => void) | undefined // of a start that is under way
+  private abandon: ((err: unknown) => void) | undefined // of a start that is under way
   private pending = new Map<number, Pending>()
   private next = 1
+  private turn: Promise<unknown> = Promise.resolve()
+  private starts = 0 // how often the worker was ended: what waited for it does not go on in another
+  private closed = false
+  private release: () => void = () => undefined
   private readonly base: string
   private readonly crashed: (err: NibbleError) => void
-  private unlock: () => void = () => undefined
-  private readonly tab = Math.random().toString(36).slice(2) // randomUUID is not there on plain http
 
   constructor({ base, workers, language = 'en', onCrash }: EngineOptions = {}) {
-    this.base = base ? new URL(`${base}`.replace(/\/?$/, '/'), location.href).href : new URL('.', import.meta.url).href
+    const own = new URL('.', import.meta.url).href
+    this.base = base ? new URL(`${base}`.replace(/\/?$/, '/'), location.href).href : own
     this.workers = workers ?? machineWorkers()
     this.language = language
     this.crashed = onCrash ?? (() => undefined)
     // Held for as long as the engine lives; see private/files.ts.
-    void navigator.locks?.request(lockName(this.tab), () => new Promise<void>(resolve => (this.unlock = resolve)))
+    const life = new Promise<void>(resolve => (this.release = resolve))
+    void navigator.locks?.request(lockName(this.tab), () => life)
     void sweep(this.tab)
   }
 
   /** Starts the worker, if it is not running; what goes wrong is said when it is called. */
   wake() {
+    if (this.closed) return
     this.ready ??= this.start()
     this.ready.catch(() => undefined)
   }
 
-  /** Ends the worker at once. Pending calls are rejected; the next call starts anew. */
+  /** Ends the worker at once. Calls that are pending or wait are rejected; the next call starts anew. */
   stop(err: unknown = new NibbleError('cancelled', words.cancelled)) {
-    this.worker?.terminate() // and its pool with it
-    this.abandon?.(err as NibbleError)
-    this.worker = this.ready = this.current = undefined
+    this.starts++
+    if (this.worker) {
+      this.worker.onerror = this.worker.onmessage = null // one that is still loading fails after its end
+      this.worker.terminate() // and its pool with it
+    }
+    this.abandon?.(err)
+    this.worker = this.ready = undefined
+    this.has = {}
     for (const p of this.pending.values()) p.reject(err)
     this.pending.clear()
   }
 
-  /** Ends the worker, and lets go of what lies in the browser's private files: the next visit removes it. */
+  /** Ends the worker for good, and lets go of results in the browser's private files: a later visit removes them. */
   close() {
+    this.closed = true
     this.stop()
-    this.unlock()
+    this.release()
   }
 
-  /** Calls the worker. */
+  /** @internal Does something when all before it is done. */
+  async inTurn<T>(act: () => Promise<T>): Promise<T> {
+    const { starts } = this
+    const turn = this.turn.then(() => {
+      if (this.closed) throw new NibbleError('cancelled', words.closed)
+      if (starts !== this.starts) throw new NibbleError('cancelled', words.cancelled)
+      return act()
+    })
+    this.turn = turn.catch(() => undefined)
+    return turn
+  }
+
+  /** @internal Does something that a signal ends, and the worker with it. */
+  async stoppable<T>(signal: AbortSignal | undefined, act: () => Promise<T>): Promise<T> {
+    signal?.throwIfAborted()
+    const stop = () => this.stop(signal?.reason)
+    signal?.addEventListener('abort', stop)
+    try {
+      const made = await act()
+      signal?.throwIfAborted()
+      return made
+    } catch (err) {
+      throw signal?.aborted ? signal.reason : err
+    } finally {
+      signal?.removeEventListener('abort', stop)
+    }
+  }
+
+  /** @internal Calls the worker. */
   async call<C extends CallName>(
     call: C,
     request: Calls[C]['request'],
@@ -94,6 +133,22 @@ export class Engine {
     await this.ready
     const { worker } = this
     if (!worker) throw new NibbleError('cancelled', words.cancelled)
+    return this.post(worker, call, request, progress, relay)
+  }
+
+  /** @internal Calls the worker, which runs, and does not wait for the answer: the next in turn may call before. */
+  posted<C extends CallName>(call: C, request: Calls[C]['request']): { answer: Promise<Calls[C]['answer']> } {
+    if (!this.worker) throw new NibbleError('cancelled', words.cancelled)
+    return { answer: this.post(this.worker, call, request, undefined, undefined) }
+  }
+
+  private post<C extends CallName>(
+    worker: Worker,
+    call: C,
+    request: Calls[C]['request'],
+    progress: Pending['progress'],
+    relay: Pending['relay'],
+  ) {
     const id = this.next++
     return new Promise<Calls[C]['answer']>((resolve, reject) => {
       this.pending.set(id, { resolve: resolve as (a: unknown) => void, reject, progress, relay })
@@ -101,9 +156,8 @@ export class Engine {
     })
   }
 
-  /** Has the worker start a pool of so many, while something else is done. */
-  async enlist(n: number) {
-    await this.ready
+  /** @internal Has the worker start a pool of so many, while something else is done. */
+  enlist(n: number) {
     this.worker?.postMessage({ enlist: n })
   }
 
@@ -146,8 +200,12 @@ export class Engine {
       return
     }
     this.pending.delete(m.id)
-    if ('failure' in m) p.reject(errorOf(m.failure))
-    else p.resolve(m.answer)
+    if (!('failure' in m)) {
+      p.resolve(m.answer)
+      return
+    }
+    p.reject(errorOf(m.failure))
+    if (m.failure.kind === 'internal') this.stop() // the core is not to be trusted any more
   }
 }
 

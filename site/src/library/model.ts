@@ -1,9 +1,10 @@
 // An open model, and what can be done with it. The worker has one model and one plan at a time: whatever another call,
 // or an end of the worker, took away is opened and planned again before a call that needs it.
 
+import { clear, lockName } from '../private/files'
 import { NibbleError } from '../shared/error'
 import type { Input, Output } from '../shared/messages'
-import { clear, type Place } from '../shared/place'
+import type { Place } from '../shared/place'
 import type {
   Choices,
   Exported,
@@ -17,7 +18,7 @@ import type {
 } from '../shared/protocol'
 import type { Engine } from './engine'
 import { words } from '../shared/words'
-import { placeOf, relayTo, type Target } from './target'
+import { placeOf, relayTo, type Relay, type Target } from './target'
 
 /** A smaller model is done by the leading worker before others would be of use. */
 const worthPool = 32e6
@@ -33,11 +34,9 @@ export interface Recipe extends Partial<Omit<PlanRequest, 'config' | 'global' | 
 }
 
 /** What a conversion is given. */
-export interface ConvertOptions {
+export interface ConvertOptions extends CallOptions {
   /** Called with the bytes of source that are done, and with all of them. */
   onProgress?(done: number, total: number): void
-  /** Ends the work, and takes away what it had written. */
-  signal?: AbortSignal
   /** What the output is called in the report; without it as the plan says. */
   name?: string
   /** Whether the report has the SHA-256 of input and output. */
@@ -50,11 +49,15 @@ export interface Plan {
   readonly request: PlanRequest
 }
 
+/** What a call that takes long is given. */
+export interface CallOptions {
+  /** Ends the work, and the worker with it; the next call starts another. */
+  signal?: AbortSignal
+}
+
 export class Model {
   /** The report of the last conversion. */
   report: Report | undefined
-  private planned: Plan | undefined // in the worker
-  private reopening: Promise<void> | undefined
 
   private constructor(
     private readonly engine: Engine,
@@ -65,13 +68,15 @@ export class Model {
     readonly inspection: Inspection,
   ) {}
 
-  /** Opens files; for open of nibble.ts. ownEngine says whether the engine ends with the model. */
-  static async open(engine: Engine, inputs: Input[], parts: readonly string[], ownEngine: boolean): Promise<Model> {
-    engine.current = undefined
-    const inspection = await engine.call('inspect', { inputs, parts: [...parts] })
-    const model = new Model(engine, inputs, parts, ownEngine, inspection)
-    engine.current = model
-    return model
+  /** @internal Opens files; for open of nibble.ts. ownEngine says whether the engine ends with the model. */
+  static open(engine: Engine, inputs: Input[], parts: readonly string[], ownEngine: boolean): Promise<Model> {
+    return engine.inTurn(async () => {
+      engine.has = {}
+      const inspection = await engine.call('inspect', { inputs, parts: [...parts] })
+      const model = new Model(engine, inputs, parts, ownEngine, inspection)
+      engine.has = { model }
+      return model
+    })
   }
 
   get name() {
@@ -84,100 +89,113 @@ export class Model {
   }
 
   /** Opens the model again where the worker does not have it: after it was ended, or another model was opened. */
-  async reopen() {
-    if (this.engine.current === this) return
-    this.reopening ??= this.inspectAgain().finally(() => (this.reopening = undefined))
-    await this.reopening
-  }
-
-  private async inspectAgain() {
-    this.engine.current = undefined
-    this.planned = undefined
-    await this.engine.call('inspect', { inputs: this.inputs, parts: [...this.parts] })
-    this.engine.current = this
+  reopen(): Promise<void> {
+    return this.engine.inTurn(() => this.inspect())
   }
 
   /** Decides what becomes of every tensor; reads no weights. */
-  async plan(recipe: Recipe = {}): Promise<Plan> {
-    const request = requestOf(recipe, this.offers)
-    await this.reopen()
-    this.planned = undefined
-    const plan = { request, report: await this.engine.call('plan', request) }
-    this.planned = plan
-    void this.engine.enlist(this.workers())
-    return plan
+  plan(recipe: Recipe = {}, { signal }: CallOptions = {}): Promise<Plan> {
+    const { engine } = this
+    return engine.stoppable(signal, async () => {
+      const request = requestOf(recipe, this.offers)
+      const plan: { request: PlanRequest; report?: Report } = { request }
+      const { answer } = await engine.inTurn(async () => {
+        await this.inspect()
+        engine.has.plan = plan // the worker takes calls in their order
+        return engine.posted('plan', request)
+      })
+      try {
+        plan.report = await answer
+      } catch (err) {
+        if (engine.has.plan === plan) engine.has.plan = undefined
+        throw err
+      }
+      engine.enlist(this.workers())
+      return plan as Plan
+    })
   }
 
   /** Quantizes a few tensors as a plan says, for their errors alone. Another call ends it. */
-  async measure(plan: Plan, names: string[]): Promise<Record<string, Figures>> {
-    await this.replan(plan)
-    return this.engine.call('measure', { names })
+  measure(plan: Plan, names: string[], { signal }: CallOptions = {}): Promise<Record<string, Figures>> {
+    return this.engine.stoppable(signal, async () => {
+      const { answer } = await this.engine.inTurn(async () => {
+        await this.replan(plan)
+        return this.engine.posted('measure', { names })
+      })
+      return answer
+    })
   }
 
-  /** Converts into a target; the answer is the files that were made. One conversion is under way at a time. */
-  async convert(plan: Plan, target: Target = 'private', options: ConvertOptions = {}): Promise<Output[]> {
-    options.signal?.throwIfAborted()
-    if (this.engine.converts) throw new NibbleError('unsupported', words.converts)
-    this.engine.converts = true
-    try {
-      await this.replan(plan)
-      return await this.convertTo(await placeOf(target, plan.report), plan, target, options)
-    } finally {
-      this.engine.converts = false
-    }
+  /** Converts into a target; the answer is the files that were made. Other calls wait until it is done. */
+  convert(plan: Plan, target: Target = 'private', options: ConvertOptions = {}): Promise<Output[]> {
+    return this.engine.stoppable(options.signal, () =>
+      this.engine.inTurn(async () => {
+        await this.replan(plan)
+        const file = `${lockName(this.engine.tab)}-${Date.now()}`
+        return this.convertTo(await placeOf(target, plan.report, file), plan, relayTo(target), options)
+      }),
+    )
   }
 
-  private async convertTo(place: Place, plan: Plan, target: Target, options: ConvertOptions): Promise<Output[]> {
-    const { signal, onProgress: progress } = options
-    const relay = typeof target === 'object' && 'create' in target ? relayTo(target) : undefined
-    const abort = () => {
-      this.engine.stop(signal?.reason)
-      void clear(place)
-      relay?.({ step: 'abort' }).catch(() => undefined)
-    }
-    signal?.addEventListener('abort', abort)
+  private async convertTo(place: Place, plan: Plan, relay: Relay | undefined, options: ConvertOptions) {
+    const { folder, output } = plan.report
+    const zip = folder && (place.kind === 'private' || place.kind === 'file')
+    const name = options.name ?? (zip ? `${output.name}.zip` : output.name)
+    const request = { name, hash: options.hash ?? false, place, workers: this.workers() }
     try {
-      signal?.throwIfAborted()
-      const { folder, output } = plan.report
-      const zip = folder && (place.kind === 'private' || place.kind === 'file')
-      const name = options.name ?? (zip ? `${output.name}.zip` : output.name)
-      const request = { name, hash: options.hash ?? false, place, workers: this.workers() }
-      const made = await this.engine.call('convert', request, { progress, relay })
+      options.signal?.throwIfAborted()
+      const made = await this.engine.call('convert', request, {
+        progress: options.onProgress,
+        relay: relay && (step => relay.take(step)),
+      })
       this.report = made.report
+      this.engine.has.converted = this
       return made.output
-    } finally {
-      signal?.removeEventListener('abort', abort)
+    } catch (err) {
+      // The worker takes away what it can; of one that was ended all is left.
+      await Promise.all([clear(place), Promise.resolve(relay?.end(err)).catch(() => undefined)])
+      throw err
     }
   }
 
   /** Holds files of a result against the model: every number is computed once more. */
-  async verify(files: Output[], { onProgress, signal }: ConvertOptions = {}): Promise<Verification> {
+  verify(files: Output[], { onProgress: progress, signal }: ConvertOptions = {}): Promise<Verification> {
     const output = files.flatMap(({ name, blob }) => (blob ? [{ name, blob }] : []))
-    signal?.throwIfAborted()
-    await this.reopen()
-    const abort = () => this.engine.stop(signal?.reason)
-    signal?.addEventListener('abort', abort)
-    try {
-      return await this.engine.call('verify', { output }, { progress: onProgress })
-    } finally {
-      signal?.removeEventListener('abort', abort)
-    }
+    return this.engine.stoppable(signal, async () => {
+      const { answer } = await this.engine.inTurn(async () => {
+        await this.inspect()
+        return { answer: this.engine.call('verify', { output }, { progress }) }
+      })
+      return answer
+    })
   }
 
   /** A plan's recipe as a coremltools config; notes say what no config can. */
-  async config(plan: Plan): Promise<Exported> {
-    await this.replan(plan)
-    return this.engine.call('config', {})
+  config(plan: Plan): Promise<Exported> {
+    return this.engine.inTurn(async () => {
+      await this.replan(plan)
+      return this.engine.call('config', {})
+    })
   }
 
   /** The report of the last conversion in another form. The worker has it until it is ended. */
-  async reportAs(form: 'csv' | 'html'): Promise<string> {
-    return this.engine.call('report', { form })
+  reportAs(form: 'csv' | 'html'): Promise<string> {
+    return this.engine.inTurn(async () => {
+      this.needConversion()
+      return this.engine.call('report', { form })
+    })
   }
 
-  /** The lines of Python that take the last conversion's output to Core ML. */
-  async python(name: string): Promise<string> {
-    return this.engine.call('python', { name })
+  /** The lines of Python that take the last conversion's output to Core ML. The worker has them until it is ended. */
+  python(name: string): Promise<string> {
+    return this.engine.inTurn(async () => {
+      this.needConversion()
+      return this.engine.call('python', { name })
+    })
+  }
+
+  private needConversion() {
+    if (this.engine.has.converted !== this) throw new NibbleError('unsupported', words.noReport)
   }
 
   /** Ends the model's own worker, and lets go of results in the browser's private files. */
@@ -190,13 +208,23 @@ export class Model {
     return this.inspection.bytes < worthPool ? 0 : this.engine.workers
   }
 
-  /** Sees to it that the worker has the plan. */
+  /** Sees to it, in turn, that the worker has the model. */
+  private async inspect() {
+    const { engine } = this
+    if (engine.has.model === this) return
+    engine.has = {}
+    await engine.call('inspect', { inputs: this.inputs, parts: [...this.parts] })
+    engine.has = { model: this }
+  }
+
+  /** Sees to it, in turn, that the worker has the plan. */
   private async replan(plan: Plan) {
-    await this.reopen()
-    if (this.planned === plan) return
-    this.planned = undefined
-    await this.engine.call('plan', plan.request)
-    this.planned = plan
+    await this.inspect()
+    const { engine } = this
+    if (engine.has.plan === plan) return
+    engine.has.plan = undefined
+    await engine.call('plan', plan.request)
+    engine.has.plan = plan
   }
 }
 

@@ -19,7 +19,7 @@ export type { Fault, Input, Output } from '../shared/messages'
 export type * from '../shared/protocol'
 export type { Language } from '../shared/words'
 export { Engine, machineWorkers, type EngineOptions } from './engine'
-export type { ConvertOptions, Model, Plan, Recipe } from './model'
+export type { CallOptions, ConvertOptions, Model, Plan, Recipe } from './model'
 export type { Creator, Target, Writable } from './target'
 
 /** What open is given: what an engine is, or the engine itself. */
@@ -28,6 +28,8 @@ export interface OpenOptions extends EngineOptions {
   parts?: readonly string[]
   /** Where to open it, for sites that open one model after another; without it in a worker of its own. */
   engine?: Engine
+  /** Ends the opening, and the worker with it. */
+  signal?: AbortSignal
 }
 
 /** Opens the one model among files. In a worker of its own, model.close() ends that. */
@@ -36,7 +38,8 @@ export async function open(files: Iterable<File | Input>, options: OpenOptions =
   if (inputs.length === 0) throw new NibbleError('machine', words.none)
   const engine = options.engine ?? new Engine(options)
   try {
-    return await Model.open(engine, inputs, options.parts ?? [], options.engine === undefined)
+    const opened = () => Model.open(engine, inputs, options.parts ?? [], options.engine === undefined)
+    return await engine.stoppable(options.signal, opened)
   } catch (err) {
     if (!options.engine) engine.close()
     throw err

@@ -2,7 +2,7 @@
 
 import { NibbleError } from '../shared/error'
 import type { RelayStep } from '../shared/messages'
-import type { Place } from '../shared/place'
+import { namesIn, type Place } from '../shared/place'
 import type { Report } from '../shared/protocol'
 import { words } from '../shared/words'
 
@@ -19,8 +19,7 @@ export interface Writable {
  * - 'private': one of the browser's private files, until the next conversion; a sharded model is one zip. The answer
  *   has a blob of it, to download.
  * - a file handle: the worker writes to it, and the browser puts it in place when it is whole.
- * - a directory handle: the worker makes the file in it, or a new folder of the output's name. What is there is
- *   refused.
+ * - a directory handle: the worker makes the file in it, or a folder of the output's name. What is there is refused.
  * - create: called for each file with its name and size, in order; the bytes come to what it gives.
  */
 export type Target = 'private' | FileSystemFileHandle | FileSystemDirectoryHandle | Creator
@@ -33,37 +32,81 @@ export interface Creator {
   ): Writable | WritableStream<Uint8Array> | Promise<Writable | WritableStream<Uint8Array>>
 }
 
-/** The place of a target, for a plan's output. */
-export async function placeOf(target: Target, { folder, output: { name } }: Report): Promise<Place> {
-  if (target === 'private') return { kind: 'private' }
-  if ('create' in target) return { kind: 'relay' }
+/** Whether a target is a creator. */
+const isCreator = (target: Target): target is Creator => typeof target === 'object' && 'create' in target
+
+/** The place of a target, for a plan's output. file names a private one. */
+export async function placeOf(target: Target, { folder, output: { name } }: Report, file: string): Promise<Place> {
+  if (target === 'private') return { kind: 'private', name: file }
+  if (isCreator(target)) return { kind: 'relay' }
   if (target.kind === 'file') return { kind: 'file', handle: target }
-  if (folder) return { kind: 'folder', handle: target, name }
-  const there = await target.getFileHandle(name).catch(() => undefined)
-  if (there) throw new NibbleError('machine', words.existsFile(name))
-  return { kind: 'file', handle: await target.getFileHandle(name, { create: true }) }
+  try {
+    if (folder) return await folderIn(target, name)
+    if (await there(() => target.getFileHandle(name))) throw new NibbleError('machine', words.existsFile(name))
+    return { kind: 'file', handle: await target.getFileHandle(name, { create: true }), parent: target }
+  } catch (err) {
+    throw err instanceof NibbleError
+      ? err
+      : new NibbleError('machine', err instanceof Error ? err.message : String(err))
+  }
 }
 
-/** Takes the steps of a relay to what a creator gives. */
-export function relayTo({ create }: Creator): (step: RelayStep) => Promise<void> {
-  let file: Writable | undefined
-  return async step => {
+/** A folder for the result: a new one, or one that is empty. Any other is somebody's. */
+async function folderIn(parent: FileSystemDirectoryHandle, name: string): Promise<Place> {
+  const old = await there(() => parent.getDirectoryHandle(name))
+  if (!old) return { kind: 'folder', handle: await parent.getDirectoryHandle(name, { create: true }), name, parent }
+  if ((await namesIn(old)).length > 0) throw new NibbleError('machine', words.exists(name))
+  return { kind: 'folder', handle: old, name }
+}
+
+/** What is there, undefined where nothing is. */
+async function there<T>(get: () => Promise<T>): Promise<T | undefined> {
+  try {
+    return await get()
+  } catch (err) {
+    if (err instanceof DOMException && err.name === 'NotFoundError') return undefined
+    throw err
+  }
+}
+
+/** Takes the steps of a conversion to what a creator gives; undefined for other targets. */
+export function relayTo(target: Target): Relay | undefined {
+  return isCreator(target) ? new Relay(target) : undefined
+}
+
+/** A result on its way to a creator's files. */
+export class Relay {
+  private file: Writable | undefined
+  private ended: { reason: unknown } | undefined
+
+  constructor(private readonly target: Creator) {}
+
+  /** Takes one step, and resolves when it was taken. */
+  async take(step: RelayStep) {
     switch (step.step) {
       case 'create': {
-        const made = await create(step.name, step.bytes)
-        file = 'getWriter' in made ? made.getWriter() : made
+        const made = await this.target.create(step.name, step.bytes)
+        this.file = 'getWriter' in made ? made.getWriter() : made
+        if (this.ended) await this.end(this.ended.reason) // it came too late
         return
       }
       case 'write':
-        await file?.write(step.bytes)
+        await this.file?.write(step.bytes)
         return
       case 'close':
-        await file?.close()
-        file = undefined
+        await this.file?.close()
+        this.file = undefined
         return
       case 'abort':
-        await file?.abort?.()
-        file = undefined
+        await this.end(undefined)
     }
+  }
+
+  /** Aborts the file that is not whole. */
+  async end(reason: unknown) {
+    this.ended ??= { reason }
+    const { file } = this
+    this.file = undefined
+    await file?.abort?.(this.ended.reason)
   }
 }

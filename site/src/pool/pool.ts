@@ -54,6 +54,7 @@ class Remote {
 
   private died(f: Fault) {
     this.dead = f
+    this.worker.terminate()
     for (const p of this.pending.values()) p.reject(f)
     this.pending.clear()
   }

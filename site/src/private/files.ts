@@ -1,8 +1,9 @@
-// The browser's private files, in which a result lies until it is downloaded. They are named nibble-TAB-NUMBER. A tab
-// holds the Web Lock nibble-TAB while it lives, so whatever has no lock was left by a tab that is gone, and is
-// removed.
+// The browser's private files, in which a result lies until it is downloaded. They are named nibble-TAB-NUMBER. An engine
+// holds the Web Lock nibble-TAB while it lives, so whatever has no lock was left by one that is gone, and is removed.
 
-/** The lock that says a tab is alive; the page takes it. */
+import { namesIn, type Place } from '../shared/place'
+
+/** The lock that says an engine is alive. */
 export const lockName = (tab: string) => `nibble-${tab}`
 
 /** Chromium hands out no private files in some modes, and throws to say so. */
@@ -14,38 +15,61 @@ export async function privateFiles(): Promise<FileSystemDirectoryHandle | undefi
   }
 }
 
-/**
- * Removes what tabs that are gone left behind, and what this tab itself did: it is
- * called when the page is loaded and when a worker starts, and then there is no result.
- */
+/** Removes what engines that are gone left behind. */
 export async function sweep(tab: string) {
   const root = await privateFiles()
   if (!root || !navigator.locks) return
   const held = new Set((await navigator.locks.query()).held?.map(l => l.name))
-  held.delete(lockName(tab))
+  held.add(lockName(tab)) // which may not have been granted yet
   await removeAll(root, name => name.startsWith('nibble-') && !held.has(name.slice(0, name.lastIndexOf('-'))))
 }
 
-/** Removes a result that the page has let go of. Results in the user's own places have other names. */
+/** Removes a result that is not wanted any more. Results in the user's own places have other names. */
 export async function discard(result: Blob) {
   const root = await privateFiles()
-  if (root && result instanceof File && result.name.startsWith('nibble-'))
-    await root.removeEntry(result.name).catch(() => undefined)
+  if (root && result instanceof File && result.name.startsWith('nibble-')) await remove(root, result.name)
 }
 
 export async function removeAll(root: FileSystemDirectoryHandle, which: (name: string) => boolean) {
-  const names: string[] = []
-  for await (const name of (root as unknown as { keys(): AsyncIterable<string> }).keys()) names.push(name)
-  for (const name of names.filter(which)) await remove(root, name)
+  for (const name of (await namesIn(root)).filter(which)) await remove(root, name)
 }
 
+/** Takes away what a conversion that did not end left behind, as far as the library made it. */
+export async function clear(place: Place) {
+  switch (place.kind) {
+    case 'private': {
+      const root = await privateFiles()
+      if (root) await remove(root, place.name)
+      return
+    }
+    case 'folder':
+      if (place.parent) await remove(place.parent, place.name)
+      else await removeAll(place.handle, () => true)
+      return
+    case 'file':
+      if (place.parent) await remove(place.parent, place.handle.name)
+      else await removeEmpty(place.handle)
+  }
+}
+
+/** A picker makes an empty file, which is taken away; one that has content still has it: only closing replaces that. */
+async function removeEmpty(handle: FileSystemFileHandle & { remove?(): Promise<void> }) {
+  await patiently(async () => {
+    if ((await handle.getFile()).size === 0) await handle.remove?.()
+  })
+}
+
+const remove = (folder: FileSystemDirectoryHandle, name: string) =>
+  patiently(() => folder.removeEntry(name, { recursive: true }))
+
 /** A worker that was just ended holds its file for a moment; what is held longer goes at the next sweep. */
-async function remove(root: FileSystemDirectoryHandle, name: string) {
+async function patiently(take: () => Promise<void>) {
   for (let tries = 0; tries < 30; tries++) {
     try {
-      await root.removeEntry(name)
+      await take()
       return
     } catch (err) {
+      // It is gone, or the permission is.
       if (!(err instanceof DOMException) || err.name !== 'NoModificationAllowedError') return
       await new Promise(resolve => setTimeout(resolve, 100))
     }

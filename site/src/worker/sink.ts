@@ -2,10 +2,10 @@
 // origin-private file system, so that a result never lies in memory, or, where there is
 // no such thing, pieces of a Blob up to a limit. relay.ts has the caller's own places.
 
-import { lockName, privateFiles, removeAll } from '../private/files'
+import { clear, lockName, privateFiles, removeAll } from '../private/files'
 import * as format from '../shared/format'
 import type { Output } from '../shared/messages'
-import { clear, type Place } from '../shared/place'
+import { namesIn, type Place } from '../shared/place'
 import { words } from '../shared/words'
 
 /** The core's calls, and how it ends. Files come one after the other. */
@@ -37,7 +37,7 @@ export async function openSink(tab: string, place: Exclude<Place, { kind: 'relay
   if (place.kind === 'file') return chosenFile(place)
   if (place.kind === 'folder') return chosenFolder(place)
   const root = await privateFiles()
-  return root ? privateFile(root, tab) : memory()
+  return root ? privateFile(root, tab, place.name) : memory()
 }
 
 /** A full disk and a lost permission in our words. */
@@ -61,9 +61,8 @@ async function room(bytes: number) {
     throw new Error(words.room(format.bytes(bytes), format.bytes(Math.max(0, quota - (usage ?? 0)))))
 }
 
-async function privateFile(root: FileSystemDirectoryHandle, tab: string): Promise<Sink> {
+async function privateFile(root: FileSystemDirectoryHandle, tab: string, file: string): Promise<Sink> {
   await removeAll(root, name => name.startsWith(lockName(tab) + '-')) // the tab's previous result
-  const file = `${lockName(tab)}-${Date.now()}`
   const handle = await root.getFileHandle(file, { create: true })
   const access = await (handle as unknown as SyncFile).createSyncAccessHandle()
   let at = 0
@@ -117,16 +116,15 @@ async function chosenFile(place: Extract<Place, { kind: 'file' }>): Promise<Sink
   }
 }
 
-/** A new folder in the chosen one. */
+/** A folder for this result alone. */
 async function chosenFolder(place: Extract<Place, { kind: 'folder' }>): Promise<Sink> {
   const made: FileSystemFileHandle[] = []
   const out = writer()
-  let folder: FileSystemDirectoryHandle | undefined
+  if ((await namesIn(place.handle)).length > 0) throw new Error(words.exists(place.name))
   return {
     async create(name) {
       try {
-        folder ??= await freshFolder(place)
-        const handle = await folder.getFileHandle(name, { create: true })
+        const handle = await place.handle.getFileHandle(name, { create: true })
         made.push(handle)
         await out.open(handle)
       } catch (err) {
@@ -138,17 +136,9 @@ async function chosenFolder(place: Extract<Place, { kind: 'folder' }>): Promise<
     finish: () => Promise.all(made.map(async h => ({ name: `${place.name}/${h.name}`, blob: await h.getFile() }))),
     async discard() {
       await out.abort()
-      if (folder) await clear(place)
+      await clear(place)
     },
   }
-}
-
-/** Refuses a folder that is there and not empty: it is somebody's. */
-async function freshFolder({ handle, name }: Extract<Place, { kind: 'folder' }>) {
-  const folder = await handle.getDirectoryHandle(name, { create: true })
-  for await (const _ of (folder as unknown as { keys(): AsyncIterable<string> }).keys())
-    throw new Error(words.exists(name))
-  return folder
 }
 
 /** Writes to one file after the other. */

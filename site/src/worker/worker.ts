@@ -4,7 +4,6 @@
 // one leads, the others are its pool, which only do tasks.
 
 import { Pool, type PoolWorker } from '../pool/pool'
-import { sweep } from '../private/files'
 import type {
   Address,
   Call,
@@ -97,7 +96,6 @@ async function lead(start: Address) {
   self.importScripts(`${start.base}wasm_exec.js?v=${start.version}`)
   module = await compile(`${start.base}nibble.wasm?v=${start.version}`)
   await run()
-  await sweep(start.tab)
   self.postMessage({ ready: true })
 }
 
