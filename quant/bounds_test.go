@@ -74,8 +74,10 @@ func TestWeightsLargerThanTiles(t *testing.T) {
 				if *r.Totals.RMSE != *first.Totals.RMSE {
 					t.Errorf("%s tells another error", to)
 				}
-				v, err := quant.Verify([]*tensor.File{testkit.File("out", made)}, []*tensor.File{testkit.File("in", in)},
+				v, err := quant.Verify(t.Context(), []*tensor.File{testkit.File("out", made)},
+					[]*tensor.File{testkit.File("in", in)},
 					quant.Options{})
+
 				if err != nil || !v.OK {
 					t.Errorf("%s: %+v, %v", to, v, err)
 				}

@@ -76,8 +76,9 @@ func everything(t testing.TB, b []byte) {
 			}
 			continue
 		}
-		v, err := quant.Verify([]*tensor.File{testkit.File("out", out)}, []*tensor.File{testkit.File("x", b)},
+		v, err := quant.Verify(t.Context(), []*tensor.File{testkit.File("out", out)}, []*tensor.File{testkit.File("x", b)},
 			quant.Options{})
+
 		if err != nil || !v.OK {
 			t.Errorf("%+v: verify says %+v, %v", o, v, err)
 		}

@@ -144,8 +144,9 @@ func TestConv1DConverts(t *testing.T) {
 			r.Tensors[0].Scheme.ScaleShape[1] != 96 {
 			t.Fatalf("%+v: %v, %+v", o, err, r)
 		}
-		v, err := quant.Verify([]*tensor.File{testkit.File("out", out)}, []*tensor.File{testkit.File("in", in)},
+		v, err := quant.Verify(t.Context(), []*tensor.File{testkit.File("out", out)}, []*tensor.File{testkit.File("in", in)},
 			quant.Options{})
+
 		if err != nil || !v.OK {
 			t.Errorf("%+v: %v, %+v", o, err, v)
 		}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"io"
+	"maps"
 	"slices"
 
 	"nibble/quant/container"
@@ -55,7 +56,9 @@ func ConvertTo(ctx context.Context, j *Job, create Create, o Options) (*Report, 
 		}
 		return create(name, bytes)
 	}
-	costs, written, err := convert.Run(ctx, j.Plan, j.Output, named, o.executor(steps.next()))
+	hashing := o.executor(steps.next())
+	hashing.Hash = o.Hash
+	costs, written, err := convert.Run(ctx, j.Plan, j.Output, named, hashing)
 	if err != nil {
 		return nil, err
 	}
@@ -159,6 +162,7 @@ func (j *Job) survey(ctx context.Context, o Options, steps *progress) (*Job, err
 		return j, err
 	}
 	kept := j.options
+	maps.Copy(unfit, kept.Unfit)
 	kept.Unfit = unfit
 	return Plan(j.Model, kept)
 }

@@ -92,7 +92,7 @@ func ExampleVerify() {
 	}
 	check := func() {
 		file := &quant.File{Name: "out.safetensors", Size: int64(out.Len()), R: bytes.NewReader(out.Bytes())}
-		result, err := quant.Verify([]*quant.File{file}, source, quant.Options{})
+		result, err := quant.Verify(context.Background(), []*quant.File{file}, source, quant.Options{})
 		if err != nil {
 			log.Fatal(err)
 		}

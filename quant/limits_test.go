@@ -72,8 +72,9 @@ func TestTinyLimitsMakeTheSame(t *testing.T) {
 			continue
 		}
 		done, total := int64(0), int64(0)
-		v, err := quant.VerifyModels(out, j.Model,
+		v, err := quant.VerifyModels(t.Context(), out, j.Model,
 			quant.Options{Limits: c.Limits, Progress: func(n, all int64) { done, total = n, all }})
+
 		if err != nil || !v.OK || done != total {
 			t.Errorf("%v: verify says %+v, %v after %d of %d bytes", c, v, err, done, total)
 			continue
@@ -105,7 +106,7 @@ func flip(t *testing.T, c *cases.Case, j *quant.Job, out *model.Model) {
 		at, bit := x.Storage.Start+x.Offset+random.Int64N(x.Bytes()), byte(1)<<random.IntN(8)
 		was := x.Storage.File.R
 		x.Storage.File.R = flipped{was, at, bit}
-		v, err := quant.VerifyModels(out, j.Model, quant.Options{Limits: c.Limits})
+		v, err := quant.VerifyModels(t.Context(), out, j.Model, quant.Options{Limits: c.Limits})
 		x.Storage.File.R = was
 		if err == nil && v.OK {
 			t.Errorf("%v: verify does not see bit %d of byte %d of %s", c, bit, at-x.Storage.Start-x.Offset, x.Name)

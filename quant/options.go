@@ -8,18 +8,22 @@ import (
 	"nibble/quant/recipe/coremltools"
 )
 
-// Options is all that a call can be asked for. The zero value is the default of every field.
+// Options is all that a call can be asked for. The zero value is the default of every field; each says which calls read
+// it, the others do not.
 type Options struct {
 	// Parts name the models that are meant of a file that holds several, by the keys that lead to them ("net.bert", or
-	// only the last ones). Open reads it; Verify does, where the output does not say of which it was made.
+	// only the last ones). Open reads it; without it the parts that the config names. Verify reads it, too; without it
+	// the parts that the output says it was made of.
 	Parts []string
 
-	// Config is a coremltools PostTrainingQuantizerConfig in JSON or YAML, which may have one more key, nibble, for the
-	// fields below; none is DefaultConfig. Plan reads it.
+	// Config is a coremltools PostTrainingQuantizerConfig in JSON or YAML, which may have one more key, nibble, for what
+	// coremltools has no word for (part, module_type, include_embeddings and so on); none is DefaultConfig. Open and Plan
+	// read it.
 	Config []byte
-	// ConfigName is what errors call the config.
+	// ConfigName is what errors call the config. Open and Plan read it.
 	ConfigName string
-	// Policy decides instead of Config, for callers that read or edit a config before. Plan reads it.
+	// Policy decides instead of Config, for Nibble's own command and page, which edit a config before. It is a type of
+	// the rooms, and not stable. Open and Plan read it.
 	Policy plan.Policy
 
 	// Container is the output's form: packed (the default), int8 or coremltools. Plan reads it.
@@ -36,7 +40,7 @@ type Options struct {
 	// CoremltoolsSkips keeps each layer that coremltools would skip. Plan reads it.
 	CoremltoolsSkips bool
 	// KeepUnfit keeps tensors that hold NaN or infinity, or more than the arithmetic can; without it the first of them is
-	// an error. Plan reads it; Convert then reads the weights once more, to find them.
+	// an error. Plan reads it; Convert, ConvertTo and Measure then read the weights once more, to find them.
 	KeepUnfit bool
 	// Unfit are tensors that are known to be so, by name, with the code of why; they are kept. Plan reads it.
 	Unfit map[string]string
@@ -45,18 +49,21 @@ type Options struct {
 	// Least is how large a weight must be to be quantized where coremltools would not. Plan reads it.
 	Least Least
 
-	// Name is what the report calls the output. Convert and ConvertTo read it.
+	// Name is what the report calls the output, and what Create is called with where the output is one file. Convert and
+	// ConvertTo read it.
 	Name string
 	// Workers is how many goroutines do the work; 1 where it is 0. Convert, ConvertTo and Measure read it.
 	Workers int
-	// Pool is workers elsewhere that do it instead, such as the web workers of a page.
+	// Pool is workers elsewhere that do it instead, such as the web workers of a page. Convert, ConvertTo and Measure
+	// read it.
 	Pool []Worker
-	// Limits are the sizes at which work is cut; none changes a byte of the output. Convert, ConvertTo and Verify read it.
+	// Limits are the sizes at which work is cut; none changes a byte of the output. Convert, ConvertTo, Measure and the
+	// verifying calls read it.
 	Limits Limits
 	// Hash takes the SHA-256 of inputs and outputs, which costs more than quantizing. Convert and ConvertTo read it.
 	Hash bool
 	// Progress is called, from one goroutine, with the bytes of source that are done and with all of them. Convert,
-	// ConvertTo and Verify read it.
+	// ConvertTo and the verifying calls read it.
 	Progress func(done, total int64)
 }
 
@@ -94,5 +101,5 @@ func (o *Options) container() container.Options {
 
 // executor are the options of the executor.
 func (o *Options) executor(progress convert.Progress) convert.Options {
-	return convert.Options{Workers: o.Workers, Pool: o.Pool, Limits: o.Limits, Progress: progress, Hash: o.Hash}
+	return convert.Options{Workers: o.Workers, Pool: o.Pool, Limits: o.Limits, Progress: progress}
 }

@@ -66,8 +66,10 @@ func TestUnsignedBlocksOfZeros(t *testing.T) {
 					if err != nil {
 						t.Fatal(err)
 					}
-					v, err := quant.Verify([]*tensor.File{testkit.File("out", out)}, []*tensor.File{testkit.File("in", in)},
+					v, err := quant.Verify(t.Context(), []*tensor.File{testkit.File("out", out)},
+						[]*tensor.File{testkit.File("in", in)},
 						quant.Options{})
+
 					if err != nil || !v.OK {
 						t.Errorf("%s %s %s in %+v: verify says %+v, %v", name, dtype, mode, o, v, err)
 					}
@@ -152,8 +154,10 @@ func TestKeepUnfit(t *testing.T) {
 					t.Errorf("%s %d: %s %s: %s", config, workers, row.Name, row.Verdict, row.Reason)
 				}
 			}
-			v, err := quant.Verify([]*tensor.File{testkit.File("out", out.Bytes())}, []*tensor.File{testkit.File("in", in)},
+			v, err := quant.Verify(t.Context(), []*tensor.File{testkit.File("out", out.Bytes())},
+				[]*tensor.File{testkit.File("in", in)},
 				quant.Options{})
+
 			if err != nil || !v.OK {
 				t.Errorf("verify says %+v, %v", v, err)
 			}

@@ -2,6 +2,8 @@ package quant_test
 
 import (
 	"context"
+	"io"
+	"math"
 	"strings"
 	"testing"
 
@@ -95,8 +97,9 @@ func TestSeveralParts(t *testing.T) {
 		t.Fatal(err)
 	}
 	source := testkit.File("in", testkit.Fixture(t, ".", "cases/kokoro_parts.pth"))
-	v, err := quant.Verify([]*tensor.File{testkit.File("out", []byte(made.String()))}, []*tensor.File{source},
+	v, err := quant.Verify(t.Context(), []*tensor.File{testkit.File("out", []byte(made.String()))}, []*tensor.File{source},
 		quant.Options{})
+
 	if err != nil || !v.OK || len(v.Tensors) != 8 {
 		t.Errorf("%v, %+v", err, v)
 	}
@@ -150,9 +153,58 @@ func TestAverageInsideAStateDict(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if v, err := quant.VerifyModels(out, c, quant.Options{Limits: tile.Limits{}}); err != nil || !v.OK ||
+		if v, err := quant.VerifyModels(t.Context(), out, c, quant.Options{Limits: tile.Limits{}}); err != nil || !v.OK ||
 			len(v.Tensors) != 3 {
 			t.Errorf("%+v: %v, %+v", o, err, v)
 		}
+	}
+}
+
+// A config that names parts opens them; parts that are asked for go before.
+func TestConfigNamesParts(t *testing.T) {
+	files := []*tensor.File{testkit.File("in", testkit.Fixture(t, ".", "cases/model_and_model_ema.pth"))}
+	for _, c := range []struct {
+		options quant.Options
+		want    string
+	}{
+		{quant.Options{Config: []byte(`nibble: {part: [model]}`)}, "model"},
+		{quant.Options{Config: []byte(`nibble: {part: [model_ema]}`)}, "model_ema"},
+		{quant.Options{Config: []byte(`nibble: {part: [model_ema]}`), Parts: []string{"model"}}, "model"},
+	} {
+		m, err := quant.Open(files, c.options)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(m.Wanted) != 1 || m.Wanted[0] != c.want {
+			t.Errorf("%s: %v", c.options.Config, m.Wanted)
+		}
+	}
+	if _, err := quant.Open(files, quant.Options{Config: []byte(`{`), ConfigName: "c.json"}); err == nil ||
+		!strings.Contains(err.Error(), "c.json") {
+		t.Errorf("a broken config: %v", err)
+	}
+}
+
+// Tensors that are known to be unfit stay kept when a conversion finds more.
+func TestUnfitOfTheCaller(t *testing.T) {
+	nan := float32(math.NaN())
+	in := testkit.Safetensors(testkit.F32("a.weight", []int64{64, 64}, 1, nan),
+		testkit.F32("b.weight", []int64{64, 64}, nan, 2),
+		testkit.F32("c.weight", []int64{64, 64}, 1, 2))
+	m, err := quant.Open([]*tensor.File{testkit.File("in", in)}, quant.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := quant.Options{KeepUnfit: true, Unfit: map[string]string{"a.weight": "nan"}}
+	j, err := quant.Plan(m, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := quant.Convert(t.Context(), j, io.Discard, o)
+	if err != nil || r.Totals.Quantized != 1 {
+		t.Errorf("%v, %+v", err, r)
+	}
+	if len(o.Unfit) != 1 {
+		t.Errorf("the caller's map has %v", o.Unfit)
 	}
 }

@@ -55,7 +55,16 @@ const MemoryPerTensor = 4 << 10
 // Open opens the one model among files and reads no weights. Several files are a folder: shards with their index,
 // or one checkpoint and what lies beside it. Where a file holds several models, Options.Parts name those that are
 // meant; without them it is the one that its framework's loader takes, or none, and Plan says so.
-func Open(files []*File, o Options) (*Model, error) { return model.OpenOne(files, o.Parts...) }
+func Open(files []*File, o Options) (*Model, error) {
+	if len(o.Parts) == 0 && (o.Policy != nil || len(o.Config) > 0) {
+		policy, err := o.policy()
+		if err != nil {
+			return nil, err
+		}
+		o.Parts = policy.Options().Parts
+	}
+	return model.OpenOne(files, o.Parts...)
+}
 
 // Job is a decided conversion: nothing is left to choose.
 type Job struct {
@@ -120,6 +129,15 @@ func (j *Job) Conflict() error { return j.Plan.Conflict }
 
 // Bytes is the size of the output, of all files together.
 func (j *Job) Bytes() int64 { return j.Output.Bytes }
+
+// Extension is how the name of the output ends, with the dot; "" for a folder.
+func (j *Job) Extension() string {
+	row, err := container.Find(j.options.container())
+	if err != nil || j.Folder() {
+		return ""
+	}
+	return row.Extension
+}
 
 // Folder reports whether the output is several files, which belong in a folder: that of a sharded model.
 func (j *Job) Folder() bool { return j.Output.Folder }

@@ -64,8 +64,10 @@ func TestOneScaleForARowOfBlocks(t *testing.T) {
 						t.Fatalf("%s %s, %+v: the quiet half is not 0 at byte %d", c.weight.Name, d, o, i)
 					}
 				}
-				v, err := quant.Verify([]*tensor.File{testkit.File("out", out)}, []*tensor.File{testkit.File("in", in)},
+				v, err := quant.Verify(t.Context(), []*tensor.File{testkit.File("out", out)},
+					[]*tensor.File{testkit.File("in", in)},
 					quant.Options{})
+
 				if err != nil || !v.OK {
 					t.Errorf("%s %s, %+v: verify says %+v, %v", c.weight.Name, d, o, v, err)
 				}
@@ -130,7 +132,7 @@ func TestRowOfMoreThan32Bits(t *testing.T) {
 		if err != nil || info.Size() != j.Output.Bytes || r.Totals.Quantized != 1 {
 			t.Errorf("%s: %d bytes of %d, %v", config, info.Size(), j.Output.Bytes, err)
 		}
-		v, err := quant.Verify([]*tensor.File{{Name: "out", Size: info.Size(), R: out}}, source, quant.Options{})
+		v, err := quant.Verify(t.Context(), []*tensor.File{{Name: "out", Size: info.Size(), R: out}}, source, quant.Options{})
 		if err != nil || !v.OK {
 			t.Errorf("%s: verify says %+v, %v", config, v, err)
 		}

@@ -21,9 +21,9 @@ type (
 	// for a model that is quantized already, which Plan refuses. Bytes is the size of the files with weights.
 	Model = model.Model
 
-	// Report is report.json: Tensors has a row for each tensor with its verdict, reason, scheme, sizes and, after a
-	// conversion, its errors; Totals the sums; Notes, Advice and Warnings what a user should read. JSON, CSV and HTML
-	// write it.
+	// Report is report.json: Tensors has a row for each tensor with its Verdict, Reason, Scheme, BytesIn, BytesOut and,
+	// after a conversion, its errors; Totals the sums; Notes, Advice and Warnings what a user should read. JSON(w), CSV(w)
+	// and HTML(w) write it.
 	Report = report.Report
 
 	// Figures are what quantizing a tensor lost: RMSE, SQNR in dB, Cosine and MaxAbsError; nil where there is no such
@@ -33,8 +33,8 @@ type (
 	// Verification is what Verify found: OK, the Container, and a row for each tensor with its Problem.
 	Verification = verify.Report
 
-	// Error is what a file causes: Kind (format: its bytes are wrong; unsupported: Nibble does not do that), File, Tensor,
-	// Offset, What was found, what to Do, and Name, a code that programs can act on.
+	// Error is what a file causes: Kind, File, Tensor, Offset, What was found, what to Do, and Name, a code that programs
+	// can act on ("choose_part", "already_quantized", "none_quantized", "tied", "unfit" and others); errors.As finds it.
 	Error = fault.Error
 
 	// Create begins a file of the output, of so many bytes; the file before it was closed. The name is Options.Name where
@@ -49,4 +49,10 @@ type (
 
 	// Least is how large a weight must be to be quantized where coremltools would not: Inputs, and Weights.
 	Least = recipe.Least
+)
+
+// The kinds of an Error: the bytes of a file are wrong, or they are sound and Nibble does not do that.
+const (
+	FormatError      = fault.Format
+	UnsupportedError = fault.Unsupported
 )

@@ -33,8 +33,9 @@ func TestTypesNarrowerThanAByte(t *testing.T) {
 			r.Tensors[1].BytesOut != 6 || r.Tensors[0].Parameters != 6 {
 			t.Errorf("%s: %+v %+v", to, r.Tensors[0], r.Tensors[1])
 		}
-		v, err := quant.Verify([]*tensor.File{testkit.File("out", out)}, []*tensor.File{testkit.File("in", in)},
+		v, err := quant.Verify(t.Context(), []*tensor.File{testkit.File("out", out)}, []*tensor.File{testkit.File("in", in)},
 			quant.Options{})
+
 		if err != nil || !v.OK {
 			t.Errorf("%s: %+v, %v", to, v, err)
 		}

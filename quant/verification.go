@@ -1,6 +1,8 @@
 package quant
 
 import (
+	"context"
+
 	"nibble/quant/container"
 	"nibble/quant/model"
 	"nibble/quant/verify"
@@ -19,7 +21,7 @@ func PartsOf(out *Model) []string { return container.Parts(out) }
 
 // Verify holds an output against the source it was made from. Differences are in the verification; an error is a file
 // that cannot be read, or one that Nibble did not write.
-func Verify(out, source []*File, o Options) (*Verification, error) {
+func Verify(ctx context.Context, out, source []*File, o Options) (*Verification, error) {
 	made, err := OpenOutput(out)
 	if err != nil {
 		return nil, err
@@ -31,11 +33,11 @@ func Verify(out, source []*File, o Options) (*Verification, error) {
 	if err != nil {
 		return nil, err
 	}
-	return VerifyModels(made, from, o)
+	return VerifyModels(ctx, made, from, o)
 }
 
-// VerifyModels is Verify for what OpenOutput and Open opened.
-func VerifyModels(out, source *Model, o Options) (*Verification, error) {
+// VerifyModels is Verify for what OpenOutput and Open opened; it does not read Options.Parts.
+func VerifyModels(ctx context.Context, out, source *Model, o Options) (*Verification, error) {
 	if len(source.State.Tensors) == 0 {
 		return nil, source.Convertible()
 	}
@@ -47,7 +49,7 @@ func VerifyModels(out, source *Model, o Options) (*Verification, error) {
 	if err != nil {
 		return nil, err
 	}
-	v, err := verify.Run(open, &out.State, &source.State, o.Limits, o.Progress)
+	v, err := verify.Run(ctx, open, &out.State, &source.State, o.Limits, o.Progress)
 	if err == nil {
 		v.Container = row.Name
 	}

@@ -33,8 +33,10 @@ func TestVerifySeesDamage(t *testing.T) {
 					}
 					bad := bytes.Clone(good)
 					bad[x.Storage.Start+x.Offset+i] ^= 1 << (i % 8)
-					v, err := quant.Verify([]*tensor.File{testkit.File("out", bad)}, []*tensor.File{testkit.File("in", in)},
+					v, err := quant.Verify(t.Context(), []*tensor.File{testkit.File("out", bad)},
+						[]*tensor.File{testkit.File("in", in)},
 						quant.Options{})
+
 					if err == nil && v.OK {
 						t.Fatalf("%s %+v: verify does not see that byte %d of %s was changed", config, o, i, x.Name)
 					}
@@ -57,7 +59,8 @@ func TestVerifyExplainsAWeightByOneScheme(t *testing.T) {
 			t.Fatal(err)
 		}
 		made[mode] = out
-		if v, err := quant.Verify([]*tensor.File{testkit.File("out", out)}, source, quant.Options{}); err != nil || !v.OK {
+		if v, err := quant.Verify(t.Context(), []*tensor.File{testkit.File("out", out)}, source,
+			quant.Options{}); err != nil || !v.OK {
 			t.Errorf("%s: %+v, %v", mode, v, err)
 		}
 	}
@@ -72,7 +75,7 @@ func TestVerifyExplainsAWeightByOneScheme(t *testing.T) {
 			copy(mixed[at:at+half], made["affine"][at:at+half])
 		}
 	}
-	v, err := quant.Verify([]*tensor.File{testkit.File("out", mixed)}, source, quant.Options{})
+	v, err := quant.Verify(t.Context(), []*tensor.File{testkit.File("out", mixed)}, source, quant.Options{})
 	if err != nil || v.OK || !strings.Contains(v.Tensors[0].Problem, "no scheme explains all of it") {
 		t.Errorf("%+v, %v", v, err)
 	}
@@ -126,17 +129,18 @@ func TestVerifySeesLies(t *testing.T) {
 		"another shape":              patch(made["packed"], "a.weight_shape", 8, 0, 0, 0, 0, 0, 0, 0),
 		"affine without zero points": bytes.Replace(made["packed"], []byte(`\"symmetric\"`), []byte(`\"affine\"   `), 1),
 	} {
-		v, err := quant.Verify([]*tensor.File{testkit.File("out", out)}, source, quant.Options{})
+		v, err := quant.Verify(t.Context(), []*tensor.File{testkit.File("out", out)}, source, quant.Options{})
 		if err == nil && v.OK {
 			t.Errorf("%s: verify says ok", name)
 		}
 	}
 	for name, out := range made {
-		if v, err := quant.Verify([]*tensor.File{testkit.File("out", out)}, source, quant.Options{}); err != nil || !v.OK {
+		if v, err := quant.Verify(t.Context(), []*tensor.File{testkit.File("out", out)}, source,
+			quant.Options{}); err != nil || !v.OK {
 			t.Errorf("%s: %+v, %v", name, v, err)
 		}
 	}
-	if _, err := quant.Verify(source, source, quant.Options{}); fault.KindOf(err) != fault.Unsupported {
+	if _, err := quant.Verify(t.Context(), source, source, quant.Options{}); fault.KindOf(err) != fault.Unsupported {
 		t.Errorf("the source itself passes for an output: %v", err)
 	}
 }
@@ -175,8 +179,9 @@ func TestVerifyOfUnsignedZeros(t *testing.T) {
 				copy(out[x.Storage.Start:], tensor.Bytes([]float32{c.scale}))
 			}
 		}
-		v, err := quant.Verify([]*tensor.File{testkit.File("out", out)}, []*tensor.File{testkit.File("in", in)},
+		v, err := quant.Verify(t.Context(), []*tensor.File{testkit.File("out", out)}, []*tensor.File{testkit.File("in", in)},
 			quant.Options{})
+
 		if err != nil || v.OK != c.ok {
 			t.Errorf("%s: verify says %v, %v", name, v, err)
 		}
@@ -202,8 +207,10 @@ func TestVerifyOfTinyWeights(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				v, err := quant.Verify([]*tensor.File{testkit.File("out", out)}, []*tensor.File{testkit.File("in", in)},
+				v, err := quant.Verify(t.Context(), []*tensor.File{testkit.File("out", out)},
+					[]*tensor.File{testkit.File("in", in)},
 					quant.Options{})
+
 				if err != nil || !v.OK {
 					t.Errorf("%s %s %+v: %+v, %v", w.DType, config, o, v, err)
 				}

@@ -60,8 +60,9 @@ func TestSameForAnyNumberOfWorkers(t *testing.T) {
 			if report1.Totals.Quantized == 0 {
 				t.Errorf("%s: nothing was quantized", config)
 			}
-			v, err := quant.Verify([]*tensor.File{testkit.File("out", one)}, []*tensor.File{testkit.File("in", in)},
+			v, err := quant.Verify(t.Context(), []*tensor.File{testkit.File("out", one)}, []*tensor.File{testkit.File("in", in)},
 				quant.Options{})
+
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -84,6 +85,23 @@ func TestCancel(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	_, err = quant.Convert(ctx, j, &bytes.Buffer{}, quant.Options{Workers: 2, Progress: func(int64, int64) { cancel() }})
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("error %v", err)
+	}
+}
+
+// A cancelled context ends a verification with its error, too.
+func TestCancelVerify(t *testing.T) {
+	in := wide()
+	out, _, err := convert(t, in, coremltools.Default, container.Options{}, 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	files := []*tensor.File{testkit.File("out", out)}
+	_, err = quant.Verify(ctx, files, []*tensor.File{testkit.File("in", in)}, quant.Options{
+		Progress: func(done, total int64) { cancel() },
+	})
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("error %v", err)
 	}

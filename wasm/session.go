@@ -255,7 +255,8 @@ func (s *session) verify(q request) (any, error) {
 		return nil, err
 	}
 	roomFor(len(source.State.Tensors) + len(made.State.Tensors))
-	return quant.VerifyModels(made, source, quant.Options{Limits: tile.Limits{}, Progress: progress(progressFunc)})
+	return quant.VerifyModels(context.Background(), made, source,
+		quant.Options{Limits: tile.Limits{}, Progress: progress(progressFunc)})
 }
 
 // memory says how busy Go's collector was.

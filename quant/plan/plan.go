@@ -83,10 +83,10 @@ type Plan struct {
 	whole    *Plan // of which this is a shard; nil for a plan of its own
 }
 
-// IsPart reports whether it is the plan of one file of several.
+// IsShard reports whether it is the plan of one file of several.
 func (p *Plan) IsShard() bool { return p.whole != nil }
 
-// Part is the plan of some entries, which go to a file of their own. Its recipe is still
+// Shard is the plan of some entries, which go to a file of their own. Its recipe is still
 // that of the whole.
 func (p *Plan) Shard(entries []int) *Plan {
 	shard := *p

@@ -2,6 +2,7 @@ package verify
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 
 	"nibble/quant/kernel"
@@ -16,11 +17,12 @@ import (
 
 // derive makes the weight once more from the source, by the scheme that the output names, and compares every plane
 // with what the output stores. Where the output names no scheme, one scheme must explain the whole weight.
-func (q *storedWeight) derive(src *tensor.Tensor, row *Row, l tile.Limits, step func(bytes int64)) error {
+func (q *storedWeight) derive(ctx context.Context, src *tensor.Tensor, row *Row, l tile.Limits,
+	step func(bytes int64)) error {
 	best, counted := int64(0), int64(0)
 	for i, s := range q.Schemes {
 		seen := int64(0)
-		reached, worst, problem, err := q.deriveBy(s, src, l, func(n int64) {
+		reached, worst, problem, err := q.deriveBy(ctx, s, src, l, func(n int64) {
 			if seen += n; seen > counted { // each byte counts once
 				step(seen - counted)
 				counted = seen
@@ -45,18 +47,20 @@ func (q *storedWeight) derive(src *tensor.Tensor, row *Row, l tile.Limits, step 
 
 // deriveBy derives the weight by one scheme. It says how many rows it reached, the largest error of a weight, and
 // what is wrong; "" when nothing is.
-func (q *storedWeight) deriveBy(s scheme.Scheme, src *tensor.Tensor, l tile.Limits, step func(int64)) (reached int64,
+func (q *storedWeight) deriveBy(ctx context.Context, s scheme.Scheme, src *tensor.Tensor, l tile.Limits,
+	step func(int64)) (reached int64,
 	worst float64, problem string, err error) {
 	if src.DType == tensor.F64 {
-		return deriveWith[float64](q, s, src, l, step)
+		return deriveWith[float64](ctx, q, s, src, l, step)
 	}
-	return deriveWith[float32](q, s, src, l, step)
+	return deriveWith[float32](ctx, q, s, src, l, step)
 }
 
 // deriveWith is deriveBy in the arithmetic T.
-func deriveWith[T kernel.Float](q *storedWeight, s scheme.Scheme, src *tensor.Tensor, l tile.Limits,
+func deriveWith[T kernel.Float](ctx context.Context, q *storedWeight, s scheme.Scheme, src *tensor.Tensor,
+	l tile.Limits,
 	step func(int64)) (int64, float64, string, error) {
-	d, err := newDerivation[T](q, s, src, l, step)
+	d, err := newDerivation[T](ctx, q, s, src, l, step)
 	if err != nil {
 		return 0, 0, "", err
 	}
@@ -94,13 +98,14 @@ type storedPiece[T kernel.Float] struct {
 }
 
 // newDerivation finds the scheme's method and the codes of the weight's pieces.
-func newDerivation[T kernel.Float](q *storedWeight, s scheme.Scheme, src *tensor.Tensor, l tile.Limits,
+func newDerivation[T kernel.Float](ctx context.Context, q *storedWeight, s scheme.Scheme, src *tensor.Tensor,
+	l tile.Limits,
 	step func(int64)) (*derivation[T], error) {
 	m, err := method.Of[T](s, src.DType)
 	if err != nil {
 		return nil, err
 	}
-	d := &derivation[T]{storedWeight: q, scheme: s, method: m, limits: l, step: step, source: newRows(src, l)}
+	d := &derivation[T]{storedWeight: q, scheme: s, method: m, limits: l, step: step, source: newRows(ctx, src, l)}
 	d.spread, _ = m.(method.Spread[T])
 	for i, p := range q.Pieces {
 		if p.Literal != nil {
@@ -111,7 +116,7 @@ func newDerivation[T kernel.Float](q *storedWeight, s scheme.Scheme, src *tensor
 			return nil, err
 		}
 		d.whole = d.whole || p.Code.Whole()
-		d.pieces = append(d.pieces, storedPiece[T]{p, code, newRows(q.found[i], l)})
+		d.pieces = append(d.pieces, storedPiece[T]{p, code, newRows(ctx, q.found[i], l)})
 	}
 	return d, nil
 }

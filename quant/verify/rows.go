@@ -1,6 +1,8 @@
 package verify
 
 import (
+	"context"
+
 	"nibble/quant/tensor"
 	"nibble/quant/tile"
 )
@@ -8,6 +10,7 @@ import (
 // rows reads stretches of the rows of a tensor, most of them one after the other or twice. It loads many short rows
 // at a time, and a stretch of a long row alone.
 type rows struct {
+	ctx    context.Context
 	tensor *tensor.Tensor
 	limits tile.Limits
 	size   int64     // bytes of a value
@@ -17,8 +20,8 @@ type rows struct {
 }
 
 // newRows reads a tensor of two axes or more by its first one.
-func newRows(t *tensor.Tensor, l tile.Limits) *rows {
-	return &rows{tensor: t, limits: l, size: t.DType.Size(), row: t.Bytes() / t.Shape[0]}
+func newRows(ctx context.Context, t *tensor.Tensor, l tile.Limits) *rows {
+	return &rows{ctx: ctx, tensor: t, limits: l, size: t.DType.Size(), row: t.Bytes() / t.Shape[0]}
 }
 
 // read returns n bytes of a row from a byte on, both multiples of a value's size. They are aligned, and valid until
@@ -42,6 +45,9 @@ func (r *rows) read(row, from, n int64) ([]byte, error) {
 func (r *rows) load(x tile.Tile) error {
 	if x == r.loaded {
 		return nil
+	}
+	if err := r.ctx.Err(); err != nil {
+		return err
 	}
 	r.loaded, r.bytes = tile.Tile{}, tensor.Buffer(r.bytes, int(x.Size(r.tensor)))
 	if err := x.Read(r.tensor, r.bytes, r.limits); err != nil {

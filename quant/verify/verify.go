@@ -14,6 +14,7 @@ package verify
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 
 	"nibble/quant/layout"
@@ -38,11 +39,13 @@ type Row struct {
 	Problem     string   `json:"problem"`       // "" when OK
 }
 
-// Run compares; open is the output's container's. It fails only when a file cannot be read; differences are in the
-// report. progress counts bytes of the source and may be nil. Of the limits, Tile, Window and Scales are used.
-func Run(open layout.Opener, out, source *tensor.StateDict, limits tile.Limits,
+// Run compares until ctx is done; open is the output's container's. It fails only when a file cannot be read;
+// differences are in the report. progress counts bytes of the source and may be nil. Of the limits, Tile, Window and
+// Scales are used.
+func Run(ctx context.Context, open layout.Opener, out, source *tensor.StateDict, limits tile.Limits,
 	progress func(done, total int64)) (*Report, error) {
-	v := &verifier{open: open, byName: map[string]*tensor.Tensor{}, used: map[string]bool{}, limits: limits.Filled()}
+	v := &verifier{ctx: ctx, open: open, byName: map[string]*tensor.Tensor{}, used: map[string]bool{},
+		limits: limits.Filled()}
 	for i := range out.Tensors {
 		v.byName[out.Tensors[i].Name] = &out.Tensors[i]
 	}
@@ -77,7 +80,9 @@ func Run(open layout.Opener, out, source *tensor.StateDict, limits tile.Limits,
 	return r, nil
 }
 
+// verifier is one comparison under way.
 type verifier struct {
+	ctx    context.Context
 	byName map[string]*tensor.Tensor
 	used   map[string]bool // names of the output that belong to a tensor of the source
 	open   layout.Opener
@@ -100,7 +105,7 @@ func (v *verifier) tensor(src *tensor.Tensor) (Row, error) {
 	}
 	row := Row{Name: src.Name, Verdict: "quantize", OK: true, Problem: q.Problem}
 	if row.Problem == "" {
-		err = q.derive(src, &row, v.limits, v.step)
+		err = q.derive(v.ctx, src, &row, v.limits, v.step)
 	}
 	row.OK = row.Problem == ""
 	return row, err
@@ -121,6 +126,9 @@ func (v *verifier) kept(src *tensor.Tensor) (Row, error) {
 			src, got = src.Flat(), got.Flat()
 		}
 		for _, t := range tile.Cut(src, 1, v.limits.Tile) {
+			if err := v.ctx.Err(); err != nil {
+				return row, err
+			}
 			a, b = tensor.Buffer(a, int(t.Size(src))), tensor.Buffer(b, int(t.Size(src)))
 			if err := t.Read(src, a, v.limits); err != nil {
 				return row, err

@@ -249,7 +249,7 @@ func verifyCommand(ctx context.Context, c *call) error {
 	}
 	roomFor(len(made.State.Tensors) + len(from.State.Tensors))
 	c.options.Progress = c.progress()
-	r, err := quant.VerifyModels(made, from, c.options)
+	r, err := quant.VerifyModels(ctx, made, from, c.options)
 	if err != nil {
 		return err
 	}

@@ -235,7 +235,7 @@ func compare(folder string, clean []output) (changed int, overlooked []string) {
 			continue
 		}
 		changed++
-		if v, err := quant.Verify(files, o.c.Files, quant.Options{}); err == nil && v.OK {
+		if v, err := quant.Verify(context.Background(), files, o.c.Files, quant.Options{}); err == nil && v.OK {
 			overlooked = append(overlooked, o.c.String())
 		}
 	}

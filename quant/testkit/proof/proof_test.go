@@ -89,7 +89,7 @@ func TestBlocksOfAnyLimits(t *testing.T) {
 				compare(t, c, e, tensorOf(out.State.Tensors, e.Tensor.Name+"_blocks"))
 			}
 		}
-		if v, err := quant.VerifyModels(out, j.Model, quant.Options{Limits: c.Limits}); err != nil || !v.OK ||
+		if v, err := quant.VerifyModels(t.Context(), out, j.Model, quant.Options{Limits: c.Limits}); err != nil || !v.OK ||
 			v.Container != blocks.Name {
 			t.Fatalf("%v: verify says %+v, %v", c, v, err)
 		}
@@ -218,7 +218,7 @@ func damage(t *testing.T, c *cases.Case, j *quant.Job, files []*tensor.File) {
 		at := x.Storage.Start + x.Offset + int64(c.Seed)*7919%x.Bytes()
 		raw[at] ^= 1 << (c.Seed % 8)
 		x.Storage.File.R = bytes.NewReader(raw)
-		if v, err := quant.VerifyModels(out, j.Model, quant.Options{Limits: c.Limits}); err == nil && v.OK {
+		if v, err := quant.VerifyModels(t.Context(), out, j.Model, quant.Options{Limits: c.Limits}); err == nil && v.OK {
 			t.Fatalf("%v: verify does not see byte %d of %s", c, at-x.Storage.Start, x.Name)
 		}
 		return

@@ -1,5 +1,6 @@
-// The browser's private files, in which a result lies until it is downloaded. They are named nibble-TAB-NUMBER. An engine
-// holds the Web Lock nibble-TAB while it lives, so whatever has no lock was left by one that is gone, and is removed.
+// The browser's private files, in which a result lies until it is downloaded. They are named nibble-TAB-NUMBER. An
+// engine holds the Web Lock nibble-TAB while it lives, so whatever has no lock was left by one that is gone, and is
+// removed.
 
 import { namesIn, type Place } from '../shared/place'
 
