@@ -163,7 +163,7 @@ test_wasm() {
   (cd quant/pattern && node "$(go env GOROOT)/lib/wasm/wasm_exec_node.js" "$NIBBLE_BUILD/pattern.wasm" -test.run Deep)
 }
 
-# NIBBLE_BROWSER and NIBBLE_BROWSER_KIND tell the tests what to drive.
+# NIBBLE_BROWSER and NIBBLE_BROWSER_KIND say what the tests drive.
 test_page() {
   local browser
   browser=$(find_browser "$1")

@@ -72,7 +72,7 @@ func TestWeightsLargerThanTiles(t *testing.T) {
 					t.Fatal(err)
 				}
 				if *r.Totals.RMSE != *first.Totals.RMSE {
-					t.Errorf("%s tells another error", to)
+					t.Errorf("%s gives another error", to)
 				}
 				v, err := quant.Verify(t.Context(), []*tensor.File{testkit.File("out", made)},
 					[]*tensor.File{testkit.File("in", in)},

@@ -40,7 +40,7 @@ func TestLayouts(t *testing.T) {
 	}
 }
 
-// What the files tell of the layers' types, and what they hold beside the weights.
+// What the files say of the layers' types, and what they hold beside the weights.
 func TestNotesOfLayouts(t *testing.T) {
 	for name, want := range map[string]struct {
 		format  string

@@ -80,9 +80,9 @@ func TestTinyLimitsMakeTheSame(t *testing.T) {
 			continue
 		}
 		for i := range v.Tensors {
-			if says, told := v.Tensors[i].MaxAbsError, r.Tensors[i].MaxAbsError; (says == nil) != (told == nil) || says != nil &&
-				math.Abs(*says-*told) > 1e-6*math.Abs(*told) {
-				t.Errorf("%v: verify and the report tell another largest error of %s", c, v.Tensors[i].Name)
+			says, want := v.Tensors[i].MaxAbsError, r.Tensors[i].MaxAbsError
+			if (says == nil) != (want == nil) || says != nil && math.Abs(*says-*want) > 1e-6*math.Abs(*want) {
+				t.Errorf("%v: verify and the report have other largest errors of %s", c, v.Tensors[i].Name)
 			}
 		}
 		if seed%8 == 0 {

@@ -284,7 +284,7 @@ func TestExport(t *testing.T) {
 }
 
 // An attention of which one weight can be cut and another cannot has no entry that
-// coremltools follows to the same verdicts: each is told. What is kept as unfit is null.
+// coremltools follows to the same verdicts: each is named. What is kept as unfit is null.
 func TestExportSaysWhatItCannot(t *testing.T) {
 	nan := float32(math.NaN())
 	in := testkit.Safetensors(
@@ -315,7 +315,7 @@ func TestExportSaysWhatItCannot(t *testing.T) {
 	}
 }
 
-// Measure tells what a conversion would.
+// Measure gives the figures that a conversion would.
 func TestMeasure(t *testing.T) {
 	in := wide()
 	for _, config := range recipes {

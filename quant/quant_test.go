@@ -101,7 +101,7 @@ func TestReadsWhatTheRealToolsWrote(t *testing.T) {
 	}
 }
 
-// A whole pickled model tells the classes of its layers, where names and shapes would
+// A whole pickled model has the classes of its layers, where names and shapes would
 // mislead.
 func TestClassesFromTheFile(t *testing.T) {
 	for _, file := range []string{"module.pt", "module-checkpoint.pt"} {

@@ -138,8 +138,8 @@ func (q *tileQuantizer[T]) measure(ctx context.Context) error {
 // numbers would look like right ones.
 func (t *Task) measurable() error {
 	covered := t.bytes() / t.Tensor.DType.Size()
-	if all := t.Split.Blocks * t.Grid.GroupWidth() * t.Grid.BlockRows; t.Step != Measure &&
-		(!t.Split.Whole || covered != all) {
+	all := t.Split.Blocks * t.Grid.GroupWidth() * t.Grid.BlockRows
+	if t.Step != Measure && (!t.Split.Whole || covered != all) {
 		return fmt.Errorf("internal error: tensor %q would be measured over %d of %d weights; please report it",
 			t.Tensor.Name, covered, all)
 	}

@@ -14,7 +14,7 @@ type Class struct {
 	Named   bool // only names of parameters show it, so that it is not offered to set
 }
 
-// Names that code speaks of.
+// The names of classes that other packages name.
 const (
 	Linear    = "Linear"
 	Attention = "MultiheadAttention"

@@ -36,7 +36,7 @@ type Model struct {
 
 	Wanted    []string   // parts that were asked for
 	Quantized *Quantized // what quantized it before; nil when nothing did
-	Missing   []string   // shards that the name of the one file speaks of and that are not there
+	Missing   []string   // shards that are not there, by the name of the one file that is
 }
 
 // Bytes is the size of the files that hold weights.

@@ -206,7 +206,7 @@ func (f *facts) kernel(t *tensor.Tensor, module, last string, bias *tensor.Tenso
 
 // direction distinguishes a Conv from a ConvTranspose. A bias has one value per output channel, which is axis 0
 // of a Conv, and axis 1 times the groups of a ConvTranspose. Where both fit or there is no bias, an even
-// kernel or a name can speak for the ConvTranspose; then it is left open.
+// kernel or a name can point to the ConvTranspose; then it is left open.
 func direction(t *tensor.Tensor, module, last string, bias *tensor.Tensor, conv, deconv string) guess {
 	first, second := t.Shape[0], t.Shape[1]
 	if bias != nil && second > 0 {

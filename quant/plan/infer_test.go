@@ -50,7 +50,7 @@ func holds(t *testing.T, title string, o recipe.Options, model string) {
 	}
 }
 
-// What names and shapes tell, and what they leave open.
+// What names and shapes show, and what they leave open.
 func TestInfer(t *testing.T) {
 	for title, model := range map[string]string{
 		"Conv1D shown by a bias makes its siblings Conv1D": `
@@ -122,7 +122,7 @@ func TestInfer(t *testing.T) {
 			visual.conv1.weight 128 64 16 16: Conv2d inferred weight
 			patch_embedding.weight 128 64 16 16: Conv2d inferred weight
 			downsample.0.weight 128 64 2 2: Conv2d inferred weight`,
-		"a bias tells": `
+		"a bias decides": `
 			down.weight 128 64 2 2: Conv2d inferred weight
 			down.bias 128
 			up.weight 128 64 2 2: ConvTranspose2d inferred weight

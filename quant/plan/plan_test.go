@@ -103,11 +103,11 @@ func TestTypesTheUserSets(t *testing.T) {
 		f32("dec.0.weight", 8, 8, 4, 4), f32("dec.0.bias", 8), f32("dec.1.weight", 8, 8, 4, 4), f32("table.weight", 64, 64),
 		f32("wte.weight", 64, 64),
 		f32("attn.in_proj_weight", 96, 32), f32("attn.out_proj.weight", 32, 32), f32("skip.weight", 64, 64),
-		f32("told.weight", 64, 64), f32("cell.weight", 64, 64))
-	s.Classes = map[string]string{"told": "Embedding", "cell": "LSTMCell", "dec.1": "Conv2d"}
+		f32("typed.weight", 64, 64), f32("cell.weight", 64, 64))
+	s.Classes = map[string]string{"typed": "Embedding", "cell": "LSTMCell", "dec.1": "Conv2d"}
 	p, err := plan.Build(s, parse(t, `{"module_type_configs":{"Linear":{"weight_dtype":"uint4"},`+
 		`"ConvTranspose2d":{"weight_dtype":"int4"},"MultiheadAttention":{}}}`),
-		recipe.Options{Types: rules(t, `dec\.0=ConvTranspose2d`, `(?!attn|dec|skip|told|cell|wte).*=Embedding`, `wte=Linear`,
+		recipe.Options{Types: rules(t, `dec\.0=ConvTranspose2d`, `(?!attn|dec|skip|typed|cell|wte).*=Embedding`, `wte=Linear`,
 			`attn\.out_proj=Linear`, `skip=Module`)})
 	if err != nil {
 		t.Fatal(err)
@@ -121,7 +121,7 @@ func TestTypesTheUserSets(t *testing.T) {
 		"attn.in_proj_weight":  "MultiheadAttention inferred: int8 symmetric per_channel",
 		"attn.out_proj.weight": "Linear user: uint4 symmetric per_channel",
 		"skip.weight":          "Module user: its module type was set to Module, which is kept",
-		"told.weight":          "Embedding file: embedding: coremltools keeps these",
+		"typed.weight":         "Embedding file: embedding: coremltools keeps these",
 		"cell.weight":          "LSTMCell file: LSTMCell: coremltools keeps these",
 	} {
 		if got := words(p)[name]; got != want {

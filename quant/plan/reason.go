@@ -48,7 +48,7 @@ func (r Reason) MarshalJSON() ([]byte, error) { return json.Marshal(append([]any
 // Sentence is what a code says in English.
 type Sentence struct {
 	Text   string // with %s for each argument
-	Many   string // what tensors are that are kept for it, where many are spoken of; "" for codes of arguments
+	Many   string // what tensors are that are kept for it, in a sentence about many; "" for codes of arguments
 	Remedy string // what can be tried with them; mostly nothing
 }
 
@@ -131,7 +131,7 @@ var own = Sentences{
 	doubtBiasValues: {Text: "its bias has %s values, where that of a Linear has %s"},
 	doubtModulated:  {Text: "its first axis of 1 stands before the four of a Conv2d, as in weights that are modulated"},
 	doubtLong:       {Text: "its last axis of %s is long for a kernel, and its name does not say conv"},
-	doubtEmbedding:  {Text: "its name speaks of an embedding"},
+	doubtEmbedding:  {Text: "its name is that of an embedding"},
 	doubtNeither:    {Text: "its bias has %s values, which fits neither a %s nor a %s"},
 	doubtName:       {Text: "it may be a %s, as its name says, or a %s"},
 	doubtKernel:     {Text: "it may be a %s, as its even kernel says, or a %s"},

@@ -45,11 +45,11 @@ func TestNames(t *testing.T) {
 			t.Errorf("%q: %s", name, lines)
 		}
 	}
-	if lines := linesOf(t, "packed", "dir/model.v2.safetensors", false); !strings.Contains(lines,
-		`package.save("model.v2.mlpackage")`) {
+	lines := linesOf(t, "packed", "dir/model.v2.safetensors", false)
+	if !strings.Contains(lines, `package.save("model.v2.mlpackage")`) {
 		t.Errorf("got %s", lines)
 	}
-	lines := linesOf(t, "packed", "out/model.v2-int4/", true)
+	lines = linesOf(t, "packed", "out/model.v2-int4/", true)
 	if !strings.Contains(lines, `pathlib.Path("out/model.v2-int4").glob("*.safetensors")`) ||
 		!strings.Contains(lines, `package.save("model.v2-int4.mlpackage")`) {
 		t.Errorf("got %s", lines)

@@ -57,7 +57,7 @@ const (
 var WarningCodes = []WarningCode{noise, grows, shards}
 
 // Warning is what a user should look at. About names the sentence for translations; Names are the tensors or files
-// that it speaks of.
+// that it is about.
 type Warning struct {
 	About WarningCode `json:"about"`
 	Text  string      `json:"text"`

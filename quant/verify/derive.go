@@ -282,8 +282,8 @@ func (d *derivation[T]) compareShared(p *storedPiece[T], row, block, count int64
 	}
 	other, same := 0, true
 	if p.Code.Rows() == 1 {
-		if d.made = p.code.Append(d.made[:0], &plane.Tile[T]{Rows: 1, First: own, Params: d.params}); !bytes.Equal(got,
-			d.made) {
+		d.made = p.code.Append(d.made[:0], &plane.Tile[T]{Rows: 1, First: own, Params: d.params})
+		if !bytes.Equal(got, d.made) {
 			other, same = firstDifference(got, d.made)/int(p.Code.Bytes(1)), false
 		}
 	} else { // the row's own are taken out of what several rows share

@@ -1,5 +1,5 @@
 // How often collectors run, which no clock is needed to see: Go's, whose limit grows with the number of
-// tensors, and Chromium's, which counts the arrays that files are read into. Firefox tells of neither: its
+// tensors, and Chromium's, which counts the arrays that files are read into. Firefox shows neither: its
 // driver does not see workers of workers.
 
 import assert from 'node:assert/strict'

@@ -1,8 +1,8 @@
 // Command nibble is the core on the command line:
 //
 //	nibble inspect PATH...  [--part NAME]... [--json]
-//	nibble plan    PATH...  [--config FILE] [--to CONTAINER] [--json] [--export FILE]
-//	nibble convert PATH...  [--config FILE] [--to CONTAINER] -o OUT [--report FILE] [--hash] [--force]
+//	nibble plan    PATH...  [--config FILE] [--to CONTAINER] [OPTIONS] [--json] [--export FILE]
+//	nibble convert PATH...  [--config FILE] [--to CONTAINER] [OPTIONS] -o OUT [--report FILE]... [--hash] [--force]
 //	nibble verify  OUT --against PATH... [--part NAME]... [--json]
 //	nibble python  OUT
 //	nibble version

@@ -38,7 +38,7 @@ func (f sum) Call(args ...any) (any, error) {
 	return n, f(n)
 }
 
-// What is on the allow-list is called, by the names that the pickle has, and the end of the pickle is told.
+// What is on the allow-list is called, by the names that the pickle has, and where the pickle ends is known.
 func TestMachine(t *testing.T) {
 	m, run := machine("\x80\x02cown\nsum\nK\x02K\x03\x86R.rest")
 	got, end, err := run()
@@ -71,7 +71,7 @@ func TestMachineRefuses(t *testing.T) {
 		}
 	}
 	if pickle.Runnable([]byte("\x80\x02K\x01")) || !pickle.Runnable([]byte("\x80\x02K\x01.")) {
-		t.Error("what can be run is told from what cannot")
+		t.Error("one that cannot be run is called runnable, or the other way round")
 	}
 }
 

@@ -36,7 +36,7 @@ func call(target, out string, inputs ...string) string {
 		target, strings.Join(list, ","), out)
 }
 
-// What a weight is given to tells its layer's class, in programs as exported and as lowered.
+// What a weight is given to shows its layer's class, in programs as exported and as lowered.
 func TestGraph(t *testing.T) {
 	shapes := map[string]int{
 		"fc.weight": 2, "up.weight": 4, "down.weight": 4, "c_fc.weight": 2, "low.weight": 2, "two.weight": 2, "emb.weight": 2,
@@ -76,13 +76,13 @@ func TestGraph(t *testing.T) {
 	}
 }
 
-// A graph that is cut, or is something else, tells nothing; a list without end takes no memory.
+// A graph that is cut, or is something else, shows nothing; a list without end takes no memory.
 func TestGraphsWithoutClasses(t *testing.T) {
 	cut := program(call("aten.linear.default", "a", "weight=p_fc_weight"), "fc.weight")[:120]
 	for _, text := range []string{"", "{", `[]`, `{"graph_module":3}`, `{"graph_module":{"graph":{"nodes":{}}}}`, cut} {
 		g := newGraph([]tensor.Tensor{{Name: "fc.weight", Shape: []int64{2, 2}}})
 		if g.walk(jsontext.NewDecoder(strings.NewReader(text)), "") == nil && len(g.classes()) > 0 {
-			t.Errorf("%q tells %v", text, g.uses)
+			t.Errorf("%q gives %v", text, g.uses)
 		}
 	}
 	many := strings.Repeat(`{},`, 100_000) + `{}`

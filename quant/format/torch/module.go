@@ -178,7 +178,7 @@ func (w *moduleWalk) pickledLayer(o *record, path string) (*layer, error) {
 			case isModule(it.value):
 				l.children = append(l.children, it)
 			default:
-				return nil, fault.Not(w.file, "%s is %s, whose weights cannot be told", moduleLabel(join(path, name)),
+				return nil, fault.Not(w.file, "%s is %s, whose weights are not known", moduleLabel(join(path, name)),
 					describe(it.value)).
 					Hint("save the weights with torch.save(model.state_dict(), ...)")
 			}

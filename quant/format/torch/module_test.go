@@ -87,13 +87,13 @@ func TestObjectsThatAreNoModels(t *testing.T) {
 		},
 		"half a module inside": {
 			module("a\nM", 0, "", word("x"), halfModule),
-			"the module x is an object of class a.M, whose weights cannot be told",
+			"the module x is an object of class a.M, whose weights are not known",
 		},
 		"no tensors":       {module("a\nM", 0, ""), "the file holds no tensors by name"},
 		"a class":          {"cmine\nThing\n", "the file holds the class mine.Thing, not a state dict"},
 		"state of a class": {"cmine\nThing\n}b", "the pickle is broken"},
 		"children that are none": {module("a\nM", 0, "", word("a"), "K\x05", "K\x05", get(0)),
-			"the module a is an integer, whose weights cannot be told"},
+			"the module a is an integer, whose weights are not known"},
 	} {
 		if err := read(c.pickle); fault.KindOf(err) == "" || !strings.Contains(err.Error(), c.says) {
 			t.Errorf("%s: %v", name, err)

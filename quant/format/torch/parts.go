@@ -67,7 +67,7 @@ func add(found []candidate, m candidate, items []pair) []candidate {
 	return append(found, m)
 }
 
-// candidates finds the models of a file, in its order. Keys that speak of training, and dicts of a few numbers, count
+// candidates finds the models of a file, in its order. Keys that name what training needs, and dicts of a few numbers, count
 // where there is nothing else.
 func (r *reader) candidates(root any) []candidate {
 	l := &search{reader: r, seen: map[any]bool{}}
@@ -225,7 +225,7 @@ func isOptimizer(items []pair) bool {
 	return state && groups
 }
 
-// isTraining reports whether a key speaks of what only training needs.
+// isTraining reports whether a key names what only training needs.
 func isTraining(key string) bool {
 	low := strings.ToLower(key)
 	for _, part := range []string{"optim", "sched", "scaler", "rng", "hyper_param"} {

@@ -259,7 +259,7 @@ func (r *reader) tensorOf(it pair) (*tensor.Tensor, error) {
 
 // refuseEntry refuses a parameter or buffer of a model that is no tensor Nibble knows.
 func (r *reader) refuseEntry(it pair) error {
-	return fault.Not(r.file.Name, "it is %s, whose values cannot be told", describe(it.value)).In(short(it.key)).
+	return fault.Not(r.file.Name, "it is %s, whose values are not known", describe(it.value)).In(short(it.key)).
 		Hint("save the weights with torch.save(model.state_dict(), ...)")
 }
 

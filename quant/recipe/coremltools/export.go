@@ -16,7 +16,7 @@ import (
 func (r *Recipe) Export(p *plan.Plan) (plan.Config, []string) {
 	var notes []string
 	var rules []NameRule
-	said := map[string]bool{} // modules that a rule speaks for
+	said := map[string]bool{} // modules that have a rule
 	reached := map[string][]*plan.Entry{}
 	for i := range p.Entries {
 		if e := &p.Entries[i]; e.Rule != "" {

@@ -66,7 +66,7 @@ func TestOptionsOfBoth(t *testing.T) {
 		t.Errorf("%+v", both)
 	}
 	if both.IsZero() || !(recipe.Options{Keep: map[string]string{"a": "nan"}}).IsZero() {
-		t.Error("what is asked for is not told from nothing")
+		t.Error("what is asked for is taken for nothing, or the other way round")
 	}
 }
 
@@ -75,8 +75,8 @@ func TestGlobal(t *testing.T) {
 	if got := string((Global{}).Config()); got != Default {
 		t.Errorf("the default is %s", got)
 	}
-	if got := string((Global{DType: "uint8", Granularity: "per_channel", Scheme: "affine"}).Config()); got !=
-		`{"global_config":{"weight_dtype":"uint8","granularity":"per_channel","quantization_scheme":"affine"}}` {
+	got := string((Global{DType: "uint8", Granularity: "per_channel", Scheme: "affine"}).Config())
+	if got != `{"global_config":{"weight_dtype":"uint8","granularity":"per_channel","quantization_scheme":"affine"}}` {
 		t.Error(got)
 	}
 }

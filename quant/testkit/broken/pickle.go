@@ -228,11 +228,11 @@ var pickleCases = []Case{
 	{Name: "a dict of numbers", Kind: fault.Unsupported, At: -1, Says: "no tensors",
 		Make: code("}" + text("a") + "K\x01s.")},
 	{Name: "a module that hides its parts", Kind: fault.Unsupported, At: -1,
-		Says: "the module child is an object of class a.N, whose weights cannot be told",
+		Says: "the module child is an object of class a.N, whose weights are not known",
 		Make: code("ca\nM\n)\x81}(" + text("_parameters") + "}" + text("_modules") + "}" + text("child") +
 			"ca\nN\n)\x81sub.")},
 	{Name: "a parameter that is an object", Kind: fault.Unsupported, Tensor: "w", At: -1,
-		Says: "it is an object made by a.f, whose values cannot be told",
+		Says: "it is an object made by a.f, whose values are not known",
 		Make: code("ca\nM\n)\x81}(" + text("_parameters") + "}" + text("w") + "ca\nf\n)Rs" + text("_modules") + "}ub.")},
 	{Name: "a lazy parameter", Kind: fault.Unsupported, Tensor: "w", At: -1, Says: "no values yet (lazy)",
 		Make: weight("ctorch.nn.parameter\nUninitializedParameter\n)R")},

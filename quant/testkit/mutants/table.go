@@ -80,7 +80,8 @@ var mutants = []mutant{
 		edits: []edit{{"		if !bytes.Equal(got, d.made) {\n",
 			"		if len(got) != len(d.made) && !bytes.Equal(got, d.made) {\n"}}},
 	{what: "verify believes the scales", file: "verify/derive.go",
-		edits: []edit{{"; !bytes.Equal(got, d.made) {\n", "; len(got) != len(d.made) && !bytes.Equal(got, d.made) {\n"}}},
+		edits: []edit{{"		if !bytes.Equal(got, d.made) {\n",
+			"		if len(got) != len(d.made) && !bytes.Equal(got, d.made) {\n"}}},
 	{what: "verify believes the zero points of later rows of a word", file: "verify/derive.go",
 		edits: []edit{{"if !bytes.Equal(d.points, d.params.ZeroPoint) {",
 			"if row%p.Code.Rows() == 0 && !bytes.Equal(d.points, d.params.ZeroPoint) {"}}},
@@ -96,5 +97,5 @@ var mutants = []mutant{
 		edits: []edit{{"			if problem != \"\" || err != nil {\n", "			if problem != \"\" && block == 0 || err != nil {\n"}}},
 	{what: "verify compares the first tile of what is kept", file: "verify/verify.go",
 		edits: []edit{{"			if !bytes.Equal(a, b) {\n", "			if !bytes.Equal(a, b) && t.Row == 0 {\n"}}},
-	{what: "verify tells no error", file: "verify/weights.go", edits: []edit{{"	d.worst = max(d.worst, e.Max)\n", ""}}},
+	{what: "verify gives no error", file: "verify/weights.go", edits: []edit{{"	d.worst = max(d.worst, e.Max)\n", ""}}},
 }

@@ -207,7 +207,7 @@ def check(run, name, folder):
 
 
 def check_folder(path, out, want):
-    """The output is sharded again, with an index that tells the truth, and small files."""
+    """The output is sharded again, with an index that is true, and small files."""
     index = json.loads((out / "model.safetensors.index.json").read_text())
     assert sorted(index["weight_map"]) == sorted(want), "the index names other tensors"
     assert index["metadata"]["total_size"] == sum(len(raw(t)) for t in want.values()), "total_size"

@@ -1,7 +1,7 @@
 """Small models of the oracle's own, with fixed seeds. Their weights are random.
 
 Each takes a unit u that its widths are multiples of, and has example(), an input for
-its forward. TYPES is what the command has to be told: a bare state dict does not show
+its forward. TYPES is what is set for the command: a bare state dict does not show
 that a grouped ConvTranspose is one, or one with as many inputs as outputs.
 """
 

@@ -107,10 +107,10 @@ def doubled_keys(rng, i):
 @kind("safetensors: metadata", ".safetensors", 100)
 def metadata(rng, i):
     made, data = entries(rng)
-    told = rng.choice(["null", "{}", '{"a": "b"}', '{"a": 1}', '{"a": null}', "[]", '"x"', "1", '{"a": "b", "a": "c"}',
+    text = rng.choice(["null", "{}", '{"a": "b"}', '{"a": 1}', '{"a": null}', "[]", '"x"', "1", '{"a": "b", "a": "c"}',
         '{"\\u0000": "\\ud800"}', '{"a": {"b": "c"}}', '{"": ""}'])
     pairs = list(made)
-    pairs.insert(rng.randrange(len(pairs) + 1), ("__metadata__", Raw(told)))
+    pairs.insert(rng.randrange(len(pairs) + 1), ("__metadata__", Raw(text)))
     return file(written(pairs), data)
 
 

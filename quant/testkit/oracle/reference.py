@@ -4,7 +4,7 @@ a file ends it.
 Each line of standard input is a path; each answer one line of JSON: {"dicts": [[[name, type, shape, sha256]]]}
 or {"error": text}. Where torch.load refuses a class or an instruction with weights_only, Python's own unpickler
 reads the file, for which no name is found but those that are harmless (pickles.py). The tensors of each dict
-in it are told apart.
+in it are kept apart.
 """
 
 import ctypes

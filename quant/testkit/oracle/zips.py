@@ -13,8 +13,8 @@ class Entry:
     flags: int = 0
     crc: int | None = None
     raw: bytes | None = None  # what lies in the file, where it is not what method makes of data
-    packed: int | None = None  # the compressed size that the directory tells
-    size: int | None = None  # the size that the directory tells
+    packed: int | None = None  # the compressed size that the directory gives
+    size: int | None = None  # the size that the directory gives
     extra: bytes = b""
     local_extra: bytes = b""
     local_name: bytes | None = None
@@ -22,7 +22,7 @@ class Entry:
     attributes: int = 0
     comment: bytes = b""
     disk: int = 0
-    at: int | None = None  # the offset that the directory tells
+    at: int | None = None  # the offset that the directory gives
     after: bytes = b""  # between this entry and the next
 
     def body(self):

@@ -76,7 +76,7 @@ function Change({ state, report }: { state: State; report: Report }) {
   )
 }
 
-/** A button for what the core's hint speaks of. */
+/** A button for what the core's hint advises. */
 function Remedy({ state, session }: { state: State; session: Session }) {
   if (state.error?.code !== 'unfit' || state.chosen.options.keep_unfit) return null
   return (

@@ -92,7 +92,7 @@ const fetchSpan = async (blob: Blob, from: number, to: number) =>
 /**
  * The size of the arrays that are read into. Each read hands its array to the browser and gets a new
  * one over the same bytes, which Chromium counts as so much memory made: with arrays of a batch it
- * collected 258 times a GB. Smaller ones cost more reads.
+ * collected ten times as often. Smaller ones cost more reads.
  */
 const arraySize = 2 << 20
 

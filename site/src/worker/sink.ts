@@ -52,7 +52,7 @@ function inOurWords(err: unknown): unknown {
 /** How long the browser may think about the room it has, in ms. */
 const soon = 3_000
 
-/** Refuses what cannot fit, as far as the browser tells. */
+/** Refuses what cannot fit, as far as the browser says. */
 async function room(bytes: number) {
   const unknown = { quota: undefined, usage: undefined }
   const late = new Promise<typeof unknown>(resolve => setTimeout(() => resolve(unknown), soon))
