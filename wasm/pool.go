@@ -93,11 +93,11 @@ type remoteError struct {
 func (e *remoteError) Error() string { return e.message }
 
 // Do implements convert.Worker.
-func (h *webWorker) Do(_ context.Context, tasks []*convert.Task) ([]*convert.Result, error) {
+func (w *webWorker) Do(_ context.Context, tasks []*convert.Task) ([]*convert.Result, error) {
 	sent := make([]wireTask, len(tasks))
 	for i, t := range tasks {
 		var err error
-		if sent[i], err = h.encode(t); err != nil {
+		if sent[i], err = w.encode(t); err != nil {
 			return nil, err
 		}
 	}
@@ -105,7 +105,7 @@ func (h *webWorker) Do(_ context.Context, tasks []*convert.Task) ([]*convert.Res
 	if err != nil {
 		return nil, err
 	}
-	promise, err := h.object.Call("do", string(text))
+	promise, err := w.object.Call("do", string(text))
 	if err != nil {
 		return nil, err
 	}
@@ -124,16 +124,16 @@ func (h *webWorker) Do(_ context.Context, tasks []*convert.Task) ([]*convert.Res
 	if len(received) != len(tasks) {
 		return nil, fmt.Errorf("internal error: %d results of %d tasks", len(received), len(tasks))
 	}
-	return h.results(received)
+	return w.results(received)
 }
 
 // encode makes a task travel.
-func (h *webWorker) encode(t *convert.Task) (wireTask, error) {
+func (w *webWorker) encode(t *convert.Task) (wireTask, error) {
 	if t.Tensor == nil {
 		return wireTask{Task: t}, nil
 	}
 	task, x := *t, *t.Tensor
-	file, known := h.index[x.Storage.File]
+	file, known := w.index[x.Storage.File]
 	if !known {
 		return wireTask{}, errFiles
 	}
@@ -143,7 +143,7 @@ func (h *webWorker) encode(t *convert.Task) (wireTask, error) {
 }
 
 // results fetches the bytes of the pieces, and puts the results together again.
-func (h *webWorker) results(received []wireResult) ([]*convert.Result, error) {
+func (w *webWorker) results(received []wireResult) ([]*convert.Result, error) {
 	total := 0
 	for _, r := range received {
 		for _, n := range r.Lengths {
@@ -157,7 +157,7 @@ func (h *webWorker) results(received []wireResult) ([]*convert.Result, error) {
 	if total > 0 {
 		at, unpin := place(all)
 		defer unpin()
-		if _, err := h.object.Call("take", at, total); err != nil {
+		if _, err := w.object.Call("take", at, total); err != nil {
 			return nil, err
 		}
 	}

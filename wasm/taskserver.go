@@ -20,13 +20,13 @@ type taskServer struct {
 }
 
 // files takes the source files that tasks name by index.
-func (h *taskServer) files(q request) (_ any, err error) {
-	h.inputs, err = q.files()
+func (s *taskServer) files(q request) (_ any, err error) {
+	s.inputs, err = q.files()
 	return nil, err
 }
 
 // work does tasks, and puts out the bytes of what they made.
-func (h *taskServer) work(q request) (any, error) {
+func (s *taskServer) work(q request) (any, error) {
 	var received []wireTask
 	if err := q.data(&received); err != nil {
 		return nil, err
@@ -38,10 +38,10 @@ func (h *taskServer) work(q request) (any, error) {
 	tasks := make([]*convert.Task, len(received))
 	for i, r := range received {
 		if r.Tensor != nil {
-			if r.File < 0 || r.File >= len(h.inputs) {
+			if r.File < 0 || r.File >= len(s.inputs) {
 				return nil, errFiles
 			}
-			r.Tensor.Storage.File = h.inputs[r.File]
+			r.Tensor.Storage.File = s.inputs[r.File]
 		}
 		tasks[i] = r.Task
 	}
@@ -56,11 +56,11 @@ func (h *taskServer) work(q request) (any, error) {
 			_ = s.file.forget(s.from, s.to)
 		}
 	}()
-	h.mu.Lock()
-	defer h.mu.Unlock()
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	sent := make([]wireResult, len(tasks))
 	for i, t := range tasks {
-		if sent[i], err = h.doTask(t, out); err != nil {
+		if sent[i], err = s.doTask(t, out); err != nil {
 			return nil, err
 		}
 	}
@@ -68,34 +68,34 @@ func (h *taskServer) work(q request) (any, error) {
 }
 
 // doTask does one task. Bytes that are only copied do not come into this instance.
-func (h *taskServer) doTask(t *convert.Task, out safejs.Value) (s wireResult, err error) {
+func (s *taskServer) doTask(t *convert.Task, out safejs.Value) (sent wireResult, err error) {
 	if from, to := t.Span(); t.Step == convert.Copy && from < to && t.Tensor.Contiguous() {
 		n := int(to - from)
-		s.Lengths = []*int{&n}
-		return s, t.Tensor.Storage.File.R.(*blob).pass(from, to, out)
+		sent.Lengths = []*int{&n}
+		return sent, t.Tensor.Storage.File.R.(*blob).pass(from, to, out)
 	}
-	results, err := h.worker.Do(context.Background(), []*convert.Task{t})
+	results, err := s.worker.Do(context.Background(), []*convert.Task{t})
 	if err != nil {
-		return s, err
+		return sent, err
 	}
 	r := results[0]
 	defer r.Release()
-	s = wireResult{Histogram: r.Histogram, Low: r.Low, High: r.High, Unfit: r.Unfit}
+	sent = wireResult{Histogram: r.Histogram, Low: r.Low, High: r.High, Unfit: r.Unfit}
 	for _, p := range r.Pieces {
 		if p == nil {
-			s.Lengths = append(s.Lengths, nil)
+			sent.Lengths = append(sent.Lengths, nil)
 			continue
 		}
 		n := len(p)
-		s.Lengths = append(s.Lengths, &n)
+		sent.Lengths = append(sent.Lengths, &n)
 		if err := put(out, p); err != nil {
-			return s, err
+			return sent, err
 		}
 	}
 	for _, e := range r.Errors {
-		s.Errors = append(s.Errors, newWireErrors(e))
+		sent.Errors = append(sent.Errors, newWireErrors(e))
 	}
-	return s, nil
+	return sent, nil
 }
 
 // put gives bytes to the page's side.

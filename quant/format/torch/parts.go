@@ -67,8 +67,8 @@ func add(found []candidate, m candidate, items []pair) []candidate {
 	return append(found, m)
 }
 
-// candidates finds the models of a file, in its order. Keys that name what training needs, and dicts of a few numbers, count
-// where there is nothing else.
+// candidates finds the models of a file, in its order. Keys that name what training needs, and dicts of a few numbers,
+// count where there is nothing else.
 func (r *reader) candidates(root any) []candidate {
 	l := &search{reader: r, seen: map[any]bool{}}
 	if l.look(candidate{root: root}, 0); len(l.found) == 0 {

@@ -3,7 +3,7 @@
 // fault has changed. It is ./build.sh mutants, and runs at the root of the repository.
 //
 // A fault is an overlay of the build (go help build, -overlay), so that no file is touched. The outputs
-// are made by a second run of this program with the fault in it (mutants write FOLDER), and held
+// are made by a build of this program with the fault in it (mutants write FOLDER), and held
 // against their source by this one, which has none.
 package main
 

@@ -134,7 +134,7 @@ function Bar({ label, bytes, width, rows, of, left }: BarProps) {
   )
 }
 
-/** The tensors in file order; runs of small ones of the same verdict become one part. */
+/** The tensors in file order; neighbours that are small and of the same verdict become one part. */
 function split(rows: TensorRow[], of: 'bytes_in' | 'bytes_out', parts: number): Part[] {
   const total = rows.reduce((n, r) => n + r[of], 0)
   const out: Part[] = []
