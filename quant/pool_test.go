@@ -240,7 +240,7 @@ func (f *failing) Do(ctx context.Context, tasks []*executor.Task) ([]*executor.R
 	return f.Local.Do(ctx, tasks)
 }
 
-// One part of a row of blocks that could not be measured: the ranges of the others make a scale that looks
+// One stretch of a row of blocks that could not be measured: the ranges of the others make a scale that looks
 // like a right one.
 func TestMeasuringThatFailsOnce(t *testing.T) {
 	in := large(t, tensor.F32, nil)

@@ -22,7 +22,8 @@
 //
 // The result does not depend on the number of workers or on the platform: the same input and options give the same
 // bytes natively and as WebAssembly. Peak memory is tiles times workers, whatever the size of the model. Files are read
-// as if by an enemy: nothing of a pickle is run, and what is broken is an error that names file, tensor and offset.
+// as if by an enemy: a pickle calls nothing but what an allow-list has, and what is broken is an error that names
+// file, tensor and offset.
 //
 // What a file causes is an *[Error], whose code a program can act on. Errors of the machine (no room, no such file) are
 // plain errors. No call panics on a file.

@@ -31,11 +31,11 @@ func TestManyNamesForOneWeight(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, size := range sizes {
-			part, err := z.Storage()
+			storage, err := z.Storage()
 			if err != nil {
 				t.Fatal(err)
 			}
-			part.Write(make([]byte, size))
+			storage.Write(make([]byte, size))
 		}
 		if err := z.Close(); err != nil {
 			t.Fatal(err)

@@ -87,12 +87,12 @@ func (e endless) ReadAt(b []byte, at int64) (n int, err error) {
 	for n < len(b) {
 		place := at + int64(n) - int64(len(e.head))
 		round, from := place/int64(len(e.again)), place%int64(len(e.again))
-		part := b[n : n+copy(b[n:], e.again[from:])]
+		got := b[n : n+copy(b[n:], e.again[from:])]
 		// The low byte of each number is another one in each round, so that no two are alike.
-		for i := from & 1; i < int64(len(part)); i += 64 {
-			part[i] ^= byte(round>>3) | 1
+		for i := from & 1; i < int64(len(got)); i += 64 {
+			got[i] ^= byte(round>>3) | 1
 		}
-		n += len(part)
+		n += len(got)
 	}
 	return n, nil
 }

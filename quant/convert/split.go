@@ -69,7 +69,8 @@ func (s *sequence) columns(template *Task, p Split, row int64) []tile.Tile {
 
 // group makes the unit of some blocks. own are the tiles to be quantized; all are the tiles of the blocks, nil when
 // they are the same. One task that has all of them measures them itself. Whether it does is decided by the number of
-// tasks alone, never by comparing sizes: two measures of one size once disagreed, and blocks were measured in part.
+// tasks alone, never by comparing sizes: two measures of one size once disagreed, and blocks were measured over some
+// of their weights.
 func (s *sequence) group(template *Task, split Split, own, all []tile.Tile) *unit {
 	t := *template
 	t.Split = &split

@@ -74,8 +74,8 @@ func finite(v []float32) bool {
 
 // bits is everything in one string of bytes; a NaN is a NaN, whatever its payload, for
 // arithmetic on it is not the same on every processor.
-func (o *outcome) parts() map[string][]byte {
-	parts := map[string][]byte{"zp": o.zp, "codes": o.codes, "packed": o.packed, "bytes": o.bytes, "low": o.low,
+func (o *outcome) arrays() map[string][]byte {
+	arrays := map[string][]byte{"zp": o.zp, "codes": o.codes, "packed": o.packed, "bytes": o.bytes, "low": o.low,
 		"half": tensor.Bytes(o.half), "good": fmt.Append(nil, o.good)}
 	for name, v := range map[string][]float32{"lo": o.lo, "hi": o.hi, "scale": o.scale, "after": o.after,
 		"rounded": o.rounded} {
@@ -83,13 +83,13 @@ func (o *outcome) parts() map[string][]byte {
 			if x != x {
 				x = float32(math.NaN())
 			}
-			parts[name] = binary.LittleEndian.AppendUint32(parts[name], math.Float32bits(x))
+			arrays[name] = binary.LittleEndian.AppendUint32(arrays[name], math.Float32bits(x))
 		}
 	}
 	for name, e := range map[string]Errors{"fused errors": o.fused, "measured errors": o.measured} {
-		parts[name] = fmt.Appendf(nil, "%d %b %b %b %b", e.Count, e.Signal, e.Noise, e.Approximated, e.Max)
+		arrays[name] = fmt.Appendf(nil, "%d %b %b %b %b", e.Count, e.Signal, e.Noise, e.Approximated, e.Max)
 	}
-	return parts
+	return arrays
 }
 
 // compare holds the SIMD twins against the generic ones.
@@ -100,8 +100,8 @@ func compare(t *testing.T, a Arith, src []float32, group, rows int) {
 	undo := GenericOnly()
 	slow.run(a, src, group, rows)
 	undo()
-	want := slow.parts()
-	for name, got := range fast.parts() {
+	want := slow.arrays()
+	for name, got := range fast.arrays() {
 		if !bytes.Equal(got, want[name]) {
 			t.Fatalf("%+v, groups of %d, %d rows, %d weights: the twins differ in %s\nSIMD    %.200q\ngeneric %.200q", a, group,
 				rows, len(src), name, got, want[name])
@@ -194,15 +194,15 @@ func TestTwinsOfWiden(t *testing.T) {
 		all[i] = uint16(i)
 	}
 	for _, half := range []bool{true, false} {
-		for _, part := range [][]uint16{all, all[:0x7c00], all[:0x7bff], all[0x8000:0xfc00], all[0x7c00:0x7c08], all[1:8],
+		for _, values := range [][]uint16{all, all[:0x7c00], all[:0x7bff], all[0x8000:0xfc00], all[0x7c00:0x7c08], all[1:8],
 			all[3:20], nil, {1, 2, 3, 0x7c00, 5, 6, 7, 8}, {1, 2, 0xfc00, 4, 5, 6, 7, 8}} {
-			fast, slow := make([]float32, len(part)), make([]float32, len(part))
-			Widen(fast, part, half)
+			fast, slow := make([]float32, len(values)), make([]float32, len(values))
+			Widen(fast, values, half)
 			undo := GenericOnly()
-			Widen(slow, part, half)
+			Widen(slow, values, half)
 			undo()
 			if !bytes.Equal(tensor.Bytes(fast), tensor.Bytes(slow)) {
-				t.Errorf("half %v: %d values are not widened alike", half, len(part))
+				t.Errorf("half %v: %d values are not widened alike", half, len(values))
 			}
 		}
 	}

@@ -50,15 +50,15 @@ func (r *Report) HTML(w io.Writer) error {
 		}
 		put(`</ul>`)
 	}
-	for _, part := range []struct {
+	for _, advised := range []struct {
 		title string
 		fits  bool
 	}{{"What is kept", true}, {"On Apple’s devices", false}} {
-		list := slices.DeleteFunc(slices.Clone(r.Advice), func(a Advice) bool { return a.Fits != part.fits })
+		list := slices.DeleteFunc(slices.Clone(r.Advice), func(a Advice) bool { return a.Fits != advised.fits })
 		if len(list) == 0 {
 			continue
 		}
-		put(`<h2>%s</h2><ul>`, part.title)
+		put(`<h2>%s</h2><ul>`, advised.title)
 		for _, a := range list {
 			put(`<li>%s`, a.Words())
 			if a.Python != "" {

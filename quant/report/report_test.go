@@ -74,7 +74,7 @@ func TestHTML(t *testing.T) {
 		t.Fatal(err)
 	}
 	text := b.String()
-	for _, part := range []string{
+	for _, wanted := range []string{
 		"<h1>&lt;script&gt;alert(1)&lt;/script&gt;.pt</h1>", "1.2 MB → 99 B", "<dt>error (RMSE)</dt><dd>0.025</dd>",
 		"<dt>SQNR</dt><dd>26.02 dB</dd>",
 		"<h3>=cmd|&#34;/c calc&#34;!A1</h3>", "uint4 affine per_block 1 × 2", "<li>needs &lt;iOS 18&gt;</li>",
@@ -82,13 +82,13 @@ func TestHTML(t *testing.T) {
 		"<li>fold &lt;them&gt;:<pre>for m in x: y</pre></li>", "<td>a&lt;/td&gt;&lt;b&gt;</td>", "&lt;img src=x&gt;",
 		`<path class="before" d="M0 84V0.0H`, `<path class="after" d="M`, "<span>-0.5</span>", "default-src 'none'",
 	} {
-		if !strings.Contains(text, part) {
-			t.Errorf("it lacks %q", part)
+		if !strings.Contains(text, wanted) {
+			t.Errorf("it lacks %q", wanted)
 		}
 	}
-	for _, part := range []string{"<script", "<img", "http:", "https:", "url(", "<link", "%!"} {
-		if strings.Contains(text, part) {
-			t.Errorf("it holds %q", part)
+	for _, unwanted := range []string{"<script", "<img", "http:", "https:", "url(", "<link", "%!"} {
+		if strings.Contains(text, unwanted) {
+			t.Errorf("it holds %q", unwanted)
 		}
 	}
 }

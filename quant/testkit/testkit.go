@@ -82,9 +82,9 @@ func Rows(t testing.TB, tensors []tensor.Tensor) []Row {
 	for i := range tensors {
 		x := &tensors[i]
 		h := sha256.New()
-		for _, part := range tile.Cut(x, 1, 1<<20) {
-			b := make([]byte, part.Size(x))
-			if err := part.Read(x, b, tile.Limits{}); err != nil {
+		for _, cut := range tile.Cut(x, 1, 1<<20) {
+			b := make([]byte, cut.Size(x))
+			if err := cut.Read(x, b, tile.Limits{}); err != nil {
 				t.Fatal(err)
 			}
 			h.Write(b)
@@ -167,11 +167,11 @@ func Torch(weights ...Weight) []byte {
 		panic(err)
 	}
 	for _, w := range weights {
-		part, err := z.Storage()
+		storage, err := z.Storage()
 		if err != nil {
 			panic(err)
 		}
-		part.Write(w.Values)
+		storage.Write(w.Values)
 	}
 	z.Close()
 	return b.Bytes()

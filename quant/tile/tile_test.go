@@ -71,15 +71,15 @@ func TestReadEqualsNaive(t *testing.T) {
 			rows = x.Shape[0]
 		}
 		for r := int64(0); r < rows; { // tiles of any height
-			part := Whole(&x, r, min(1+random.Int64N(3), rows-r))
-			b := make([]byte, part.Size(&x))
+			cut := Whole(&x, r, min(1+random.Int64N(3), rows-r))
+			b := make([]byte, cut.Size(&x))
 			if x.Elements() > 0 {
-				if err := part.Read(&x, b, Limits{Window: window, Page: window}); err != nil {
+				if err := cut.Read(&x, b, Limits{Window: window, Page: window}); err != nil {
 					t.Fatal(err)
 				}
 			}
 			got = append(got, b...)
-			r += part.Rows
+			r += cut.Rows
 		}
 		if !bytes.Equal(got, naive(&x, storage)) {
 			t.Fatalf("shape %v strides %v offset %d %s differs", x.Shape, x.Strides, x.Offset, x.DType)
@@ -105,12 +105,12 @@ func TestCutCovers(t *testing.T) {
 		tiles := Cut(&x, c.block, 2<<20)
 		_, row := rowsOf(&x)
 		at, col := int64(0), int64(0)
-		for _, part := range tiles {
-			if part.Row != at || part.Rows <= 0 || part.Row%c.block != 0 || part.Col != col {
-				t.Errorf("%v: tile %+v after row %d, column %d", c.shape, part, at, col)
+		for _, cut := range tiles {
+			if cut.Row != at || cut.Rows <= 0 || cut.Row%c.block != 0 || cut.Col != col {
+				t.Errorf("%v: tile %+v after row %d, column %d", c.shape, cut, at, col)
 			}
-			if col += part.Cols; col == row {
-				at, col = at+part.Rows, 0
+			if col += cut.Cols; col == row {
+				at, col = at+cut.Rows, 0
 			}
 		}
 		want := int64(1)
@@ -123,7 +123,7 @@ func TestCutCovers(t *testing.T) {
 	}
 }
 
-// Rows longer than a tile are read in parts, dense ones and views.
+// Rows longer than a tile are read in tiles, dense ones and views.
 func TestLongRows(t *testing.T) {
 	const limit = 10_000 // a tile of 5,000 values, no multiple of what rows are cut at
 	storage := make([]byte, 2*3*(limit/2+5*Word)*2)
@@ -143,12 +143,12 @@ func TestLongRows(t *testing.T) {
 			t.Errorf("%v is %d tiles", x.Shape, len(tiles))
 		}
 		var got []byte
-		for _, part := range tiles {
-			b := make([]byte, part.Size(&x))
+		for _, cut := range tiles {
+			b := make([]byte, cut.Size(&x))
 			if len(b) > limit {
 				t.Errorf("a tile of %d bytes", len(b))
 			}
-			if err := part.Read(&x, b, Limits{Window: 64, Page: 64}); err != nil {
+			if err := cut.Read(&x, b, Limits{Window: 64, Page: 64}); err != nil {
 				t.Fatal(err)
 			}
 			got = append(got, b...)

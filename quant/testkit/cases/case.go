@@ -1,7 +1,7 @@
 // Package cases makes small random conversions: a model of any kind, a recipe, a container and limits
 // so tiny that every size at which the executor goes another way is crossed. A seed is a case, the same
-// everywhere. In each weight a part is far quieter than the rest, so that a scale made of the wrong part
-// shows.
+// everywhere. In each weight some groups are far quieter than the rest, so that the scale of another
+// group shows.
 //
 // The core's tests hold each case against testkit/plain, and ./build.sh mutants does so with faults in
 // the executor.

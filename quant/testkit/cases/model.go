@@ -60,14 +60,14 @@ func (m *maker) shards(all []weight, file func([]weight) []byte, views bool) (fi
 		stem, ending = "pytorch_model", ".bin"
 	}
 	n := 2 + m.IntN(min(3, len(all)-1))
-	parts, where := make([][]weight, n), map[string]string{}
+	shards, where := make([][]weight, n), map[string]string{}
 	for i, w := range all {
 		k := i * n / len(all)
-		parts[k] = append(parts[k], w)
+		shards[k] = append(shards[k], w)
 		where[w.name] = fmt.Sprintf("%s-%05d-of-%05d%s", stem, k+1, n, ending)
 	}
-	for k, part := range parts {
-		files = append(files, testkit.File(fmt.Sprintf("m/%s-%05d-of-%05d%s", stem, k+1, n, ending), file(part)))
+	for k, shard := range shards {
+		files = append(files, testkit.File(fmt.Sprintf("m/%s-%05d-of-%05d%s", stem, k+1, n, ending), file(shard)))
 	}
 	index, err := json.Marshal(map[string]any{"weight_map": where})
 	if err != nil {
@@ -158,7 +158,7 @@ func (m *maker) laid(w weight, views bool) weight {
 	return w
 }
 
-// fill puts numbers in: most of one size, a part far smaller or 0, a few at the ends of their span.
+// fill puts numbers in: most of one size, some far smaller or 0, a few at the ends of their span.
 func (m *maker) fill(w weight) {
 	n, _ := tensor.Elements(w.shape)
 	loud := math.Ldexp(1, m.IntN(8)-5)

@@ -102,12 +102,12 @@ func newValues(d tensor.Type) *values {
 
 func (v *values) write(w io.Writer, n int64) error {
 	for n > 0 {
-		part := v.pattern[v.at:min(int64(len(v.pattern)), int64(v.at)+n)]
-		if _, err := w.Write(part); err != nil {
+		values := v.pattern[v.at:min(int64(len(v.pattern)), int64(v.at)+n)]
+		if _, err := w.Write(values); err != nil {
 			return err
 		}
-		n -= int64(len(part))
-		v.at = (v.at + len(part)) % len(v.pattern)
+		n -= int64(len(values))
+		v.at = (v.at + len(values)) % len(v.pattern)
 	}
 	return nil
 }
@@ -178,11 +178,11 @@ func writeTorch(path string, items []safetensors.Item) error {
 			return err
 		}
 		for _, n := range sizes {
-			part, err := z.Storage()
+			storage, err := z.Storage()
 			if err != nil {
 				return err
 			}
-			if err := v.write(part, n); err != nil {
+			if err := v.write(storage, n); err != nil {
 				return err
 			}
 		}

@@ -60,11 +60,11 @@ func read(path string) result {
 	if len(m.State.Tensors) == 0 && len(m.State.Parts) > 0 {
 		meant = nil
 		for _, p := range m.State.Parts {
-			part, err := quant.Open(files, quant.Options{Parts: []string{p.Name}})
+			one, err := quant.Open(files, quant.Options{Parts: []string{p.Name}})
 			if err != nil {
 				return failed(err)
 			}
-			meant = append(meant, part)
+			meant = append(meant, one)
 		}
 	}
 	var r result

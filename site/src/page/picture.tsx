@@ -88,10 +88,10 @@ export function Picture({ state, session, open }: { state: State; session: Sessi
   )
 }
 
-/** How many parts a bar of full width may have; smaller tensors share one. */
-const parts = 160
+/** How many segments a bar of full width may have; smaller tensors share one. */
+const mostSegments = 160
 
-interface Part {
+interface Segment {
   name: string
   bytes: number
   on: boolean
@@ -117,7 +117,7 @@ function Bar({ label, bytes, width, rows, of, left }: BarProps) {
           aria-label={`${label}: ${format.bytes(bytes)}`}
           style={{ width: `${width * 100}%` }}
         >
-          {split(rows, of, Math.max(12, parts * width)).map(p => (
+          {split(rows, of, Math.max(12, mostSegments * width)).map(p => (
             <i
               class={`${p.on ? 'on' : ''}${p.bytes > bytes / 60 ? ' wide' : ''}`}
               style={{ flexGrow: p.bytes }}
@@ -134,14 +134,14 @@ function Bar({ label, bytes, width, rows, of, left }: BarProps) {
   )
 }
 
-/** The tensors in file order; neighbours that are small and of the same verdict become one part. */
-function split(rows: TensorRow[], of: 'bytes_in' | 'bytes_out', parts: number): Part[] {
+/** The tensors in file order; neighbours that are small and of the same verdict become one segment. */
+function split(rows: TensorRow[], of: 'bytes_in' | 'bytes_out', most: number): Segment[] {
   const total = rows.reduce((n, r) => n + r[of], 0)
-  const out: Part[] = []
+  const out: Segment[] = []
   for (const r of rows) {
     const on = r.verdict === 'quantize'
     const last = out.at(-1)
-    if (last && last.on === on && (last.bytes < total / parts || r[of] < total / parts)) {
+    if (last && last.on === on && (last.bytes < total / most || r[of] < total / most)) {
       last.bytes += r[of]
       if (!last.name.endsWith(' …')) last.name += ' …'
     } else out.push({ name: r.name, bytes: r[of], on })
