@@ -119,6 +119,17 @@ export async function fill(page, name, text) {
 export const row = (page, name) =>
   page.$eval(`tr[data-name="${name}"]`, e => `${e.dataset.verdict}: ${e.innerText.replace(/\s+/g, ' ')}`)
 
+/** Picks a tensor's row, or lets it go. */
+export const pick = (page, name) => page.click(`tr[data-name="${name}"] .name`)
+
+/** Waits until the plan that is shown is what the controls say. */
+export const planned = page =>
+  page.waitForFunction(
+    q => !document.querySelector('.scroll.stale') && !document.querySelector(q).disabled,
+    {},
+    id('convert'),
+  )
+
 /** Waits until a tensor's row says something. */
 export async function waitForRow(page, name, part) {
   await page.waitForFunction(

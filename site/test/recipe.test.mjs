@@ -17,6 +17,8 @@ import {
   nibble,
   nibbleError,
   openPage,
+  pick,
+  planned,
   root,
   row,
   start,
@@ -34,13 +36,6 @@ after(async () => {
 })
 
 const sample = join(root, 'dist/sample-tiny-transformer.safetensors')
-const pick = (page, name) => page.click(`tr[data-name="${name}"] .name`)
-const planned = page =>
-  page.waitForFunction(
-    q => !document.querySelector('.scroll.stale') && !document.querySelector(q).disabled,
-    {},
-    id('convert'),
-  )
 
 /** Converts on the page and natively with a config, and holds the two against each other. */
 async function sameAsCommand(page, file, config, ...more) {

@@ -14,6 +14,8 @@ import {
   id,
   nibble,
   openPage,
+  pick,
+  planned,
   perChannel,
   root,
   row,
@@ -32,13 +34,6 @@ after(async () => {
 })
 
 const sample = join(root, 'dist/sample-tiny-transformer.safetensors')
-const pick = (page, name) => page.click(`tr[data-name="${name}"] .name`)
-const planned = page =>
-  page.waitForFunction(
-    q => !document.querySelector('.scroll.stale') && !document.querySelector(q).disabled,
-    {},
-    id('convert'),
-  )
 
 test('edits that follow each other at once all hold', async () => {
   // Large enough that measuring the first edit is still under way when the next comes.
