@@ -47,7 +47,7 @@ func readVectors(t *testing.T) []vector {
 	return file.Cases
 }
 
-// scheme and grid of a vector; its block sizes are already per axis, 0 = whole.
+// geometry is the scheme and the grid of a vector; its block sizes are already per axis, 0 = whole.
 func (v vector) geometry() (scheme.Scheme, scheme.Grid) {
 	s := scheme.Scheme{Mode: scheme.Mode(v.Mode)}
 	switch {

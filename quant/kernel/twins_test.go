@@ -72,8 +72,8 @@ func finite(v []float32) bool {
 	return true
 }
 
-// bits is everything in one string of bytes; a NaN is a NaN, whatever its payload, for
-// arithmetic on it is not the same on every processor.
+// arrays are all that came out, as bytes by their names. A NaN is a NaN, whatever its payload, since arithmetic on it
+// is not the same on every processor.
 func (o *outcome) arrays() map[string][]byte {
 	arrays := map[string][]byte{"zp": o.zp, "codes": o.codes, "packed": o.packed, "bytes": o.bytes, "low": o.low,
 		"half": tensor.Bytes(o.half), "good": fmt.Append(nil, o.good)}
@@ -109,7 +109,7 @@ func compare(t *testing.T, a Arith, src []float32, group, rows int) {
 	}
 }
 
-// weights of every kind that a block can be.
+// kinds are weights of every kind that a block can be.
 func kinds(r *rand.Rand, n int) map[string][]float32 {
 	each := func(f func(i int) float32) []float32 {
 		v := make([]float32, n)

@@ -44,7 +44,7 @@ func many(n int, ending string) func() []byte {
 	return header(b.String(), 0)
 }
 
-// The rows follow the checks of the reference reader (safetensors/src/tensor.rs 0.8) one
+// safetensorsCases follow the checks of the reference reader (safetensors/src/tensor.rs 0.8) one
 // by one, and then those that Nibble adds.
 var safetensorsCases = []Case{
 	{Name: "HeaderTooSmall: 7 bytes", Kind: fault.Format, At: -1, Says: "at least 8 bytes",
