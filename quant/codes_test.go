@@ -100,7 +100,7 @@ var searches = regexp.MustCompile(`(strings\.(Contains|HasPrefix|HasSuffix|Index
 // said are the fields and calls that hold sentences.
 const said = `(\.Error\(\)|\.(What|Do|Text|Reason|Problem|Notes|Remedy)[^.\w(])`
 
-// searchesOnThePage finds searches in sentences of the page's side: messages, texts, reasons and notes that are searched.
+// searchesOnThePage finds messages, texts, reasons and notes of the page that are searched.
 var searchesOnThePage = regexp.MustCompile(
 	`\.(message|text|reason|problem|notes|beyond_coremltools|rule)\??` +
 		`\.(includes|startsWith|endsWith|match|search|replace|indexOf|split)\(` +

@@ -4,7 +4,7 @@
 import { build } from 'esbuild'
 import { execFileSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { copyFileSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { copyFileSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { notice } from './notice.mjs'
@@ -51,10 +51,14 @@ function types() {
   const out = join(dist, 'types')
   rmSync(out, { recursive: true, force: true })
   execFileSync(join(site, 'node_modules/.bin/tsc'), ['--project', join(site, 'tsconfig.types.json'), '--outDir', out])
-  const from = './types/library/nibble'
+  // With their endings, which TypeScript asks for in some projects, the names are right in all.
+  for (const name of readdirSync(out, { recursive: true }).filter(name => name.endsWith('.d.ts'))) {
+    const text = readFileSync(join(out, name), 'utf8')
+    writeFileSync(join(out, name), text.replace(/(from |import\()(['"])(\.\.?\/[^'"]+?)(?:\.js)?\2/g, '$1$2$3.js$2'))
+  }
   writeFileSync(
     join(dist, 'nibble.d.ts'),
-    `/** The types of nibble.js; docs/library.md is its manual. */\nexport * from '${from}'\n`,
+    `/** The types of nibble.js; docs/library.md is its manual. */\nexport * from './types/library/nibble.js'\n`,
   )
 }
 

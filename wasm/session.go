@@ -171,8 +171,11 @@ func (s *session) convert(q request) (any, error) {
 	} else {
 		r, err = quant.ConvertTo(context.Background(), s.job, out.create, o)
 	}
+	if err != nil {
+		return nil, err // and the report of the conversion before can still be had
+	}
 	s.report = r
-	return r, err
+	return r, nil
 }
 
 // zipInto writes a sharded output as one file.

@@ -1,6 +1,7 @@
 package model
 
 import (
+	"errors"
 	"fmt"
 	"path"
 	"regexp"
@@ -52,6 +53,9 @@ func otherShards(name string) (others []string) {
 // OpenOne opens the one model among several files, such as a dropped folder; want names parts of it, where one
 // file holds several models.
 func OpenOne(files []*tensor.File, want ...string) (*Model, error) {
+	if len(files) == 0 {
+		return nil, errors.New("there are no files to open")
+	}
 	if len(files) == 1 {
 		c, err := Open(files[0], want...)
 		if err == nil {

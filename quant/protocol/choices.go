@@ -1,6 +1,7 @@
 package protocol
 
 import (
+	"context"
 	"errors"
 
 	"nibble/quant/container"
@@ -102,6 +103,9 @@ func ChoicesFor(m *model.Model) Choices {
 // FailureOf is an error as the page gets it; one that is no fault of a file is the machine's.
 func FailureOf(err error) Failure {
 	f := Failure{Kind: Machine, Args: []any{}, Message: err.Error()}
+	if errors.Is(err, context.Canceled) {
+		f.Kind = Cancelled
+	}
 	var known *fault.Error
 	if errors.As(err, &known) {
 		f.Kind, f.Code, f.File, f.Tensor = known.Kind, known.Name, known.File, known.Tensor

@@ -142,6 +142,7 @@ type Failure struct {
 
 // Kinds of failure beside those of package fault.
 const (
-	Machine  fault.Kind = "machine"  // disk full, permission lost
-	Internal fault.Kind = "internal" // a bug of Nibble's
+	Machine   fault.Kind = "machine"   // disk full, permission lost
+	Internal  fault.Kind = "internal"  // a bug of Nibble's
+	Cancelled fault.Kind = "cancelled" // by its caller, or by another call
 )

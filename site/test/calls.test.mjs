@@ -85,7 +85,7 @@ test('what is stopped leaves nothing, and the model goes on', { timeout: 60000 }
   assert.match(out.failed, /the wire is cut/)
   assert.equal(out.size, (await site.native(site.large)).length)
   assert.equal(out.python, true)
-  assert.equal(out.lost, 'this model was not converted since its worker started')
+  assert.equal(out.lost, 'the worker has no conversion of this model: it was ended, or opened another one')
   assert.equal(out.closed, 'the model was closed')
   assert.deepEqual(problems, [])
   await page.close()

@@ -58,9 +58,10 @@ const files: { name: string; blob?: Blob }[] = await model.convert(plan, target,
 })
 if (!(await model.verify(files)).ok) throw new nibble.NibbleError('machine', model.report!.output.name)
 `
-  const compile = text => {
+  writeFileSync(join(folder, 'package.json'), '{"type": "module"}')
+  const compile = (text, resolution = 'bundler', module = 'esnext') => {
     writeFileSync(join(folder, 'use.ts'), text)
-    const flags = ['--noEmit', '--strict', '--target', 'es2022', '--module', 'esnext', '--moduleResolution', 'bundler']
+    const flags = ['--noEmit', '--strict', '--target', 'es2022', '--module', module, '--moduleResolution', resolution]
     const lib = ['--lib', 'es2022,dom,dom.iterable', '--types', '', '--ignoreConfig']
     return execFileSync(join(root, 'site/node_modules/.bin/tsc'), [...flags, ...lib, 'use.ts'], {
       cwd: folder,
@@ -68,6 +69,7 @@ if (!(await model.verify(files)).ok) throw new nibble.NibbleError('machine', mod
     })
   }
   assert.equal(compile(right), '')
+  assert.equal(compile(right, 'nodenext', 'nodenext'), '')
   for (const [from, to] of [
     ["'int4' } }", "'int4' } }, dtyp: 1"],
     ['model.convert(plan, target', 'model.convert(target, plan'],

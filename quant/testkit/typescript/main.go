@@ -54,7 +54,8 @@ func values() map[string][]string {
 	reasons := maps.Clone(plan.Own)
 	maps.Copy(reasons, coremltools.Own)
 	out := map[string][]string{
-		"FailureKind": {string(fault.Format), string(fault.Unsupported), string(protocol.Machine), string(protocol.Internal)},
+		"FailureKind": {string(fault.Format), string(fault.Unsupported), string(protocol.Machine), string(protocol.Internal),
+			string(protocol.Cancelled)},
 		"SchemeMode":  {string(scheme.Symmetric), string(scheme.Affine)},
 		"Granularity": {string(scheme.PerTensor), string(scheme.PerChannel), string(scheme.PerBlock)},
 		"HighNibble":  container.HighNibbles,

@@ -30,6 +30,9 @@ declare const BUILD: string
 
 const mostWorkers = 8
 
+/** How long a download that was begun may go on reading a result of an engine that was closed. */
+const keepForDownload = 10_000
+
 /** As many as the machine has cores, up to what reading a file can feed. */
 export const machineWorkers = () => Math.min(Math.max(navigator.hardwareConcurrency || 2, 1), mostWorkers)
 
@@ -49,13 +52,17 @@ export class Engine {
   private pending = new Map<number, Pending>()
   private next = 1
   private turn: Promise<unknown> = Promise.resolve()
-  private starts = 0 // how often the worker was ended: what waited for it does not go on in another
+  private running = false // the worker has loaded the core
+  private ends = 0 // how often the worker was ended
+  private endsBefore = 0 // and how often before the call that is in turn: it does not go on in another worker
+  private drops = 0 // how often the calls that waited were dropped
   private closed = false
   private release: () => void = () => undefined
   private readonly base: string
   private readonly crashed: (err: NibbleError) => void
 
   constructor({ base, workers, language = 'en', onCrash }: EngineOptions = {}) {
+    setLanguage(language)
     const own = new URL('.', import.meta.url).href
     this.base = base ? new URL(`${base}`.replace(/\/?$/, '/'), location.href).href : own
     this.workers = workers ?? machineWorkers()
@@ -74,9 +81,16 @@ export class Engine {
     this.ready.catch(() => undefined)
   }
 
-  /** Ends the worker at once. Calls that are pending or wait are rejected; the next call starts anew. */
+  /** Ends the worker at once. Calls that are under way or wait are rejected; the next call starts anew. */
   stop(err: unknown = new NibbleError('cancelled', words.cancelled)) {
-    this.starts++
+    this.drops++
+    this.end(err)
+  }
+
+  /** Ends the worker, and what is under way; calls that wait go on in another. */
+  private end(err: unknown) {
+    this.ends++
+    this.running = false
     if (this.worker) {
       this.worker.onerror = this.worker.onmessage = null // one that is still loading fails after its end
       this.worker.terminate() // and its pool with it
@@ -88,32 +102,50 @@ export class Engine {
     this.pending.clear()
   }
 
-  /** Ends the worker for good, and lets go of results in the browser's private files: a later visit removes them. */
+  /**
+   * Ends the worker for good, and lets go of results in the browser's private files: once ten seconds have passed,
+   * the next engine removes them.
+   */
   close() {
     this.closed = true
     this.stop()
-    this.release()
+    setTimeout(this.release, keepForDownload)
   }
 
-  /** @internal Does something when all before it is done. */
-  async inTurn<T>(act: () => Promise<T>): Promise<T> {
-    const { starts } = this
+  /** @internal Does something when all before it is done; begin is called then, and may refuse. */
+  async inTurn<T>(act: () => Promise<T>, begin?: () => void): Promise<T> {
+    const { drops } = this
     const turn = this.turn.then(() => {
       if (this.closed) throw new NibbleError('cancelled', words.closed)
-      if (starts !== this.starts) throw new NibbleError('cancelled', words.cancelled)
+      if (drops !== this.drops) throw new NibbleError('cancelled', words.cancelled)
+      begin?.()
+      this.endsBefore = this.ends
       return act()
     })
     this.turn = turn.catch(() => undefined)
     return turn
   }
 
-  /** @internal Does something that a signal ends, and the worker with it. */
-  async stoppable<T>(signal: AbortSignal | undefined, act: () => Promise<T>): Promise<T> {
+  /**
+   * @internal Does something that a signal ends. Before its turn, which begin says, it leaves the queue and nothing
+   * else happens; from then on the worker ends with it.
+   */
+  async stoppable<T>(signal: AbortSignal | undefined, act: (begin: () => void) => Promise<T>): Promise<T> {
     signal?.throwIfAborted()
-    const stop = () => this.stop(signal?.reason)
+    let begun = false
+    let leave: (reason: unknown) => void = () => undefined
+    const left = new Promise<never>((_, reject) => (leave = reject))
+    const begin = () => {
+      signal?.throwIfAborted()
+      begun = true
+    }
+    const stop = () => {
+      if (begun) this.end(new NibbleError('cancelled', words.cancelled))
+      else leave(signal?.reason)
+    }
     signal?.addEventListener('abort', stop)
     try {
-      const made = await act()
+      const made = await Promise.race([act(begin), left])
       signal?.throwIfAborted()
       return made
     } catch (err) {
@@ -129,16 +161,18 @@ export class Engine {
     request: Calls[C]['request'],
     { progress, relay }: Partial<Pick<Pending, 'progress' | 'relay'>> = {},
   ): Promise<Calls[C]['answer']> {
+    const { ends } = this
+    if (ends !== this.endsBefore) throw new NibbleError('cancelled', words.cancelled)
     this.ready ??= this.start()
     await this.ready
     const { worker } = this
-    if (!worker) throw new NibbleError('cancelled', words.cancelled)
+    if (!worker || ends !== this.ends) throw new NibbleError('cancelled', words.cancelled)
     return this.post(worker, call, request, progress, relay)
   }
 
   /** @internal Calls the worker, which runs, and does not wait for the answer: the next in turn may call before. */
   posted<C extends CallName>(call: C, request: Calls[C]['request']): { answer: Promise<Calls[C]['answer']> } {
-    if (!this.worker) throw new NibbleError('cancelled', words.cancelled)
+    if (!this.worker || this.ends !== this.endsBefore) throw new NibbleError('cancelled', words.cancelled)
     return { answer: this.post(this.worker, call, request, undefined, undefined) }
   }
 
@@ -166,11 +200,18 @@ export class Engine {
     return new Promise<void>((resolve, reject) => {
       this.abandon = reject
       const worker = (this.worker = startWorker(this.base, BUILD))
-      worker.onerror = e => this.fail({ kind: 'internal', message: e.message || words.start })
+      worker.onerror = e =>
+        this.fail(
+          this.running
+            ? { kind: 'internal', message: e.message || words.stopped }
+            : { kind: 'machine', message: e.message ? `${words.start} (${e.message})` : words.start },
+        )
       worker.onmessage = ({ data }: MessageEvent<Response>) => {
         if ('loaded' in data) return
-        if ('ready' in data) resolve()
-        else if ('fatal' in data) this.fail(data.fatal)
+        if ('ready' in data) {
+          this.running = true
+          resolve()
+        } else if ('fatal' in data) this.fail(data.fatal)
         else this.receive(data)
       }
       const { base, tab, language } = this
@@ -178,10 +219,12 @@ export class Engine {
     })
   }
 
+  /** A worker that could not start is said to those who called it; one that dies, to the site as well. */
   private fail(f: Fault) {
     const err = errorOf(f)
+    const { running } = this
     this.stop(err)
-    this.crashed(err)
+    if (running) this.crashed(err)
   }
 
   private receive(m: Extract<Response, { id: number }>) {

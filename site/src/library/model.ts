@@ -1,43 +1,23 @@
 // An open model, and what can be done with it. The worker has one model and one plan at a time: whatever another call,
 // or an end of the worker, took away is opened and planned again before a call that needs it.
 
-import { clear, lockName } from '../private/files'
+import { clear, resultName } from '../private/files'
 import { NibbleError } from '../shared/error'
-import type { Input, Output } from '../shared/messages'
-import type { Place } from '../shared/place'
-import type {
-  Choices,
-  Exported,
-  Figures,
-  Global,
-  Inspection,
-  Options,
-  PlanRequest,
-  Report,
-  Verification,
-} from '../shared/protocol'
-import type { Engine } from './engine'
+import type { Conversion, Input, Output } from '../shared/messages'
+import type { Choices, Exported, Figures, Inspection, PlanRequest, Report, Verification } from '../shared/protocol'
 import { words } from '../shared/words'
-import { placeOf, relayTo, type Relay, type Target } from './target'
+import type { Engine } from './engine'
+import { requestOf, type Recipe } from './recipe'
+import { isOneFile, placeOf, relayTo, type Relay, type Target } from './target'
 
 /** A smaller model is done by the leading worker before others would be of use. */
 const worthPool = 32e6
 
-/**
- * What a user wants. config is a coremltools PostTrainingQuantizerConfig, as an object or as JSON or YAML; without it
- * global says what all layers become, and what it leaves out has the core's default. edits win over both.
- */
-export interface Recipe extends Partial<Omit<PlanRequest, 'config' | 'global' | 'options'>> {
-  config?: string | object
-  global?: Partial<Global>
-  options?: Partial<Options>
-}
-
 /** What a conversion is given. */
 export interface ConvertOptions extends CallOptions {
-  /** Called with the bytes of source that are done, and with all of them. */
+  /** Called with how much is done, and with all that there is to do, in bytes that are read. */
   onProgress?(done: number, total: number): void
-  /** What the output is called in the report; without it as the plan says. */
+  /** What the output is called: in the answer, in the report, in a directory; without it as the plan says. */
   name?: string
   /** Whether the report has the SHA-256 of input and output. */
   hash?: boolean
@@ -51,13 +31,14 @@ export interface Plan {
 
 /** What a call that takes long is given. */
 export interface CallOptions {
-  /** Ends the work, and the worker with it; the next call starts another. */
+  /** Ends the call: while it waits nothing else, and once it has begun the worker with it; the next starts another. */
   signal?: AbortSignal
 }
 
 export class Model {
   /** The report of the last conversion. */
   report: Report | undefined
+  private readonly plans = new WeakSet<Plan>()
 
   private constructor(
     private readonly engine: Engine,
@@ -69,14 +50,20 @@ export class Model {
   ) {}
 
   /** @internal Opens files; for open of nibble.ts. ownEngine says whether the engine ends with the model. */
-  static open(engine: Engine, inputs: Input[], parts: readonly string[], ownEngine: boolean): Promise<Model> {
+  static open(
+    engine: Engine,
+    inputs: Input[],
+    parts: readonly string[],
+    ownEngine: boolean,
+    begin: () => void,
+  ): Promise<Model> {
     return engine.inTurn(async () => {
       engine.has = {}
       const inspection = await engine.call('inspect', { inputs, parts: [...parts] })
       const model = new Model(engine, inputs, parts, ownEngine, inspection)
       engine.has = { model }
       return model
-    })
+    }, begin)
   }
 
   get name() {
@@ -96,14 +83,14 @@ export class Model {
   /** Decides what becomes of every tensor; reads no weights. */
   plan(recipe: Recipe = {}, { signal }: CallOptions = {}): Promise<Plan> {
     const { engine } = this
-    return engine.stoppable(signal, async () => {
+    return engine.stoppable(signal, async begin => {
       const request = requestOf(recipe, this.offers)
       const plan: { request: PlanRequest; report?: Report } = { request }
       const { answer } = await engine.inTurn(async () => {
         await this.inspect()
         engine.has.plan = plan // the worker takes calls in their order
         return engine.posted('plan', request)
-      })
+      }, begin)
       try {
         plan.report = await answer
       } catch (err) {
@@ -111,37 +98,37 @@ export class Model {
         throw err
       }
       engine.enlist(this.workers())
+      this.plans.add(plan as Plan)
       return plan as Plan
     })
   }
 
   /** Quantizes a few tensors as a plan says, for their errors alone. Another call ends it. */
-  measure(plan: Plan, names: string[], { signal }: CallOptions = {}): Promise<Record<string, Figures>> {
-    return this.engine.stoppable(signal, async () => {
+  measure(plan: Plan, names: readonly string[], { signal }: CallOptions = {}): Promise<Record<string, Figures>> {
+    return this.engine.stoppable(signal, async begin => {
       const { answer } = await this.engine.inTurn(async () => {
         await this.replan(plan)
-        return this.engine.posted('measure', { names })
-      })
+        return this.engine.posted('measure', { names: [...names] })
+      }, begin)
       return answer
     })
   }
 
   /** Converts into a target; the answer is the files that were made. Other calls wait until it is done. */
   convert(plan: Plan, target: Target = 'private', options: ConvertOptions = {}): Promise<Output[]> {
-    return this.engine.stoppable(options.signal, () =>
+    return this.engine.stoppable(options.signal, begin =>
       this.engine.inTurn(async () => {
         await this.replan(plan)
-        const file = `${lockName(this.engine.tab)}-${Date.now()}`
-        return this.convertTo(await placeOf(target, plan.report, file), plan, relayTo(target), options)
-      }),
+        const { folder, output } = plan.report
+        const name = options.name ?? (folder && isOneFile(target) ? `${output.name}.zip` : output.name)
+        const place = await placeOf(target, folder, name, resultName(this.engine.tab))
+        const request = { name, hash: options.hash ?? false, place, workers: this.workers() }
+        return this.convertTo(request, relayTo(target), options)
+      }, begin),
     )
   }
 
-  private async convertTo(place: Place, plan: Plan, relay: Relay | undefined, options: ConvertOptions) {
-    const { folder, output } = plan.report
-    const zip = folder && (place.kind === 'private' || place.kind === 'file')
-    const name = options.name ?? (zip ? `${output.name}.zip` : output.name)
-    const request = { name, hash: options.hash ?? false, place, workers: this.workers() }
+  private async convertTo(request: Conversion, relay: Relay | undefined, options: ConvertOptions) {
     try {
       options.signal?.throwIfAborted()
       const made = await this.engine.call('convert', request, {
@@ -152,20 +139,23 @@ export class Model {
       this.engine.has.converted = this
       return made.output
     } catch (err) {
+      const { signal } = options
+      const why = signal?.aborted ? signal.reason : relay?.failed ? relay.failed.why : err
       // The worker takes away what it can; of one that was ended all is left.
-      await Promise.all([clear(place), Promise.resolve(relay?.end(err)).catch(() => undefined)])
-      throw err
+      relay?.end(why)
+      await clear(request.place)
+      throw why
     }
   }
 
   /** Holds files of a result against the model: every number is computed once more. */
-  verify(files: Output[], { onProgress: progress, signal }: ConvertOptions = {}): Promise<Verification> {
-    const output = files.flatMap(({ name, blob }) => (blob ? [{ name, blob }] : []))
-    return this.engine.stoppable(signal, async () => {
+  verify(files: Iterable<Output>, { onProgress: progress, signal }: ConvertOptions = {}): Promise<Verification> {
+    return this.engine.stoppable(signal, async begin => {
+      const output = needBlobs(Array.from(files))
       const { answer } = await this.engine.inTurn(async () => {
         await this.inspect()
         return { answer: this.engine.call('verify', { output }, { progress }) }
-      })
+      }, begin)
       return answer
     })
   }
@@ -219,6 +209,7 @@ export class Model {
 
   /** Sees to it, in turn, that the worker has the plan. */
   private async replan(plan: Plan) {
+    if (!this.plans.has(plan)) throw new NibbleError('unsupported', words.otherPlan)
     await this.inspect()
     const { engine } = this
     if (engine.has.plan === plan) return
@@ -228,19 +219,11 @@ export class Model {
   }
 }
 
-/** What the core is asked; what a recipe leaves out is the default. */
-function requestOf({ config = '', global = {}, options, ...rest }: Recipe, offers: Choices): PlanRequest {
-  const { defaults } = offers
-  const container = rest.container || defaults.container
-  const found = offers.containers.find(c => c.name === container)
-  if (!found) throw new NibbleError('unsupported', `there is no container ${container}`)
-  return {
-    config: typeof config === 'string' ? config : JSON.stringify(config),
-    global: { dtype: '', granularity: '', group_size: '', scheme: '', ...global },
-    edits: rest.edits ?? [],
-    types: rest.types ?? [],
-    options: { ...defaults.options, ...options },
-    container,
-    high_nibble: found.high_nibbles ? (rest.high_nibble ?? defaults.high_nibble) : null,
-  }
+/** Files of which all have bytes; an error names the first that has none. */
+export function needBlobs(files: readonly Output[]): Input[] {
+  return files.map(file => {
+    const { name, blob } = file
+    if (!blob) throw new NibbleError('unsupported', words.noBytes(String(name)))
+    return { name, blob }
+  })
 }

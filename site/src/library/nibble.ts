@@ -11,7 +11,7 @@ import { NibbleError } from '../shared/error'
 import type { Input } from '../shared/messages'
 import { words } from '../shared/words'
 import { Engine, type EngineOptions } from './engine'
-import { Model } from './model'
+import { Model, needBlobs } from './model'
 
 export { discard } from '../private/files'
 export { NibbleError } from '../shared/error'
@@ -19,7 +19,8 @@ export type { Fault, Input, Output } from '../shared/messages'
 export type * from '../shared/protocol'
 export type { Language } from '../shared/words'
 export { Engine, machineWorkers, type EngineOptions } from './engine'
-export type { CallOptions, ConvertOptions, Model, Plan, Recipe } from './model'
+export type { CallOptions, ConvertOptions, Model, Plan } from './model'
+export type { Entry, Recipe } from './recipe'
 export type { Creator, Target, Writable } from './target'
 
 /** What open is given: what an engine is, or the engine itself. */
@@ -34,12 +35,14 @@ export interface OpenOptions extends EngineOptions {
 
 /** Opens the one model among files. In a worker of its own, model.close() ends that. */
 export async function open(files: Iterable<File | Input>, options: OpenOptions = {}): Promise<Model> {
-  const inputs = Array.from(files, f => (f instanceof Blob ? { name: f.webkitRelativePath || f.name, blob: f } : f))
-  if (inputs.length === 0) throw new NibbleError('machine', words.none)
   const engine = options.engine ?? new Engine(options)
   try {
-    const opened = () => Model.open(engine, inputs, options.parts ?? [], options.engine === undefined)
-    return await engine.stoppable(options.signal, opened)
+    const inputs = Array.from(files, f => (f instanceof Blob ? { name: f.webkitRelativePath || f.name, blob: f } : f))
+    if (inputs.length === 0) throw new NibbleError('machine', words.none)
+    needBlobs(inputs)
+    return await engine.stoppable(options.signal, begin =>
+      Model.open(engine, inputs, options.parts ?? [], options.engine === undefined, begin),
+    )
   } catch (err) {
     if (!options.engine) engine.close()
     throw err

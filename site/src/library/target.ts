@@ -3,7 +3,6 @@
 import { NibbleError } from '../shared/error'
 import type { RelayStep } from '../shared/messages'
 import { namesIn, type Place } from '../shared/place'
-import type { Report } from '../shared/protocol'
 import { words } from '../shared/words'
 
 /** What takes the bytes of one file, such as a WritableStream's writer. */
@@ -33,13 +32,19 @@ export interface Creator {
 }
 
 /** Whether a target is a creator. */
-const isCreator = (target: Target): target is Creator => typeof target === 'object' && 'create' in target
+const isCreator = (target: Target): target is Creator =>
+  typeof target === 'object' && target !== null && 'create' in target
 
-/** The place of a target, for a plan's output. file names a private one. */
-export async function placeOf(target: Target, { folder, output: { name } }: Report, file: string): Promise<Place> {
+/** Whether a target is one file, so that a folder goes there as a zip. */
+export const isOneFile = (target: Target) =>
+  target === 'private' || (typeof target === 'object' && 'kind' in target && target.kind === 'file')
+
+/** The place of a target, for an output that has a name and may be a folder. file names a private one. */
+export async function placeOf(target: Target, folder: boolean, name: string, file: string): Promise<Place> {
   if (target === 'private') return { kind: 'private', name: file }
   if (isCreator(target)) return { kind: 'relay' }
-  if (target.kind === 'file') return { kind: 'file', handle: target }
+  if (target?.kind === 'file') return { kind: 'file', handle: target }
+  if (target?.kind !== 'directory') throw new NibbleError('unsupported', words.noTarget)
   try {
     if (folder) return await folderIn(target, name)
     if (await there(() => target.getFileHandle(name))) throw new NibbleError('machine', words.existsFile(name))
@@ -76,18 +81,30 @@ export function relayTo(target: Target): Relay | undefined {
 
 /** A result on its way to a creator's files. */
 export class Relay {
+  /** Why a step failed, as the creator or its writable said it. */
+  failed: { why: unknown } | undefined
   private file: Writable | undefined
-  private ended: { reason: unknown } | undefined
+  private ended: { why: unknown } | undefined
 
   constructor(private readonly target: Creator) {}
 
   /** Takes one step, and resolves when it was taken. */
   async take(step: RelayStep) {
+    try {
+      await this.pass(step)
+    } catch (err) {
+      this.failed ??= { why: err }
+      throw err
+    }
+  }
+
+  private async pass(step: RelayStep) {
     switch (step.step) {
       case 'create': {
         const made = await this.target.create(step.name, step.bytes)
+        if (!made || !('getWriter' in made || 'write' in made)) throw new NibbleError('unsupported', words.noWritable)
         this.file = 'getWriter' in made ? made.getWriter() : made
-        if (this.ended) await this.end(this.ended.reason) // it came too late
+        if (this.ended) this.end(this.ended.why) // it came too late
         return
       }
       case 'write':
@@ -98,15 +115,15 @@ export class Relay {
         this.file = undefined
         return
       case 'abort':
-        await this.end(undefined)
+        this.end(this.failed?.why)
     }
   }
 
-  /** Aborts the file that is not whole. */
-  async end(reason: unknown) {
-    this.ended ??= { reason }
+  /** Aborts the file that is not whole. Nobody waits for that: a stream aborts when the write that hangs is done. */
+  end(why: unknown) {
+    this.ended ??= { why }
     const { file } = this
     this.file = undefined
-    await file?.abort?.(this.ended.reason)
+    void (async () => file?.abort?.(why))().catch(() => undefined)
   }
 }

@@ -11,7 +11,7 @@ import {
   type Plan,
   type TensorRow,
 } from '../library/nibble'
-import { requestOf, schemeKey, type Chosen, type Switch } from './recipe'
+import { recipeOf, schemeKey, type Chosen, type Switch } from './recipe'
 import { conflictOf, empty, isProgress, problemOf, withBefore, withFigures, type Edited, type State } from './state'
 import { Store } from './store'
 import type { Input } from '../library/nibble'
@@ -230,6 +230,6 @@ export class Planning extends Store {
   protected async decide(): Promise<Plan> {
     const model = await this.opened
     this.engine.workers = this.state.chosen.workers
-    return (this.planned = await model.plan(requestOf(this.state.chosen, model.offers)))
+    return (this.planned = await model.plan(recipeOf(this.state.chosen, model.offers)))
   }
 }

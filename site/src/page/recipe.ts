@@ -9,7 +9,7 @@ import type {
   Global,
   HighNibble,
   Options,
-  PlanRequest,
+  Recipe,
   TensorRow,
 } from '../library/nibble'
 import type { Text } from './text/en'
@@ -82,18 +82,17 @@ export function containerOf(c: Chosen, { containers, defaults }: Choices): Conta
   return containers.find(k => k.name === name)!
 }
 
-/** What the core is asked. A group size that does not go with the granularity is left where it is, and not sent. */
-export function requestOf(c: Chosen, choices: Choices): PlanRequest {
-  const sized = (g: Global) => (hasBlocks(inForce(g, choices).granularity, choices) ? g : { ...g, group_size: '' })
+/** What the library is asked. A group size that does not go with the granularity is left where it is. */
+export function recipeOf(c: Chosen, choices: Choices): Recipe {
   const container = containerOf(c, choices)
   return {
     config: c.config,
-    global: sized(c.global),
-    edits: Array.from(c.edits, ([module, entry]) => ({ module, entry: entry && sized(entry) })),
+    global: c.global,
+    edits: Array.from(c.edits, ([module, entry]) => ({ module, entry })),
     types: Array.from(c.types, ([module, name]) => ({ module, class: name })),
-    options: { ...choices.defaults.options, ...c.options },
+    options: c.options,
     container: container.name,
-    high_nibble: container.high_nibbles ? c.highNibble || choices.defaults.high_nibble : null,
+    high_nibble: c.highNibble || null,
   }
 }
 

@@ -36,7 +36,7 @@ export interface State {
 }
 
 /** What went wrong, or was cancelled. */
-export type Problem = Omit<Fault, 'kind'> & { kind: Fault['kind'] | 'cancelled' }
+export type Problem = Fault
 
 export type Edited = Pick<Chosen, 'edits' | 'types'>
 

@@ -1,11 +1,17 @@
-// The browser's private files, in which a result lies until it is downloaded. They are named nibble-TAB-NUMBER. An
-// engine holds the Web Lock nibble-TAB while it lives, so whatever has no lock was left by one that is gone, and is
-// removed.
+// The browser's private files, in which a result lies until it is downloaded. They are named nibble-TAB-TIME. An engine
+// holds the Web Lock nibble-TAB while it lives, so whatever has no lock was left by one that is gone, and is removed.
+// Files of other names are the site's own.
 
 import { namesIn, type Place } from '../shared/place'
 
 /** The lock that says an engine is alive. */
 export const lockName = (tab: string) => `nibble-${tab}`
+
+/** A new name for a private file of an engine. */
+export const resultName = (tab: string) => `${lockName(tab)}-${Date.now()}`
+
+/** The lock that goes with a name which resultName made; undefined for the names of others. */
+const lockOf = (name: string) => /^(nibble-[0-9a-z]+)-\d{13}$/.exec(name)?.[1]
 
 /** Chromium hands out no private files in some modes, and throws to say so. */
 export async function privateFiles(): Promise<FileSystemDirectoryHandle | undefined> {
@@ -22,13 +28,16 @@ export async function sweep(tab: string) {
   if (!root || !navigator.locks) return
   const held = new Set((await navigator.locks.query()).held?.map(l => l.name))
   held.add(lockName(tab)) // which may not have been granted yet
-  await removeAll(root, name => name.startsWith('nibble-') && !held.has(name.slice(0, name.lastIndexOf('-'))))
+  await removeAll(root, name => {
+    const lock = lockOf(name)
+    return lock !== undefined && !held.has(lock)
+  })
 }
 
 /** Removes a result that is not wanted any more. Results in the user's own places have other names. */
 export async function discard(result: Blob) {
   const root = await privateFiles()
-  if (root && result instanceof File && result.name.startsWith('nibble-')) await remove(root, result.name)
+  if (root && result instanceof File && lockOf(result.name)) await remove(root, result.name)
 }
 
 export async function removeAll(root: FileSystemDirectoryHandle, which: (name: string) => boolean) {

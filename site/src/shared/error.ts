@@ -1,4 +1,5 @@
 import type { Fault } from './messages'
+import { words } from './words'
 
 /**
  * What goes wrong in a call. kind is 'format' (the bytes of a file are wrong), 'unsupported' (Nibble does not do that),
@@ -7,7 +8,7 @@ import type { Fault } from './messages'
  */
 export class NibbleError extends Error {
   constructor(
-    readonly kind: Fault['kind'] | 'cancelled',
+    readonly kind: Fault['kind'],
     message: string,
     readonly fault?: Fault,
   ) {
@@ -21,4 +22,4 @@ export class NibbleError extends Error {
 }
 
 /** The error of what went wrong in a worker. */
-export const errorOf = (f: Fault) => new NibbleError(f.kind, f.message, f)
+export const errorOf = (f: Fault) => new NibbleError(f.kind, f.kind === 'cancelled' ? words.cancelled : f.message, f)

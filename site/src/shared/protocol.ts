@@ -13,7 +13,7 @@ export type ClassSource =
 export type ContainerName =
   | 'packed' | 'int8' | 'coremltools'
 export type FailureKind =
-  | 'format' | 'unsupported' | 'machine' | 'internal'
+  | 'format' | 'unsupported' | 'machine' | 'internal' | 'cancelled'
 export type FaultCode =
   | '' | 'choose_part' | 'no_part' | 'other_part' | 'distributed' | 'zero3' | 'already_quantized'
   | 'none_quantized' | 'tied' | 'no_place' | 'reserved' | 'unfit'

@@ -1,0 +1,53 @@
+// What a site asks for, and what the core is asked.
+
+import { NibbleError } from '../shared/error'
+import type { Choices, ContainerName, Global, HighNibble, Options, PlanRequest, SetType } from '../shared/protocol'
+import { words } from '../shared/words'
+
+/** What layers become; what is left out is the default. group_size counts with granularity 'per_block' alone. */
+export type Entry = Partial<Omit<Global, 'group_size'>> & { group_size?: string | number }
+
+/**
+ * What a user wants. config is a coremltools PostTrainingQuantizerConfig, as an object or as JSON or YAML; without it
+ * global says what all layers become. edits win over both.
+ */
+export interface Recipe {
+  config?: string | object
+  global?: Entry
+  /** What single modules become; null keeps one. */
+  edits?: readonly { readonly module: string; readonly entry: Entry | null }[]
+  /** The classes of single modules. */
+  types?: readonly SetType[]
+  options?: Partial<Options>
+  container?: ContainerName
+  /** Of a container that offers it. */
+  high_nibble?: HighNibble | null
+}
+
+/** What a recipe may hold: a key that is none, such as a misspelt one, would be a default in silence. */
+const keys = ['config', 'global', 'edits', 'types', 'options', 'container', 'high_nibble']
+
+/** What the core is asked; what a recipe leaves out is the default. */
+export function requestOf(recipe: Recipe, { defaults, containers, grains }: Choices): PlanRequest {
+  const stranger = Object.keys(recipe).find(key => !keys.includes(key))
+  if (stranger !== undefined) throw new NibbleError('unsupported', words.noKey(stranger))
+  const { config = '', global = {}, edits = [], types = [], options } = recipe
+  const container = recipe.container || defaults.container
+  const found = containers.find(c => c.name === container)
+  if (!found) throw new NibbleError('unsupported', words.noContainer(container))
+  const whole = (entry: Entry): Global => {
+    const granularity = entry.granularity || defaults.global.granularity
+    const blocks = grains.some(g => g.name === granularity && g.blocks)
+    const size = blocks ? `${entry.group_size ?? ''}` : ''
+    return { dtype: '', granularity: '', scheme: '', ...entry, group_size: size }
+  }
+  return {
+    config: typeof config === 'string' ? config : JSON.stringify(config),
+    global: whole(global),
+    edits: Array.from(edits, ({ module, entry }) => ({ module, entry: entry && whole(entry) })),
+    types: [...types],
+    options: { ...defaults.options, ...options },
+    container,
+    high_nibble: found.high_nibbles ? (recipe.high_nibble ?? defaults.high_nibble) : null,
+  }
+}
