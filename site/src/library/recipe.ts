@@ -4,7 +4,7 @@ import { NibbleError } from '../shared/error'
 import type { Choices, ContainerName, Global, HighNibble, Options, PlanRequest, SetType } from '../shared/protocol'
 import { words } from '../shared/words'
 
-/** What layers become; what is left out is the default. group_size counts with granularity 'per_block' alone. */
+/** What layers become; what is left out is the default. group_size counts where layers are cut into blocks alone. */
 export type Entry = Partial<Omit<Global, 'group_size'>> & { group_size?: string | number }
 
 /**
