@@ -27,8 +27,10 @@ export async function startElsewhere() {
     const page = await site.browser.newPage()
     const problems = [],
       requests = []
-    page.on('pageerror', err => problems.push(err.message))
-    page.on('console', m => m.type() === 'error' && problems.push(m.text()))
+    // Firefox asks for an icon, whatever the page's policy.
+    const problem = text => text.includes('/favicon.ico') || problems.push(text)
+    page.on('pageerror', err => problem(err.message))
+    page.on('console', m => m.type() === 'error' && problem(m.text()))
     page.on('request', r => requests.push(r.url()))
     await page.goto(address + path)
     return { page, problems, requests }
