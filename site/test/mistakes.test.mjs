@@ -85,12 +85,16 @@ test('mistakes are said, and cost no worker', { timeout: 60000 }, async () => {
     const other = await nibble.open([b], { engine })
     said.other = await fails(other.convert(plan))
     said.lost = await fails(model.reportAs('csv'))
-    let language = 'none'
-    try {
-      new nibble.Engine({ language: 'fr' })
-    } catch (err) {
-      language = err.message
+    const refused = options => {
+      try {
+        new nibble.Engine(options)
+      } catch (err) {
+        return err.message
+      }
+      return 'nothing'
     }
+    const language = refused({ language: 'fr' })
+    const workers = [0, 33, 1.5, NaN].map(n => refused({ workers: n }))
     // What is offered can be asked for, and a number is a size.
     const { defaults, edit } = model.offers
     const some = await model.plan({ options, global: { ...defaults.global, granularity: 'per_channel' } })
@@ -104,6 +108,7 @@ test('mistakes are said, and cost no worker', { timeout: 60000 }, async () => {
       csv: csv.length > 100,
       own: thrown === own,
       language,
+      workers,
       verified: verified.ok,
       request: sized.request,
       granularity: some.request.global,
@@ -125,6 +130,7 @@ test('mistakes are said, and cost no worker', { timeout: 60000 }, async () => {
   assert.equal(out.csv, true)
   assert.match(out.said.lost, /^NibbleError unsupported: the worker has no conversion of this model/)
   assert.equal(out.language, 'there are no words in the language fr')
+  for (const n of out.workers) assert.match(n, /^workers is a whole number from 1 to 32, and \S+ is not$/)
   assert.equal(out.own, true)
   assert.equal(out.verified, true)
   assert.equal(out.request.global.group_size, '16')

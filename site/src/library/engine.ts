@@ -30,6 +30,9 @@ declare const BUILD: string
 
 const mostWorkers = 8
 
+/** More than any machine feeds: each takes some 80 MB, and a site's mistake must not take all that there is. */
+const limitWorkers = 32
+
 /** How long a download that was begun may go on reading a result of an engine that was closed. */
 const keepForDownload = 10_000
 
@@ -39,7 +42,16 @@ export const machineWorkers = () => Math.min(Math.max(navigator.hardwareConcurre
 /** One worker with the core, in which one model is open at a time. */
 export class Engine {
   /** How many workers convert a large model, besides the one that leads. */
-  workers: number
+  get workers() {
+    return this.poolSize
+  }
+  set workers(n: number) {
+    if (!Number.isInteger(n) || n < 1 || n > limitWorkers) {
+      throw new RangeError(`workers is a whole number from 1 to ${limitWorkers}, and ${n} is not`)
+    }
+    this.poolSize = n
+  }
+  private poolSize = 1
   /** The language of errors, from the next start of the worker on. */
   language: Language
   /** @internal What the worker has: the open model, its plan, and the model that was converted last. */

@@ -144,7 +144,7 @@ export const en = {
   containers: {
     packed: {
       label: 'packed .safetensors',
-      note: 'Two codes a byte, in the layout of compressed-tensors, for vLLM and Transformers.',
+      note: 'Two codes a byte, in the layout of compressed-tensors.',
       next:
         'vLLM and Transformers also want the model’s folder around it, and a quantization_config in its config.json, ' +
         'which Nibble does not write yet.',

@@ -213,7 +213,7 @@ export const zh: Text = {
   containers: {
     packed: {
       label: 'packed .safetensors',
-      note: '每字节两个码，compressed-tensors 的布局，供 vLLM 和 Transformers 使用。',
+      note: '每字节两个码，采用 compressed-tensors 的布局。',
       next: 'vLLM 和 Transformers 还需要模型的文件夹，并在其 config.json 中写入 quantization_config；Nibble 目前不写。',
     },
     int8: { label: 'int8 .safetensors', note: '每字节一个码，供您自己的代码使用。', next: '' },
