@@ -29,8 +29,11 @@ func dequantizeVector(a Arith, codes []byte, group int, scale []float32, zp []by
 		s, z := splat(x), splat(q.zero)
 		for i := j * group; i < (j+1)*group; i += 4 {
 			d := fourCodes(*(*uint32)(unsafe.Pointer(&codes[i])), flip).BitsToFloat32().Sub(base).Sub(z).Mul(s)
-			if a.Half {
+			switch {
+			case a.Half:
 				d = roundHalf(d)
+			case a.Brain:
+				d = roundBrains(d)
 			}
 			storeFloats(unsafe.Pointer(&dst[i]), 0, d)
 		}

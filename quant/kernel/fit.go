@@ -51,6 +51,9 @@ func Fit[T Float](a Arith, lo, hi, scale []T, zp []byte) Unfit {
 // qmax*lo, which overflow float16 long before the weights do; coremltools then clips an infinity and writes codes
 // that mean nothing. It also dequantizes float64 weights through float32.
 func (a Arith) overflows(lo, hi float64) bool {
+	if a.MinMax {
+		return false // its zero points come from quotients
+	}
 	most := math.MaxFloat32
 	if a.Half {
 		most = 65504

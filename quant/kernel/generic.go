@@ -16,6 +16,20 @@ func round[T Float](half bool, x T) T {
 	return x
 }
 
+// roundBrain rounds half to even to the 8 digits of bfloat16. x is finite.
+func roundBrain[T Float](x T) T {
+	bits := math.Float32bits(float32(x))
+	return T(math.Float32frombits((bits + 0x7fff + bits>>16&1) & 0xffff0000))
+}
+
+// stored brings a value to the dtype that it is stored in.
+func (a Arith) stored(x float32) float32 {
+	if a.Brain && x-x == 0 { // it is finite
+		return roundBrain(x)
+	}
+	return round(a.Half, x)
+}
+
 // Reset empties ranges for Range: they hold nothing but 0, as -0 and 0.
 func Reset[T Float](lo, hi []T) {
 	zero := T(math.Copysign(0, -1))
@@ -60,6 +74,9 @@ func params[T Float](a Arith, lo, hi []T, scale []T, zp []byte) {
 		}
 		span := round(a.Half, h-l)
 		scale[i] = round(a.Half, span/T(qmax-qmin))
+		if a.Brain && scale[i]-scale[i] == 0 { // it is finite
+			scale[i] = roundBrain(scale[i])
+		}
 		if zp == nil {
 			continue
 		}
@@ -76,7 +93,11 @@ func params[T Float](a Arith, lo, hi []T, scale []T, zp []byte) {
 // paramsSingle is params in float32, and reports whether all groups are usual: their scales ordinary, and no step of
 // float16 arithmetic near overflow.
 func paramsSingle(a Arith, lo, hi, scale []float32, zp []byte) bool {
-	params(a, lo, hi, scale, zp)
+	if a.MinMax {
+		paramsMinMax(a, lo, hi, scale, zp)
+	} else {
+		params(a, lo, hi, scale, zp)
+	}
 	for i, s := range scale {
 		if !ordinary(a.Half, s) || a.Half && max(-lo[i], hi[i]) >= 128 {
 			return false
@@ -88,6 +109,8 @@ func paramsSingle(a Arith, lo, hi, scale []float32, zp []byte) bool {
 // quantizer holds what the weights of a group share.
 type quantizer[T Float] struct {
 	half       bool
+	brain      bool
+	minMax     bool
 	signed     bool
 	qmin, qmax T
 	scale      T
@@ -97,7 +120,7 @@ type quantizer[T Float] struct {
 // newQuantizer has no group yet; setGroup gives it one.
 func newQuantizer[T Float](a Arith) quantizer[T] {
 	lo, hi := a.Min, a.Max
-	return quantizer[T]{half: a.Half, signed: a.Signed, qmin: T(lo), qmax: T(hi)}
+	return quantizer[T]{half: a.Half, brain: a.Brain, minMax: a.MinMax, signed: a.Signed, qmin: T(lo), qmax: T(hi)}
 }
 
 // setGroup takes the scale and the zero point of group j.
@@ -108,9 +131,12 @@ func (q *quantizer[T]) setGroup(j int, scale []T, zp []byte) {
 	}
 }
 
-// code is the code of a weight.
-// code casts as numpy does on x86-64 and arm64: NaN becomes 0.
+// code is the code of a weight. It casts as numpy does on x86-64 and arm64: NaN becomes 0.
 func (q *quantizer[T]) code(w T) byte {
+	if q.minMax {
+		x := q.stored(q.stored(w/q.scale) + q.zero)
+		return code(rint(clip(x, q.qmin, q.qmax)))
+	}
 	x := rint(round(q.half, w/q.scale))
 	return code(clip(round(q.half, x+q.zero), q.qmin, q.qmax))
 }
@@ -118,7 +144,15 @@ func (q *quantizer[T]) code(w T) byte {
 // weight is what a code stands for.
 func (q *quantizer[T]) weight(c byte) T {
 	steps := float32(q.value(c)) - float32(q.zero)
-	return round(q.half, T(float32(T(T(steps)*q.scale))))
+	return q.stored(T(float32(T(T(steps) * q.scale))))
+}
+
+// stored brings a value to the dtype that it is stored in.
+func (q *quantizer[T]) stored(x T) T {
+	if q.brain && x-x == 0 {
+		return roundBrain(x)
+	}
+	return round(q.half, x)
 }
 
 // value reads a code or a zero point.

@@ -4,8 +4,11 @@
 // It computes what coremltools 9.0 computes (optimize/_utils.py, quantize_weight_by_dtype and its inverse), to the
 // last bit, in the weight's own dtype: true division, round half to even, every operation rounded to that dtype.
 // float16 is held in float32 values and rounded after each operation, which equals rounding the exact result because
-// float32 has more than twice its digits. bfloat16 is float32 arithmetic. Products are written T(x*y) so that no
-// platform fuses a multiply with an add.
+// float32 has more than twice its digits. bfloat16, which coremltools refuses, is float32 arithmetic; where a container
+// stores its scales in bfloat16 (Brain), they are rounded before codes are made with them, and so is what codes stand
+// for, as whoever runs such a file does. Products are written T(x*y) so that no platform fuses a multiply with an add.
+//
+// Two other tools have arithmetic of their own: compressed-tensors (minmax.go), and MLX (offset.go).
 //
 // A row of weights is cut into groups that share a scale. Every function takes their length as group. Where a group
 // has several rows, a caller gives its rows one after the other: it measures each with Range, which widens the same
@@ -32,6 +35,8 @@ type Float interface{ float32 | float64 }
 // time.
 type Arith struct {
 	Half     bool // values are float16 held in float32
+	Brain    bool // scales, and what codes stand for, are bfloat16 held in float32
+	MinMax   bool // it is compressed-tensors', and not coremltools' (minmax.go)
 	Affine   bool // ranges need not be symmetric
 	Signed   bool // codes are two's complement
 	HasZero  bool // zero points are stored
@@ -39,7 +44,7 @@ type Arith struct {
 	Zero     int  // zero point of symmetric codes
 }
 
-// NewArith is the arithmetic of a scheme, on float16 weights (half) or on others.
+// NewArith is coremltools' arithmetic of a scheme, on float16 weights (half) or on others.
 func NewArith(s scheme.Scheme, half bool) Arith {
 	a := Arith{Half: half, Affine: s.Mode == scheme.Affine, Signed: s.Signed(), HasZero: s.HasZeroPoint(),
 		Zero: s.FixedZeroPoint()}

@@ -16,16 +16,17 @@ const (
 
 // spans is what paramsVector computes with.
 type spans struct {
-	half, affine bool
-	qmin, qmax   floats
-	steps        floats // qmax - qmin
+	half, brain bool
+	affine      bool
+	qmin, qmax  floats
+	steps       floats // qmax - qmin
 }
 
 // paramsVector is the twin of paramsSingle, four groups at a time. Four groups of which one is not usual, and the
 // last few, go to paramsSingle. It reports whether all groups are usual.
 func paramsVector(a Arith, lo, hi, scale []float32, zp []byte) bool {
 	qmin, qmax := a.Min, a.Max
-	x := spans{a.Half, a.Affine, splat(float32(qmin)), splat(float32(qmax)), splat(float32(qmax - qmin))}
+	x := spans{a.Half, a.Brain, a.Affine, splat(float32(qmin)), splat(float32(qmax)), splat(float32(qmax - qmin))}
 	least, most := uint32(leastSpan), uint32(mostSpan)
 	if x.half {
 		least, most = leastSpanHalf, mostSpanHalf
@@ -42,11 +43,18 @@ func paramsVector(a Arith, lo, hi, scale []float32, zp []byte) bool {
 			continue
 		}
 		span := m.BitsToFloat32().Add(m.BitsToFloat32())
-		if x.affine {
+		switch {
+		case a.MinMax && x.affine:
+			s := x.stored(x.stored(h.Sub(l)).Div(x.steps))
+			z := x.stored(x.qmin.Sub(x.stored(l.Div(s))))
+			*(*uint32)(unsafe.Pointer(&zp[i])) = x.bytes(z)
+			storeFloats(unsafe.Pointer(&scale[i]), 0, s)
+			continue
+		case x.affine:
 			span = x.round(h.Sub(l))
 			*(*uint32)(unsafe.Pointer(&zp[i])) = x.zeros(l, h, span)
 		}
-		storeFloats(unsafe.Pointer(&scale[i]), 0, x.round(span.Div(x.steps)))
+		storeFloats(unsafe.Pointer(&scale[i]), 0, x.stored(x.round(span.Div(x.steps))))
 	}
 	return paramsRest(a, lo[i:], hi[i:], scale[i:], zp, i) && good
 }
@@ -69,10 +77,23 @@ func fill(b []byte, x byte) {
 // zeros makes four zero points, the first in the lowest byte.
 func (x *spans) zeros(l, h, span floats) uint32 {
 	up, down := x.round(h.Mul(x.qmin)), x.round(l.Mul(x.qmax))
-	z := x.round(x.round(up.Sub(down)).Div(span)).Add(splat(magic))
+	return x.bytes(x.round(x.round(up.Sub(down)).Div(span)))
+}
+
+// bytes rounds four zero points and clips them.
+func (x *spans) bytes(z floats) uint32 {
+	z = z.Add(splat(magic))
 	bottom, top := x.qmin.Add(splat(magic)), x.qmax.Add(splat(magic))
 	c := z.ToBits().BitsToInt32().Max(bottom.ToBits().BitsToInt32()).Min(top.ToBits().BitsToInt32()).ToBits()
 	return arrange(c.ReshapeToUint8s(), archsimd.LoadInt8x16Array(&inOrder)).ReshapeToUint32s().GetElem(0)
+}
+
+// stored brings four values to the dtype that they are stored in.
+func (x *spans) stored(v floats) floats {
+	if x.brain {
+		return roundBrains(v)
+	}
+	return x.round(v)
 }
 
 // round is the generic round for four values, none of which overflows float16. A negative 0 may lose its sign.

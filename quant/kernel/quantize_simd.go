@@ -91,6 +91,59 @@ func clippedHalf(w, scale, base floats, zero, bottom, top ints) (y words, d floa
 	return code.ToBits(), roundHalf(code.Sub(zero).ToBits().BitsToFloat32().Sub(base).Mul(scale))
 }
 
+// symmetricBrain is symmetric with scales and values of bfloat16. Rounding a scale moves quotients by no more than one
+// part in 256, which leaves the largest, 127, within the codes.
+func symmetricBrain(w, scale, base floats) (y words, d floats) {
+	sum := w.Div(scale).Add(base)
+	return sum.ToBits(), roundBrains(sum.Sub(base).Mul(scale))
+}
+
+// clippedBrain is clipped with scales and values of bfloat16.
+func clippedBrain(w, scale, base floats, zero, bottom, top ints) (y words, d floats) {
+	code := w.Div(scale).Add(base).ToBits().BitsToInt32().Add(zero).Max(bottom).Min(top)
+	return code.ToBits(), roundBrains(code.Sub(zero).ToBits().BitsToFloat32().Sub(base).Mul(scale))
+}
+
+// minMax quantizes four weights in compressed-tensors' arithmetic: the zero point is added before rounding. To clip
+// whole numbers afterwards is to clip before.
+func minMax(w, scale, base, zero floats, bottom, top ints) (y words, d floats) {
+	code := w.Div(scale).Add(zero).Add(base).ToBits().BitsToInt32().Max(bottom).Min(top)
+	return code.ToBits(), code.ToBits().BitsToFloat32().Sub(base).Sub(zero).Mul(scale)
+}
+
+// minMaxHalf is minMax in float16 arithmetic.
+func minMaxHalf(w, scale, base, zero floats, bottom, top ints) (y words, d floats) {
+	sum := roundHalf(roundHalf(w.Div(scale)).Add(zero)).Add(base)
+	code := sum.ToBits().BitsToInt32().Max(bottom).Min(top)
+	return code.ToBits(), roundHalf(code.ToBits().BitsToFloat32().Sub(base).Sub(zero).Mul(scale))
+}
+
+// minMaxBrain is minMax in bfloat16 arithmetic.
+func minMaxBrain(w, scale, base, zero floats, bottom, top ints) (y words, d floats) {
+	sum := roundBrains(roundBrains(w.Div(scale)).Add(zero)).Add(base)
+	code := sum.ToBits().BitsToInt32().Max(bottom).Min(top)
+	return code.ToBits(), roundBrains(code.ToBits().BitsToFloat32().Sub(base).Sub(zero).Mul(scale))
+}
+
+// minMaxShort is minMax in any dtype.
+func minMaxShort(a Arith, w, scale, base floats, zero, bottom, top ints) (y words, d floats) {
+	z := zero.Add(splatInt(magicBits)).ToBits().BitsToFloat32().Sub(splat(magic))
+	switch {
+	case a.Half:
+		return minMaxHalf(w, scale, base, z, bottom, top)
+	case a.Brain:
+		return minMaxBrain(w, scale, base, z, bottom, top)
+	}
+	return minMax(w, scale, base, z, bottom, top)
+}
+
+// roundBrains is roundBrain for four values.
+func roundBrains(v floats) floats {
+	b := v.ToBits()
+	odd := b.ShiftAllRight(16).And(splatWord(1))
+	return b.Add(splatWord(0x7fff)).Add(odd).And(splatWord(0xffff0000)).BitsToFloat32()
+}
+
 // roundHalf rounds to the 11 digits of float16, half to even. It serves normal numbers, multiples of the least
 // subnormal number, which it leaves alone, and numbers of which only the nearest integer matters.
 func roundHalf(v floats) floats {

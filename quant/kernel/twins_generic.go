@@ -12,10 +12,14 @@ var (
 	paramsOf    = paramsSingle
 	quantizeOf  = quantizeSingle
 	measureOf   = measure
+	edgesOf     = edges
+	offsetsOf   = offsets
 	widenOf     = widen
 	narrowOf    = narrow
 	pack4Of     = pack4
 	maskBytesOf = maskBytes
+
+	quantizeOffsetOf = quantizeOffset
 )
 
 func dequantizeOf(a Arith, codes []byte, group int, scale []float32, zp []byte, dst []float32) {

@@ -38,6 +38,16 @@ func quantizeOf(a Arith, src []float32, group int, scale []float32, zp []byte, c
 		quantizeSingle(a, src, group, scale, zp, codes, e)
 	case group%32 != 0:
 		quantizeShort(a, src, group, scale, zp, codes, e)
+	case a.MinMax && a.Half:
+		quantizeMinMaxHalf(a, src, group, scale, zp, codes, e)
+	case a.MinMax && a.Brain:
+		quantizeMinMaxBrain(a, src, group, scale, zp, codes, e)
+	case a.MinMax:
+		quantizeMinMax(a, src, group, scale, zp, codes, e)
+	case a.Brain && !a.Affine:
+		quantizeSymmetricBrain(a, src, group, scale, zp, codes, e)
+	case a.Brain:
+		quantizeClippedBrain(a, src, group, scale, zp, codes, e)
 	case a.Half:
 		quantizeHalf(a, src, group, scale, zp, codes, e)
 	case !a.Affine:
@@ -61,6 +71,29 @@ func measureOf(a Arith, src, dst []float32, group int, scale []float32, e *Error
 		return
 	}
 	measure(a, src, dst, group, scale, e)
+}
+
+func edgesOf(src []float32, group int, lo, hi []float32) {
+	if takesGroup(group) {
+		edgesVector(src, group, lo, hi)
+		return
+	}
+	edges(src, group, lo, hi)
+}
+
+func offsetsOf(a OffsetArith, lo, hi, scale, offset []float32) bool {
+	if simd {
+		return offsetsVector(a, lo, hi, scale, offset)
+	}
+	return offsets(a, lo, hi, scale, offset)
+}
+
+func quantizeOffsetOf(a OffsetArith, src []float32, group int, scale, offset []float32, codes []byte, e *Errors) {
+	if takesGroup(group) && group%32 == 0 && len(src) > 0 {
+		quantizeOffsetVector(a, src, group, scale, offset, codes, e)
+		return
+	}
+	quantizeOffset(a, src, group, scale, offset, codes, e)
 }
 
 func widenOf(dst []float32, src []uint16, half bool) {

@@ -159,11 +159,24 @@ func kinds(r *rand.Rand, n int) map[string][]float32 {
 	}
 }
 
-// halves are weights as float16 holds them.
-func halves(src []float32) []float32 {
+// ariths are all arithmetics of a scheme: coremltools' and compressed-tensors', in each dtype.
+func ariths(s scheme.Scheme) []Arith {
+	brain := NewArith(s, false)
+	brain.Brain = true
+	return []Arith{NewArith(s, false), NewArith(s, true), brain, NewMinMax(s, false, false), NewMinMax(s, true, false),
+		NewMinMax(s, false, true)}
+}
+
+// held are weights as the dtype of an arithmetic holds them.
+func held(a Arith, src []float32) []float32 {
 	out := make([]float32, len(src))
 	for i, w := range src {
-		out[i] = tensor.RoundF16(w)
+		switch out[i] = w; {
+		case a.Half:
+			out[i] = tensor.RoundF16(w)
+		case a.Brain:
+			out[i] = tensor.BF16ToF32(tensor.F32ToBF16(w))
+		}
 	}
 	return out
 }
@@ -179,8 +192,9 @@ func TestTwins(t *testing.T) {
 		for name, src := range kinds(r, shape.group*shape.groups*shape.rows) {
 			for _, s := range schemes {
 				t.Run(fmt.Sprintf("%s/%v/group=%d/rows=%d", name, s, shape.group, shape.rows), func(t *testing.T) {
-					compare(t, NewArith(s, false), src, shape.group, shape.rows)
-					compare(t, NewArith(s, true), halves(src), shape.group, shape.rows)
+					for _, a := range ariths(s) {
+						compare(t, a, held(a, src), shape.group, shape.rows)
+					}
 				})
 			}
 		}
@@ -212,8 +226,8 @@ func TestTwinsOfWiden(t *testing.T) {
 func FuzzTwins(f *testing.F) {
 	r := rand.New(rand.NewPCG(3, 4))
 	for _, src := range kinds(r, 160) {
-		f.Add(tensor.Bytes(src), uint8(32), uint8(r.IntN(16)))
-		f.Add(tensor.Bytes(src), uint8(8), uint8(r.IntN(16)))
+		f.Add(tensor.Bytes(src), uint8(32), uint8(r.IntN(48)))
+		f.Add(tensor.Bytes(src), uint8(8), uint8(r.IntN(48)))
 	}
 	f.Fuzz(func(t *testing.T, raw []byte, group, which uint8) {
 		src := append([]float32(nil), tensor.View[float32](append(tensor.Buffer(nil, len(raw))[:0], raw[:len(raw)&^3]...))...)
@@ -222,10 +236,7 @@ func FuzzTwins(f *testing.F) {
 		if len(src) == 0 {
 			return
 		}
-		a := NewArith(schemes[which%8], which&8 != 0)
-		if a.Half {
-			src = halves(src)
-		}
-		compare(t, a, src, n, 1)
+		a := ariths(schemes[which%8])[which/8%6]
+		compare(t, a, held(a, src), n, 1)
 	})
 }

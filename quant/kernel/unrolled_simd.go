@@ -212,7 +212,344 @@ func quantizeHalf(a Arith, src []float32, group int, scale []float32, zp []byte,
 	sums.finish(len(src), t, e)
 }
 
-// quantizeShort is the twin for groups of a multiple of 8 weights, in either arithmetic.
+// quantizeSymmetricBrain is quantizeSymmetric with scales and values of bfloat16.
+func quantizeSymmetricBrain(a Arith, src []float32, group int, scale []float32, zp []byte, codes []byte, e *Errors) {
+	c := newSymmetricCodec(a)
+	base, excess, flip := c.base, c.excess, c.flip
+	unsigned := splatWord(math.MaxInt32)
+	var sums vectorLanes
+	var t floatSums
+	weights, bytes := unsafe.Pointer(&src[0]), unsafe.Pointer(&codes[0])
+	at := 0
+	for j, x := range scale {
+		if !ordinary(false, x) {
+			rest := t
+			sums.genericGroup(a, src, j, group, scale, zp, codes, &rest)
+			t = rest
+			at += group
+			continue
+		}
+		s := splat(x)
+		for end := at + group; at < end; {
+			p, q := unsafe.Add(weights, 4*at), unsafe.Add(bytes, at)
+			w := loadFloats(p, 0)
+			y, d := symmetricBrain(w, s, base)
+			t = t.add(w, d, unsigned)
+			sum := y
+			w = loadFloats(p, 16)
+			y, d = symmetricBrain(w, s, base)
+			t = t.add(w, d, unsigned)
+			sum = sum.Add(y.ShiftAllLeft(8))
+			w = loadFloats(p, 32)
+			y, d = symmetricBrain(w, s, base)
+			t = t.add(w, d, unsigned)
+			sum = sum.Add(y.ShiftAllLeft(16))
+			w = loadFloats(p, 48)
+			y, d = symmetricBrain(w, s, base)
+			t = t.add(w, d, unsigned)
+			sum = sum.Add(y.ShiftAllLeft(24))
+			storeOctets(q, 0, inBytes(sum, excess, flip))
+			w = loadFloats(p, 64)
+			y, d = symmetricBrain(w, s, base)
+			t = t.add(w, d, unsigned)
+			sum = y
+			w = loadFloats(p, 80)
+			y, d = symmetricBrain(w, s, base)
+			t = t.add(w, d, unsigned)
+			sum = sum.Add(y.ShiftAllLeft(8))
+			w = loadFloats(p, 96)
+			y, d = symmetricBrain(w, s, base)
+			t = t.add(w, d, unsigned)
+			sum = sum.Add(y.ShiftAllLeft(16))
+			w = loadFloats(p, 112)
+			y, d = symmetricBrain(w, s, base)
+			t = t.add(w, d, unsigned)
+			sum = sum.Add(y.ShiftAllLeft(24))
+			storeOctets(q, 16, inBytes(sum, excess, flip))
+			if at += 32; at%period == 0 {
+				addLanes(&sums.double[0], t.signal)
+				addLanes(&sums.double[1], t.noise)
+				addLanes(&sums.double[2], t.approx)
+				t.signal, t.noise, t.approx = splat(0), splat(0), splat(0)
+			}
+		}
+	}
+	sums.finish(len(src), t, e)
+}
+
+// quantizeClippedBrain is quantizeClipped with scales and values of bfloat16.
+func quantizeClippedBrain(a Arith, src []float32, group int, scale []float32, zp []byte, codes []byte, e *Errors) {
+	c, signed := newCodec(a), a.Signed
+	base, bottom, top, excess, flip := c.base, c.bottom, c.top, c.excess, c.flip
+	unsigned := splatWord(math.MaxInt32)
+	var sums vectorLanes
+	var t floatSums
+	weights, bytes := unsafe.Pointer(&src[0]), unsafe.Pointer(&codes[0])
+	at := 0
+	for j, x := range scale {
+		if !ordinary(false, x) {
+			rest := t
+			sums.genericGroup(a, src, j, group, scale, zp, codes, &rest)
+			t = rest
+			at += group
+			continue
+		}
+		s, z := splat(x), splatInt(0)
+		if zp != nil {
+			z = splatInt(zeroPoint(zp[j], signed))
+		}
+		for end := at + group; at < end; {
+			p, q := unsafe.Add(weights, 4*at), unsafe.Add(bytes, at)
+			w := loadFloats(p, 0)
+			y, d := clippedBrain(w, s, base, z, bottom, top)
+			t = t.add(w, d, unsigned)
+			sum := y
+			w = loadFloats(p, 16)
+			y, d = clippedBrain(w, s, base, z, bottom, top)
+			t = t.add(w, d, unsigned)
+			sum = sum.Add(y.ShiftAllLeft(8))
+			w = loadFloats(p, 32)
+			y, d = clippedBrain(w, s, base, z, bottom, top)
+			t = t.add(w, d, unsigned)
+			sum = sum.Add(y.ShiftAllLeft(16))
+			w = loadFloats(p, 48)
+			y, d = clippedBrain(w, s, base, z, bottom, top)
+			t = t.add(w, d, unsigned)
+			sum = sum.Add(y.ShiftAllLeft(24))
+			storeOctets(q, 0, inBytes(sum, excess, flip))
+			w = loadFloats(p, 64)
+			y, d = clippedBrain(w, s, base, z, bottom, top)
+			t = t.add(w, d, unsigned)
+			sum = y
+			w = loadFloats(p, 80)
+			y, d = clippedBrain(w, s, base, z, bottom, top)
+			t = t.add(w, d, unsigned)
+			sum = sum.Add(y.ShiftAllLeft(8))
+			w = loadFloats(p, 96)
+			y, d = clippedBrain(w, s, base, z, bottom, top)
+			t = t.add(w, d, unsigned)
+			sum = sum.Add(y.ShiftAllLeft(16))
+			w = loadFloats(p, 112)
+			y, d = clippedBrain(w, s, base, z, bottom, top)
+			t = t.add(w, d, unsigned)
+			sum = sum.Add(y.ShiftAllLeft(24))
+			storeOctets(q, 16, inBytes(sum, excess, flip))
+			if at += 32; at%period == 0 {
+				addLanes(&sums.double[0], t.signal)
+				addLanes(&sums.double[1], t.noise)
+				addLanes(&sums.double[2], t.approx)
+				t.signal, t.noise, t.approx = splat(0), splat(0), splat(0)
+			}
+		}
+	}
+	sums.finish(len(src), t, e)
+}
+
+// quantizeMinMax is the twin for compressed-tensors' arithmetic in float32, and groups of a multiple of 32 weights.
+func quantizeMinMax(a Arith, src []float32, group int, scale []float32, zp []byte, codes []byte, e *Errors) {
+	c, signed := newCodec(a), a.Signed
+	base, bottom, top, excess, flip := c.base, c.bottom, c.top, c.excess, c.flip
+	unsigned := splatWord(math.MaxInt32)
+	var sums vectorLanes
+	var t floatSums
+	weights, bytes := unsafe.Pointer(&src[0]), unsafe.Pointer(&codes[0])
+	at := 0
+	for j, x := range scale {
+		if !ordinary(false, x) {
+			rest := t
+			sums.genericGroup(a, src, j, group, scale, zp, codes, &rest)
+			t = rest
+			at += group
+			continue
+		}
+		s, z := splat(x), splat(0)
+		if zp != nil {
+			z = splat(float32(zeroPoint(zp[j], signed)))
+		}
+		for end := at + group; at < end; {
+			p, q := unsafe.Add(weights, 4*at), unsafe.Add(bytes, at)
+			w := loadFloats(p, 0)
+			y, d := minMax(w, s, base, z, bottom, top)
+			t = t.add(w, d, unsigned)
+			sum := y
+			w = loadFloats(p, 16)
+			y, d = minMax(w, s, base, z, bottom, top)
+			t = t.add(w, d, unsigned)
+			sum = sum.Add(y.ShiftAllLeft(8))
+			w = loadFloats(p, 32)
+			y, d = minMax(w, s, base, z, bottom, top)
+			t = t.add(w, d, unsigned)
+			sum = sum.Add(y.ShiftAllLeft(16))
+			w = loadFloats(p, 48)
+			y, d = minMax(w, s, base, z, bottom, top)
+			t = t.add(w, d, unsigned)
+			sum = sum.Add(y.ShiftAllLeft(24))
+			storeOctets(q, 0, inBytes(sum, excess, flip))
+			w = loadFloats(p, 64)
+			y, d = minMax(w, s, base, z, bottom, top)
+			t = t.add(w, d, unsigned)
+			sum = y
+			w = loadFloats(p, 80)
+			y, d = minMax(w, s, base, z, bottom, top)
+			t = t.add(w, d, unsigned)
+			sum = sum.Add(y.ShiftAllLeft(8))
+			w = loadFloats(p, 96)
+			y, d = minMax(w, s, base, z, bottom, top)
+			t = t.add(w, d, unsigned)
+			sum = sum.Add(y.ShiftAllLeft(16))
+			w = loadFloats(p, 112)
+			y, d = minMax(w, s, base, z, bottom, top)
+			t = t.add(w, d, unsigned)
+			sum = sum.Add(y.ShiftAllLeft(24))
+			storeOctets(q, 16, inBytes(sum, excess, flip))
+			if at += 32; at%period == 0 {
+				addLanes(&sums.double[0], t.signal)
+				addLanes(&sums.double[1], t.noise)
+				addLanes(&sums.double[2], t.approx)
+				t.signal, t.noise, t.approx = splat(0), splat(0), splat(0)
+			}
+		}
+	}
+	sums.finish(len(src), t, e)
+}
+
+// quantizeMinMaxHalf is quantizeMinMax in float16.
+func quantizeMinMaxHalf(a Arith, src []float32, group int, scale []float32, zp []byte, codes []byte, e *Errors) {
+	c, signed := newCodec(a), a.Signed
+	base, bottom, top, excess, flip := c.base, c.bottom, c.top, c.excess, c.flip
+	unsigned := splatWord(math.MaxInt32)
+	var sums vectorLanes
+	var t floatSums
+	weights, bytes := unsafe.Pointer(&src[0]), unsafe.Pointer(&codes[0])
+	at := 0
+	for j, x := range scale {
+		if !ordinary(true, x) {
+			rest := t
+			sums.genericGroup(a, src, j, group, scale, zp, codes, &rest)
+			t = rest
+			at += group
+			continue
+		}
+		s, z := splat(x), splat(0)
+		if zp != nil {
+			z = splat(float32(zeroPoint(zp[j], signed)))
+		}
+		for end := at + group; at < end; {
+			p, q := unsafe.Add(weights, 4*at), unsafe.Add(bytes, at)
+			w := loadFloats(p, 0)
+			y, d := minMaxHalf(w, s, base, z, bottom, top)
+			t = t.add(w, d, unsigned)
+			sum := y
+			w = loadFloats(p, 16)
+			y, d = minMaxHalf(w, s, base, z, bottom, top)
+			t = t.add(w, d, unsigned)
+			sum = sum.Add(y.ShiftAllLeft(8))
+			w = loadFloats(p, 32)
+			y, d = minMaxHalf(w, s, base, z, bottom, top)
+			t = t.add(w, d, unsigned)
+			sum = sum.Add(y.ShiftAllLeft(16))
+			w = loadFloats(p, 48)
+			y, d = minMaxHalf(w, s, base, z, bottom, top)
+			t = t.add(w, d, unsigned)
+			sum = sum.Add(y.ShiftAllLeft(24))
+			storeOctets(q, 0, inBytes(sum, excess, flip))
+			w = loadFloats(p, 64)
+			y, d = minMaxHalf(w, s, base, z, bottom, top)
+			t = t.add(w, d, unsigned)
+			sum = y
+			w = loadFloats(p, 80)
+			y, d = minMaxHalf(w, s, base, z, bottom, top)
+			t = t.add(w, d, unsigned)
+			sum = sum.Add(y.ShiftAllLeft(8))
+			w = loadFloats(p, 96)
+			y, d = minMaxHalf(w, s, base, z, bottom, top)
+			t = t.add(w, d, unsigned)
+			sum = sum.Add(y.ShiftAllLeft(16))
+			w = loadFloats(p, 112)
+			y, d = minMaxHalf(w, s, base, z, bottom, top)
+			t = t.add(w, d, unsigned)
+			sum = sum.Add(y.ShiftAllLeft(24))
+			storeOctets(q, 16, inBytes(sum, excess, flip))
+			if at += 32; at%period == 0 {
+				addLanes(&sums.double[0], t.signal)
+				addLanes(&sums.double[1], t.noise)
+				addLanes(&sums.double[2], t.approx)
+				t.signal, t.noise, t.approx = splat(0), splat(0), splat(0)
+			}
+		}
+	}
+	sums.finish(len(src), t, e)
+}
+
+// quantizeMinMaxBrain is quantizeMinMax in bfloat16.
+func quantizeMinMaxBrain(a Arith, src []float32, group int, scale []float32, zp []byte, codes []byte, e *Errors) {
+	c, signed := newCodec(a), a.Signed
+	base, bottom, top, excess, flip := c.base, c.bottom, c.top, c.excess, c.flip
+	unsigned := splatWord(math.MaxInt32)
+	var sums vectorLanes
+	var t floatSums
+	weights, bytes := unsafe.Pointer(&src[0]), unsafe.Pointer(&codes[0])
+	at := 0
+	for j, x := range scale {
+		if !ordinary(false, x) {
+			rest := t
+			sums.genericGroup(a, src, j, group, scale, zp, codes, &rest)
+			t = rest
+			at += group
+			continue
+		}
+		s, z := splat(x), splat(0)
+		if zp != nil {
+			z = splat(float32(zeroPoint(zp[j], signed)))
+		}
+		for end := at + group; at < end; {
+			p, q := unsafe.Add(weights, 4*at), unsafe.Add(bytes, at)
+			w := loadFloats(p, 0)
+			y, d := minMaxBrain(w, s, base, z, bottom, top)
+			t = t.add(w, d, unsigned)
+			sum := y
+			w = loadFloats(p, 16)
+			y, d = minMaxBrain(w, s, base, z, bottom, top)
+			t = t.add(w, d, unsigned)
+			sum = sum.Add(y.ShiftAllLeft(8))
+			w = loadFloats(p, 32)
+			y, d = minMaxBrain(w, s, base, z, bottom, top)
+			t = t.add(w, d, unsigned)
+			sum = sum.Add(y.ShiftAllLeft(16))
+			w = loadFloats(p, 48)
+			y, d = minMaxBrain(w, s, base, z, bottom, top)
+			t = t.add(w, d, unsigned)
+			sum = sum.Add(y.ShiftAllLeft(24))
+			storeOctets(q, 0, inBytes(sum, excess, flip))
+			w = loadFloats(p, 64)
+			y, d = minMaxBrain(w, s, base, z, bottom, top)
+			t = t.add(w, d, unsigned)
+			sum = y
+			w = loadFloats(p, 80)
+			y, d = minMaxBrain(w, s, base, z, bottom, top)
+			t = t.add(w, d, unsigned)
+			sum = sum.Add(y.ShiftAllLeft(8))
+			w = loadFloats(p, 96)
+			y, d = minMaxBrain(w, s, base, z, bottom, top)
+			t = t.add(w, d, unsigned)
+			sum = sum.Add(y.ShiftAllLeft(16))
+			w = loadFloats(p, 112)
+			y, d = minMaxBrain(w, s, base, z, bottom, top)
+			t = t.add(w, d, unsigned)
+			sum = sum.Add(y.ShiftAllLeft(24))
+			storeOctets(q, 16, inBytes(sum, excess, flip))
+			if at += 32; at%period == 0 {
+				addLanes(&sums.double[0], t.signal)
+				addLanes(&sums.double[1], t.noise)
+				addLanes(&sums.double[2], t.approx)
+				t.signal, t.noise, t.approx = splat(0), splat(0), splat(0)
+			}
+		}
+	}
+	sums.finish(len(src), t, e)
+}
+
+// quantizeShort is the twin for groups of a multiple of 8 weights, in any arithmetic.
 func quantizeShort(a Arith, src []float32, group int, scale []float32, zp []byte, codes []byte, e *Errors) {
 	c, half, signed := newCodec(a), a.Half, a.Signed
 	base, bottom, top, excess, flip := c.base, c.bottom, c.top, c.excess, c.flip
@@ -238,10 +575,17 @@ func quantizeShort(a Arith, src []float32, group int, scale []float32, zp []byte
 			w0, w1 := loadFloats(p, 0), loadFloats(p, 16)
 			var y0, y1 words
 			var d0, d1 floats
-			if half {
+			switch {
+			case a.MinMax:
+				y0, d0 = minMaxShort(a, w0, s, base, z, bottom, top)
+				y1, d1 = minMaxShort(a, w1, s, base, z, bottom, top)
+			case a.Brain:
+				y0, d0 = clippedBrain(w0, s, base, z, bottom, top)
+				y1, d1 = clippedBrain(w1, s, base, z, bottom, top)
+			case half:
 				y0, d0 = clippedHalf(w0, s, base, z, bottom, top)
 				y1, d1 = clippedHalf(w1, s, base, z, bottom, top)
-			} else {
+			default:
 				y0, d0 = clipped(w0, s, base, z, bottom, top)
 				y1, d1 = clipped(w1, s, base, z, bottom, top)
 			}
@@ -283,6 +627,71 @@ func measureVector(a Arith, src, dst []float32, group int, scale []float32, e *E
 			p, q := unsafe.Pointer(&src[at]), unsafe.Pointer(&dst[at])
 			t = t.add(loadFloats(p, 0), loadFloats(q, 0), unsigned).add(loadFloats(p, 16), loadFloats(q, 16), unsigned)
 			if at += unit; at%period == 0 {
+				addLanes(&sums.double[0], t.signal)
+				addLanes(&sums.double[1], t.noise)
+				addLanes(&sums.double[2], t.approx)
+				t.signal, t.noise, t.approx = splat(0), splat(0), splat(0)
+			}
+		}
+	}
+	sums.finish(len(src), t, e)
+}
+
+// quantizeOffsetVector is the twin of quantizeOffset, for groups of a multiple of 32 weights.
+func quantizeOffsetVector(a OffsetArith, src []float32, group int, scale, offset []float32, codes []byte, e *Errors) {
+	base, bottom, top := splat(magic), splatInt(magicBits), splatInt(int32(magicBits+a.Max))
+	excess, flip := splatWord(joinedMagic), octets{}
+	unsigned := splatWord(math.MaxInt32)
+	var sums vectorLanes
+	var t floatSums
+	weights, bytes := unsafe.Pointer(&src[0]), unsafe.Pointer(&codes[0])
+	at := 0
+	for j, x := range scale {
+		if !ordinaryOffset(x, offset[j]) {
+			rest := t
+			sums.genericOffsetGroup(a, src, j, group, scale, offset, codes, &rest)
+			t = rest
+			at += group
+			continue
+		}
+		s, b, stored, shift := splat(x), splat(offset[j]), splat(a.stored(x)), splat(a.stored(offset[j]))
+		for end := at + group; at < end; {
+			p, q := unsafe.Add(weights, 4*at), unsafe.Add(bytes, at)
+			w := loadFloats(p, 0)
+			y, d := fromEdge(w, s, b, stored, shift, base, bottom, top)
+			t = t.add(w, d, unsigned)
+			sum := y
+			w = loadFloats(p, 16)
+			y, d = fromEdge(w, s, b, stored, shift, base, bottom, top)
+			t = t.add(w, d, unsigned)
+			sum = sum.Add(y.ShiftAllLeft(8))
+			w = loadFloats(p, 32)
+			y, d = fromEdge(w, s, b, stored, shift, base, bottom, top)
+			t = t.add(w, d, unsigned)
+			sum = sum.Add(y.ShiftAllLeft(16))
+			w = loadFloats(p, 48)
+			y, d = fromEdge(w, s, b, stored, shift, base, bottom, top)
+			t = t.add(w, d, unsigned)
+			sum = sum.Add(y.ShiftAllLeft(24))
+			storeOctets(q, 0, inBytes(sum, excess, flip))
+			w = loadFloats(p, 64)
+			y, d = fromEdge(w, s, b, stored, shift, base, bottom, top)
+			t = t.add(w, d, unsigned)
+			sum = y
+			w = loadFloats(p, 80)
+			y, d = fromEdge(w, s, b, stored, shift, base, bottom, top)
+			t = t.add(w, d, unsigned)
+			sum = sum.Add(y.ShiftAllLeft(8))
+			w = loadFloats(p, 96)
+			y, d = fromEdge(w, s, b, stored, shift, base, bottom, top)
+			t = t.add(w, d, unsigned)
+			sum = sum.Add(y.ShiftAllLeft(16))
+			w = loadFloats(p, 112)
+			y, d = fromEdge(w, s, b, stored, shift, base, bottom, top)
+			t = t.add(w, d, unsigned)
+			sum = sum.Add(y.ShiftAllLeft(24))
+			storeOctets(q, 16, inBytes(sum, excess, flip))
+			if at += 32; at%period == 0 {
 				addLanes(&sums.double[0], t.signal)
 				addLanes(&sums.double[1], t.noise)
 				addLanes(&sums.double[2], t.approx)

@@ -20,6 +20,7 @@ type twin struct {
 	Name, Doc string
 	Half      string // whether its arithmetic is float16's, as an expression
 	Symmetric bool   // it has no zero points
+	Float     bool   // its zero points are added as floats
 	Step      string // the call that makes the code and the value of four weights
 }
 
@@ -39,6 +40,27 @@ var whole = []twin{
 	{
 		Name: "quantizeHalf", Half: "true", Step: "clippedHalf(w, s, base, z, bottom, top)",
 		Doc: `// quantizeHalf is the twin for float16 arithmetic and groups of a multiple of 32 weights.`,
+	},
+	{
+		Name: "quantizeSymmetricBrain", Half: "false", Symmetric: true, Step: "symmetricBrain(w, s, base)",
+		Doc: `// quantizeSymmetricBrain is quantizeSymmetric with scales and values of bfloat16.`,
+	},
+	{
+		Name: "quantizeClippedBrain", Half: "false", Step: "clippedBrain(w, s, base, z, bottom, top)",
+		Doc: `// quantizeClippedBrain is quantizeClipped with scales and values of bfloat16.`,
+	},
+	{
+		Name: "quantizeMinMax", Half: "false", Float: true, Step: "minMax(w, s, base, z, bottom, top)",
+		Doc: `// quantizeMinMax is the twin for compressed-tensors' arithmetic in float32, and groups of a multiple of 32 ` +
+			`weights.`,
+	},
+	{
+		Name: "quantizeMinMaxHalf", Half: "true", Float: true, Step: "minMaxHalf(w, s, base, z, bottom, top)",
+		Doc: `// quantizeMinMaxHalf is quantizeMinMax in float16.`,
+	},
+	{
+		Name: "quantizeMinMaxBrain", Half: "false", Float: true, Step: "minMaxBrain(w, s, base, z, bottom, top)",
+		Doc: `// quantizeMinMaxBrain is quantizeMinMax in bfloat16.`,
 	},
 }
 
