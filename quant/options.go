@@ -1,16 +1,22 @@
 package quant
 
 import (
+	"cmp"
+
 	"nibble/quant/container"
 	"nibble/quant/convert"
+	"nibble/quant/fault"
 	"nibble/quant/plan"
 	"nibble/quant/recipe"
 	"nibble/quant/recipe/coremltools"
+	"nibble/quant/recipe/target"
 )
 
 // Options is all that a call can be asked for. The zero value is the default of every field; each says which calls read
 // it, the others do not.
 type Options struct {
+	// Folder says that the files are all of a folder, which may be one. Open reads it.
+	Folder bool
 	// Parts name the models that are meant of a file that holds several, by the keys that lead to them ("net.bert", or
 	// only the last ones). Open reads it; without it the parts that the config names. Verify reads it, too; without it
 	// the parts that the output says it was made of.
@@ -22,11 +28,18 @@ type Options struct {
 	Config []byte
 	// ConfigName is what errors call the config. Open and Plan read it.
 	ConfigName string
-	// Policy decides instead of Config, for Nibble's own command and page, which edit a config before. It is a type of
-	// the rooms, and not stable. Open and Plan read it.
+	// Global is a config of one entry for all layers, in words, where there is no Config. Plan reads it.
+	Global Words
+	// Edits are modules that were set by hand; they win over the config. Plan reads them.
+	Edits []Edit
+	// Policy decides instead of all of these, for tests. It is a type of the rooms, and not stable. Plan reads it.
 	Policy plan.Policy
 
-	// Container is the output's form: packed (the default), int8 or coremltools. Plan reads it.
+	// Target is where the result is to run: transformers, vllm or mlx. It chooses the container, the rounding, and what
+	// is meant where nothing is said; "" is what the config names. A folder in Hugging Face's form whose config.json
+	// names an architecture is for transformers where neither Target nor Config nor Container is given. Plan reads it.
+	Target string
+	// Container is the output's form: packed (the default), int8, coremltools or mlx. Plan reads it.
 	Container string
 	// HighNibble says what the high 4 bits of a byte with a 4-bit code are in the container int8: sign (the default) or
 	// zero. Plan reads it.
@@ -67,15 +80,74 @@ type Options struct {
 	Progress func(done, total int64)
 }
 
-// policy is what decides: the one that is given, or the config's.
-func (o *Options) policy() (plan.Policy, error) {
-	switch {
-	case o.Policy != nil:
-		return o.Policy, nil
-	case len(o.Config) == 0:
-		return coremltools.Parse("", []byte(DefaultConfig))
+// parts are the parts of a file that are meant: those that are named, or those that the config names.
+func (o *Options) parts() ([]string, error) {
+	if len(o.Parts) > 0 || len(o.Config) == 0 {
+		return o.Parts, nil
 	}
-	return coremltools.Parse(o.ConfigName, o.Config)
+	r, err := coremltools.Parse(o.ConfigName, o.Config)
+	if err != nil {
+		return nil, err
+	}
+	return r.Options().Parts, nil
+}
+
+// decide finds what decides for a model: the policy, and the place that it is for; nil where none is meant. The
+// container is then the place's.
+func (o *Options) decide(m *Model) (plan.Policy, *target.Row, error) {
+	if o.Policy != nil {
+		return o.Policy, nil, nil
+	}
+	row, r, err := o.place(m)
+	if err != nil {
+		return nil, nil, err
+	}
+	usual := coremltools.Global{}
+	if row != nil {
+		if usual = row.Usual; o.Container == "" {
+			o.Container = row.Container
+		}
+		if o.Container != row.Container {
+			return nil, nil, fault.Not("", "%s reads the container %s, not %s", row.Name, row.Container, o.Container).
+				Hint("leave one of the two out")
+		}
+		if why := row.Takes(m); why != nil {
+			return nil, nil, why
+		}
+	}
+	if r == nil {
+		if r, err = coremltools.Parse("", o.Global.Over(usual).Config()); err != nil {
+			return nil, nil, coremltools.WithoutLine(err)
+		}
+	}
+	if len(o.Edits) > 0 {
+		if r, err = r.Edited(o.Edits, usual); err != nil {
+			return nil, nil, coremltools.WithoutLine(err)
+		}
+	}
+	if row == nil {
+		return r, nil, nil
+	}
+	return row.Policy(r, m.Config), row, nil
+}
+
+// place is the row of the place that is asked for, or meant, nil where there is none; and the config, nil where none
+// is given.
+func (o *Options) place(m *Model) (row *target.Row, r *coremltools.Recipe, err error) {
+	name := o.Target
+	if len(o.Config) > 0 {
+		if r, err = coremltools.Parse(o.ConfigName, o.Config); err != nil {
+			return nil, nil, err
+		}
+		name = cmp.Or(name, r.Options().For)
+	}
+	switch {
+	case name != "":
+		row, err = target.Find(name)
+	case r == nil:
+		row = target.For(m, o.Container)
+	}
+	return row, r, err
 }
 
 // beyondConfig are the options that stand in a config's key nibble, as the plan has them.

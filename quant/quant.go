@@ -38,11 +38,13 @@ import (
 
 	"nibble/quant/container"
 	"nibble/quant/fault"
+	"nibble/quant/format/huggingface"
 	"nibble/quant/layout"
 	"nibble/quant/model"
 	"nibble/quant/plan"
 	"nibble/quant/python"
 	"nibble/quant/recipe/coremltools"
+	"nibble/quant/recipe/target"
 	"nibble/quant/report"
 )
 
@@ -57,14 +59,14 @@ const MemoryPerTensor = 4 << 10
 // or one checkpoint and what lies beside it. Where a file holds several models, Options.Parts name those that are
 // meant; without them it is the one that its framework's loader takes, or none, and Plan says so.
 func Open(files []*File, o Options) (*Model, error) {
-	if len(o.Parts) == 0 && (o.Policy != nil || len(o.Config) > 0) {
-		policy, err := o.policy()
-		if err != nil {
-			return nil, err
-		}
-		o.Parts = policy.Options().Parts
+	parts, err := o.parts()
+	if err != nil {
+		return nil, err
 	}
-	return model.OpenOne(files, o.Parts...)
+	if o.Folder {
+		return model.OpenFolder(files, parts...)
+	}
+	return model.OpenOne(files, parts...)
 }
 
 // Job is a decided conversion: nothing is left to choose.
@@ -76,6 +78,7 @@ type Job struct {
 	Output *layout.Output
 
 	options Options
+	target  *target.Row // where it is to run; nil where that is not said
 }
 
 // Plan decides what becomes of every tensor of a model and where every byte of the output lies. An error is a model
@@ -85,7 +88,7 @@ func Plan(m *Model, o Options) (*Job, error) {
 	if err := m.Convertible(); err != nil {
 		return nil, err
 	}
-	policy, err := o.policy()
+	policy, place, err := o.decide(m)
 	if err != nil {
 		return nil, err
 	}
@@ -98,12 +101,19 @@ func Plan(m *Model, o Options) (*Job, error) {
 	if err != nil {
 		return nil, err
 	}
-	beyond.Parts = m.Wanted
+	row, err := container.Find(o.container())
+	if err != nil {
+		return nil, err
+	}
+	beyond.Parts, beyond.Held = m.Wanted, row.Asks
+	if place != nil {
+		beyond.For = place.Name
+	}
 	p, err := plan.Build(&m.State, policy, beyond)
 	if err != nil {
 		return nil, err
 	}
-	j := &Job{Model: m, Plan: p, options: o}
+	j := &Job{Model: m, Plan: p, options: o, target: place}
 	j.Output, err = container.Lay(m, p, o.container())
 	return j, err
 }
@@ -122,6 +132,9 @@ func (j *Job) Report() *Report {
 	}
 	r.Folder = j.Output.Folder
 	r.WarnOfShards(j.Model.Missing)
+	if j.target != nil {
+		r.Warnings = append(r.Warnings, j.target.Warnings(j.Model, j.Plan)...)
+	}
 	return r
 }
 
@@ -140,7 +153,7 @@ func (j *Job) Extension() string {
 	return row.Extension
 }
 
-// Folder reports whether the output is several files, which belong in a folder: that of a sharded model.
+// Folder reports whether the output is a folder: that of a model in shards, or in the form of Hugging Face.
 func (j *Job) Folder() bool { return j.Output.Folder }
 
 // Config is the recipe of the job as a coremltools config, as JSON and as YAML, which makes coremltools do the same.
@@ -161,8 +174,17 @@ func Containers() (names []string) {
 	return names
 }
 
-// Python writes the lines of Python that take an opened output to Core ML; name is what they call its file, or its
-// folder. An error is an output of which there are none.
+// Targets are the names that Options.Target can have.
+func Targets() (names []string) {
+	for _, row := range target.Table {
+		names = append(names, row.Name)
+	}
+	return names
+}
+
+// Python writes the lines of Python that load an opened output where it is to run and try it; of one that is for no
+// place they take it to Core ML. name is what they call its file, or its folder. An error is an output of which there
+// are none.
 func Python(w io.Writer, out *Model, name string) error {
 	row, err := container.Of(out)
 	if err != nil {
@@ -171,9 +193,38 @@ func Python(w io.Writer, out *Model, name string) error {
 	if row.Quantized != nil && !row.Quantized(out) {
 		return fault.Not(out.Name, "nothing in this file is quantized").Hint("name the output of nibble convert")
 	}
-	if row.Python == nil {
-		return fault.Not(out.Name, "there are no Python lines for the container %q", row.Name)
+	lines, err := pythonLines(row, container.Asked(out).For, out.Config, name, out.Folder)
+	if err == nil && lines == "" {
+		err = fault.Not(out.Name, "there are no Python lines for the container %q", row.Name)
 	}
-	_, err = io.WriteString(w, python.Lines(row.Python(out.Sharded), name, out.Sharded))
+	if err != nil {
+		return err
+	}
+	_, err = io.WriteString(w, lines)
 	return err
+}
+
+// Python is the lines of Python for what the job makes, as the function of this name has them; "" where there are
+// none.
+func (j *Job) Python(name string) (string, error) {
+	row, err := container.Find(j.options.container())
+	if err != nil {
+		return "", err
+	}
+	return pythonLines(row, j.Plan.Options.For, j.Model.Config, name, j.Folder())
+}
+
+// pythonLines are those of a place, or else those of a container.
+func pythonLines(row *container.Row, place string, c *huggingface.Config, name string, folder bool) (string, error) {
+	switch {
+	case place != "":
+		there, err := target.Find(place)
+		if err != nil {
+			return "", err
+		}
+		return python.Fill(there.Lines(c), name), nil
+	case row.Python != nil:
+		return python.Lines(row.Python(folder), name, folder), nil
+	}
+	return "", nil
 }

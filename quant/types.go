@@ -5,6 +5,7 @@ import (
 	"nibble/quant/fault"
 	"nibble/quant/model"
 	"nibble/quant/recipe"
+	"nibble/quant/recipe/coremltools"
 	"nibble/quant/report"
 	"nibble/quant/tensor"
 	"nibble/quant/tile"
@@ -46,6 +47,12 @@ type (
 
 	// Limits are the sizes at which work is cut. Tests set them tiny.
 	Limits = tile.Limits
+
+	// Words are a config of one entry, in words: DType, Granularity, GroupSize, Scheme; what is "" has the default.
+	Words = coremltools.Global
+
+	// Edit is what one module becomes: its name, and Words; nil keeps it.
+	Edit = coremltools.Edit
 
 	// Least is how large a weight must be to be quantized where coremltools would not: Inputs, and Weights.
 	Least = recipe.Least

@@ -17,7 +17,7 @@ func OpenOutput(files []*File) (*Model, error) {
 }
 
 // PartsOf are the parts of its source that an output says it was made of; none where it says nothing.
-func PartsOf(out *Model) []string { return container.Parts(out) }
+func PartsOf(out *Model) []string { return container.Asked(out).Parts }
 
 // Verify holds an output against the source it was made from. Differences are in the verification; an error is a file
 // that cannot be read, or one that Nibble did not write.

@@ -13,10 +13,8 @@ import (
 	"github.com/hack-pad/safejs"
 
 	"nibble/quant"
-	"nibble/quant/container"
 	"nibble/quant/model"
 	"nibble/quant/protocol"
-	"nibble/quant/python"
 	"nibble/quant/report"
 	"nibble/quant/tensor"
 	"nibble/quant/tile"
@@ -29,6 +27,7 @@ type session struct {
 	model     *model.Model
 	job       *quant.Job
 	report    *report.Report // of the last conversion
+	converted *quant.Job     // the job of that
 	measuring context.CancelFunc
 }
 
@@ -48,7 +47,7 @@ func (s *session) inspect(q request) (any, error) {
 		return nil, err
 	}
 	roomForAny()
-	c, err := quant.Open(files, quant.Options{Parts: asked.Parts})
+	c, err := quant.Open(files, quant.Options{Parts: asked.Parts, Folder: asked.Folder})
 	if err != nil {
 		roomFor(0)
 		return nil, err
@@ -65,7 +64,7 @@ func (s *session) inspect(q request) (any, error) {
 // describe sums a model up.
 func describe(c *model.Model) protocol.Inspection {
 	out := protocol.Inspection{
-		Name: c.Name, Bytes: c.Bytes(), Shards: len(c.Files), Folder: c.Sharded, Beside: len(c.Beside), Format: c.Format,
+		Name: c.Name, Bytes: c.Bytes(), Shards: len(c.Files), Folder: c.Folder, Beside: len(c.Beside), Format: c.Format,
 		Tensors: len(c.State.Tensors), Notes: append([]string{}, c.State.Notes...), DTypes: []string{},
 		Parts: append([]tensor.Part{}, c.State.Parts...), Missing: append([]string{}, c.Missing...),
 		Choices: protocol.ChoicesFor(c),
@@ -108,7 +107,7 @@ func (s *session) plan(q request) (any, error) {
 		return nil, err
 	}
 	r := s.job.Report()
-	r.Output.Name, err = protocol.OutputName(s.model, &asked, r.Folder)
+	r.Output.Name, err = protocol.OutputName(s.job, &asked)
 	return r, err
 }
 
@@ -174,7 +173,7 @@ func (s *session) convert(q request) (any, error) {
 	if err != nil {
 		return nil, err // and the report of the conversion before can still be had
 	}
-	s.report = r
+	s.report, s.converted = r, s.job
 	return r, nil
 }
 
@@ -218,12 +217,7 @@ func (s *session) python(q request) (any, error) {
 	if s.report == nil {
 		return nil, errOrder
 	}
-	row, err := container.Find(container.Options{To: s.report.Output.Format})
-	if err != nil || row.Python == nil {
-		return "", err
-	}
-	folder := len(s.report.Files) > 0
-	return python.Lines(row.Python(folder), asked.Name, folder), nil
+	return s.converted.Python(asked.Name)
 }
 
 // progress calls a JavaScript function, not too often.

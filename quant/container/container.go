@@ -13,6 +13,7 @@ import (
 
 	"nibble/quant/container/coremltools"
 	"nibble/quant/container/int8"
+	"nibble/quant/container/mlx"
 	"nibble/quant/container/packed"
 	"nibble/quant/container/safetensors"
 	"nibble/quant/fault"
@@ -21,6 +22,7 @@ import (
 	"nibble/quant/model"
 	"nibble/quant/plan"
 	"nibble/quant/plane"
+	"nibble/quant/recipe"
 	"nibble/quant/scheme"
 )
 
@@ -30,17 +32,20 @@ type Options = layout.Options
 // Row is one container.
 type Row struct {
 	Name        string
-	Extension   string    // of a single file, with the dot
-	HighNibbles bool      // it takes Options.HighNibble
-	Bytes       bool      // it holds one code a byte, whatever the bits
-	Holds       plane.Has // which planes beside codes and scales it has a place for
-	Instead     string    // what could be chosen where an output of it could not be opened again, to end a sentence; or ""
+	Extension   string      // of a single file, with the dot
+	Suffix      string      // that names of outputs have; mostly none
+	HighNibbles bool        // it takes Options.HighNibble
+	Bytes       bool        // it holds one code a byte, whatever the bits
+	Holds       plane.Has   // which planes beside codes and scales it has a place for
+	Asks        scheme.Held // what it asks of the numbers that it holds
+	Instead     string      // what could be chosen where an output of it could not be opened again, to end a sentence; or ""
 	Lay         func(c *model.Model, p *plan.Plan, o Options) (*layout.Output, error)
 	Takes       func(c *model.Model) *fault.Error // why it cannot hold a model; nil where it can
 	Wrote       func(out *model.Model) bool       // an opened file can be one of its
 	Quantized   func(out *model.Model) bool       // and holds something quantized; nil where Wrote says so
 	Open        func(out *model.Model) (layout.Opener, error)
-	Parts       func(out *model.Model) []string // of the source, as an output says of itself; nil where it says none
+	// what an output says was asked for beyond its recipe; nil where it says nothing
+	Asked func(out *model.Model) recipe.Options
 	// makes of an output what coremltools knows, as lines of Python; nil where nothing does
 	Python func(folder bool) string
 }
@@ -54,20 +59,24 @@ const Default = packed.Name
 // Table is the containers in the order they are offered. Files are asked in it who wrote them.
 var Table = []Row{
 	{
-		Name: packed.Name, Extension: safetensors.Extension, Holds: plane.Has{ZeroPoint: true},
-		Lay: packed.Lay, Takes: safetensors.Takes, Wrote: packed.Wrote, Open: packed.Open, Parts: safetensors.Parts,
+		Name: packed.Name, Extension: safetensors.Extension, Holds: plane.Has{ZeroPoint: true}, Asks: packed.Held,
+		Lay: packed.Lay, Takes: safetensors.Takes, Wrote: packed.Wrote, Open: packed.Open, Asked: safetensors.Asked,
 		Python:  packed.Python,
 		Instead: ", or choose " + int8.Name + ", which has fewer tensors for each weight",
 	},
 	{
 		Name: int8.Name, Extension: safetensors.Extension, HighNibbles: true, Bytes: true, Holds: plane.Has{ZeroPoint: true},
-		Lay: int8.Lay, Takes: safetensors.Takes, Wrote: int8.Wrote, Open: int8.Open, Parts: safetensors.Parts,
+		Lay: int8.Lay, Takes: safetensors.Takes, Wrote: int8.Wrote, Open: int8.Open, Asked: safetensors.Asked,
 		Python: int8.Python,
 	},
 	{
 		Name: coremltools.Name, Extension: coremltools.Extension, Holds: plane.Has{ZeroPoint: true},
 		Lay: coremltools.Lay, Takes: coremltools.Takes, Wrote: coremltools.Wrote, Quantized: coremltools.Quantized,
 		Open: coremltools.Open, Python: coremltools.Python, Instead: ", or choose " + packed.Name + " or " + int8.Name,
+	},
+	{
+		Name: mlx.Name, Extension: safetensors.Extension, Suffix: "-mlx", Holds: plane.Has{Offset: true}, Asks: mlx.Held,
+		Lay: mlx.Lay, Takes: mlx.Takes, Wrote: mlx.Wrote, Open: mlx.Open, Asked: safetensors.Asked,
 	},
 }
 
@@ -143,11 +152,11 @@ func Of(out *model.Model) (*Row, error) {
 	return &Table[i], nil
 }
 
-// Parts are the parts of its source that an output says it was made of.
-func Parts(out *model.Model) []string {
+// Asked is what an output says was asked for beyond its recipe: the parts of its source, and where it is to run.
+func Asked(out *model.Model) recipe.Options {
 	row, err := Of(out)
-	if err != nil || row.Parts == nil {
-		return nil
+	if err != nil || row.Asked == nil {
+		return recipe.Options{}
 	}
-	return row.Parts(out)
+	return row.Asked(out)
 }

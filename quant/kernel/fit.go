@@ -41,7 +41,7 @@ func Fit[T Float](a Arith, lo, hi, scale []T, zp []byte) Unfit {
 	NoZeroScale(a, scale)
 	for i, s := range scale {
 		if math.IsInf(float64(s), 0) || a.overflows(float64(lo[i]), float64(hi[i])) {
-			return tooLarge[T](a)
+			return TooLarge[T](a)
 		}
 	}
 	return ""
@@ -65,8 +65,8 @@ func (a Arith) overflows(lo, hi float64) bool {
 	return max(math.Abs(lo), math.Abs(hi))*reach > most
 }
 
-// tooLarge is the code that names the dtype of an arithmetic.
-func tooLarge[T Float](a Arith) Unfit {
+// TooLarge is the code that names the dtype of an arithmetic.
+func TooLarge[T Float](a Arith) Unfit {
 	var zero T
 	switch any(zero).(type) {
 	case float64:

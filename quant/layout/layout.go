@@ -36,6 +36,7 @@ type Output struct {
 	Bytes     int64   // of all files
 	Weights   int64   // bytes of the files that hold tensors
 	EntryOut  []int64 // bytes that each entry of the plan takes
+	Warnings  []Warning
 }
 
 // File is one file of an output.

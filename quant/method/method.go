@@ -13,6 +13,9 @@ import (
 	"nibble/quant/fault"
 	"nibble/quant/kernel"
 	"nibble/quant/method/apple"
+	"nibble/quant/method/linear"
+	"nibble/quant/method/minmax"
+	"nibble/quant/method/mlx"
 	"nibble/quant/plane"
 	"nibble/quant/scheme"
 	"nibble/quant/tensor"
@@ -50,19 +53,31 @@ type Row struct {
 	Name   string
 	Spread bool // its groups may lie apart
 	Planes func(s scheme.Scheme) plane.Has
-	Single func(s scheme.Scheme, half bool) Method[float32] // for F32, BF16 and, where half is set, F16
+	Single func(s scheme.Scheme, d tensor.Type) Method[float32] // for F32, BF16 and F16
 	Double func(s scheme.Scheme) Method[float64]
 }
 
-// Apple is the method of coremltools, which a scheme without a name means.
-const Apple = "apple"
+// The methods by name. A scheme without a name means Apple, that of coremltools.
+const (
+	Apple  = "apple"
+	MinMax = "minmax" // compressed-tensors'
+	MLX    = "mlx"
+)
 
 // Table is the methods by name.
 var Table = []Row{
 	{
-		Apple, true, apple.Planes,
-		func(s scheme.Scheme, half bool) Method[float32] { return apple.New[float32](s, half) },
-		func(s scheme.Scheme) Method[float64] { return apple.New[float64](s, false) },
+		Apple, true, linear.Planes,
+		func(s scheme.Scheme, d tensor.Type) Method[float32] { return apple.New[float32](s, d) },
+		func(s scheme.Scheme) Method[float64] { return apple.New[float64](s, tensor.F64) },
+	},
+	{
+		MinMax, true, linear.Planes,
+		func(s scheme.Scheme, d tensor.Type) Method[float32] { return minmax.New(s, d) }, nil,
+	},
+	{
+		MLX, false, mlx.Planes,
+		func(s scheme.Scheme, d tensor.Type) Method[float32] { return mlx.New(s, d) }, nil,
 	},
 }
 
@@ -113,7 +128,7 @@ func Of[T kernel.Float](s scheme.Scheme, d tensor.Type) (Method[T], error) {
 	case d == tensor.F64 && row.Double != nil:
 		m = row.Double(s)
 	case d != tensor.F64 && row.Single != nil:
-		m = row.Single(s, d == tensor.F16)
+		m = row.Single(s, d)
 	}
 	if of, ok := m.(Method[T]); ok {
 		return of, nil

@@ -22,9 +22,6 @@ import (
 //   - without an index, shards by their names (-00001-of-00003), all of them;
 //   - else the one checkpoint there is.
 
-// maxBeside bounds a small file that is copied beside shards, in bytes.
-const maxBeside = 64 << 20
-
 // shardName parts a name of transformers: stem, number, count, extension.
 var shardName = regexp.MustCompile(`^(.*)-(\d{5})-of-(\d{5})(\.[a-z]+)$`)
 
@@ -63,6 +60,19 @@ func OpenOne(files []*tensor.File, want ...string) (*Model, error) {
 		}
 		return c, err
 	}
+	return openAmong(files, want)
+}
+
+// OpenFolder is OpenOne for all files of a folder, which may be one.
+func OpenFolder(files []*tensor.File, want ...string) (*Model, error) {
+	if len(files) == 1 && slices.Contains(homes, path.Base(files[0].Name)) {
+		return openAmong(files, want)
+	}
+	return OpenOne(files, want...)
+}
+
+// openAmong opens the model of the folder nearest to the top.
+func openAmong(files []*tensor.File, want []string) (*Model, error) {
 	all, err := byFolder(files)
 	if err != nil {
 		return nil, err
@@ -89,11 +99,16 @@ func OpenOne(files []*tensor.File, want ...string) (*Model, error) {
 		return nil, err
 	}
 	c, err := Open(one, want...)
-	if err == nil {
-		c.Missing = otherShards(one.Name)
-		c.State.Notes = append(c.State.Notes, f.others([]*tensor.File{one})...)
+	if err != nil {
+		return nil, err
 	}
-	return c, err
+	c.Missing = otherShards(one.Name)
+	c.State.Notes = append(c.State.Notes, f.others([]*tensor.File{one})...)
+	if f.isHome(one) {
+		c.Folder, c.Name = true, f.modelName()
+		f.takeAlong(c)
+	}
+	return c, nil
 }
 
 // folder is the files of one folder, by what they are.
@@ -303,39 +318,4 @@ func (f *folder) single() (*tensor.File, error) {
 	return nil, fault.Not("", "%d model files were given (%s) and Nibble converts one at a time", len(f.weights),
 		strings.Join(names, ", ")).
 		Hint("choose one of them")
-}
-
-// others are notes on the checkpoints of the folder that are not part of the model.
-func (f *folder) others(used []*tensor.File) (notes []string) {
-	for _, x := range f.weights {
-		if !slices.Contains(used, x) {
-			notes = append(notes, fmt.Sprintf("%s is no part of this model and is left out", path.Base(x.Name)))
-		}
-	}
-	return notes
-}
-
-// otherWeights are the endings of models in formats that are not copied along.
-var otherWeights = []string{".safetensors", ".bin", ".pt", ".pth", ".ckpt", ".onnx", ".onnx_data", ".gguf", ".h5",
-	".msgpack", ".tflite", ".pb", ".npz", ".ot", ".mlmodel", indexEnding}
-
-// beside are the small files that are copied along, and notes on those that are not.
-func (f *folder) beside() (files []*tensor.File, notes []string) {
-	if f.deeper > 0 {
-		notes = append(notes, fmt.Sprintf("%d files in folders below are left out", f.deeper))
-	}
-	for _, x := range f.rest {
-		base := path.Base(x.Name)
-		switch {
-		case strings.HasPrefix(base, "."):
-		case strings.Contains(base, ".index.") && strings.HasSuffix(base, ".json"):
-			notes = append(notes, base+" is left out")
-		case slices.ContainsFunc(otherWeights,
-			func(ending string) bool { return strings.HasSuffix(base, ending) }), x.Size > maxBeside:
-			notes = append(notes, base+" is left out")
-		default:
-			files = append(files, x)
-		}
-	}
-	return files, notes
 }

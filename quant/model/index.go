@@ -176,10 +176,8 @@ func (f *folder) openIndexed() (*Model, error) {
 
 // openShards opens shards as one model. With an index, each tensor must lie where that says.
 func (f *folder) openShards(shards []*tensor.File, x *index) (*Model, error) {
-	s := shardSet{model: &Model{Name: f.name, Files: shards, Sharded: true}, index: x, shardOf: map[string]*tensor.File{}}
-	if s.model.Name == "." || s.model.Name == "" {
-		s.model.Name = "model"
-	}
+	s := shardSet{model: &Model{Name: f.modelName(), Files: shards, Folder: true, Sharded: true}, index: x,
+		shardOf: map[string]*tensor.File{}}
 	for i := range shards {
 		if err := s.add(i); err != nil {
 			return nil, err
@@ -191,9 +189,8 @@ func (f *folder) openShards(shards []*tensor.File, x *index) (*Model, error) {
 	out := s.model
 	out.Quantized = quantized(out)
 	out.noteAdapter()
-	var notes []string
-	out.Beside, notes = f.beside()
-	out.State.Notes = append(append(out.State.Notes, f.others(shards)...), notes...)
+	out.State.Notes = append(out.State.Notes, f.others(shards)...)
+	f.takeAlong(out)
 	return out, nil
 }
 

@@ -18,6 +18,7 @@ import (
 	"unicode"
 
 	"nibble/quant/fault"
+	"nibble/quant/format/huggingface"
 	"nibble/quant/format/safetensors"
 	"nibble/quant/format/torch"
 	"nibble/quant/tensor"
@@ -30,9 +31,12 @@ type Model struct {
 	Format  string         // for people: "PyTorch zip", "safetensors"
 	State   tensor.StateDict
 	Bodies  []any          // of each file, the format's own rest
-	Sharded bool           // the output is to be sharded again
+	Folder  bool           // the output is to be a folder: shards, or a file of a folder in Hugging Face's form
+	Sharded bool           // several of Files hold its weights, and the output is to be sharded again
 	From    []int          // of a sharded model: the file of each tensor, as index into Files
-	Beside  []*tensor.File // small files of a sharded model's folder, to be copied
+	Beside  []*tensor.File // small files of the folder, to be copied
+
+	Config *huggingface.Config // of the folder; nil where there is none that can be read
 
 	Wanted    []string   // parts that were asked for
 	Quantized *Quantized // what quantized it before; nil when nothing did

@@ -72,6 +72,12 @@ type Policy interface {
 	Sentences() Sentences
 }
 
+// Fuser is a Policy of a tool that joins several weights to one when it loads them, so that their verdicts must be one.
+type Fuser interface {
+	// Fuse brings the verdicts of such weights together.
+	Fuse(p *Plan)
+}
+
 // Plan is the verdicts in the order of the state dict.
 type Plan struct {
 	State    *tensor.StateDict
@@ -119,6 +125,12 @@ func Build(state *tensor.StateDict, policy Policy, o recipe.Options) (*Plan, err
 			return nil, err
 		}
 	}
+	if f, ok := policy.(Fuser); ok {
+		f.Fuse(p)
+		for i := range p.Entries {
+			p.fillText(&p.Entries[i].Reason)
+		}
+	}
 	if p.Conflict = p.unifyTied(facts, known); p.Conflict == nil {
 		p.Conflict = p.refuseNone()
 	}
@@ -134,6 +146,9 @@ func (p *Plan) decide(t *tensor.Tensor, m param) (e Entry, err error) {
 	e.Verdict, err = p.Policy.Decide(&e.Weight, &p.Options)
 	if why, unfit := p.Options.Keep[t.Name]; unfit && e.Quantize {
 		e.Quantize, e.Beyond, e.Reason = false, Reason{}, Because(IsUnfit, Because(Code(why)))
+	}
+	if e.Scheme.Held = p.Options.Held; t.DType != tensor.BF16 {
+		e.Scheme.NarrowScales = false
 	}
 	p.fillText(&e.Reason)
 	p.fillText(&e.Beyond)

@@ -10,12 +10,14 @@ import (
 	"nibble/quant/model"
 	"nibble/quant/recipe"
 	"nibble/quant/recipe/coremltools"
+	"nibble/quant/recipe/target"
 	"nibble/quant/scheme"
 )
 
 // Choices are what there is to choose for a model, and what is chosen where nothing is said. The page has no list of
 // its own.
 type Choices struct {
+	Targets     []Target             `json:"targets"`
 	Containers  []Container          `json:"containers"`
 	DTypes      []scheme.WeightDType `json:"dtypes"`
 	Grains      []Grain              `json:"grains"`
@@ -29,6 +31,8 @@ type Choices struct {
 
 // The page has words for each value of these texts.
 type (
+	// TargetName is the name of a place where a result is to run.
+	TargetName string
 	// ContainerName is the name of a container.
 	ContainerName string
 	// HighNibble says what the high 4 bits of a byte with a 4-bit code are.
@@ -36,6 +40,18 @@ type (
 	// ClassName is the name of a layer class.
 	ClassName string
 )
+
+// Target is a place where a result is to run. It has a container, and offers of its own.
+type Target struct {
+	Name       TargetName           `json:"name"`
+	Container  ContainerName        `json:"container"`
+	Global     coremltools.Global   `json:"global"` // what is meant where nothing is said
+	DTypes     []scheme.WeightDType `json:"dtypes"`
+	Grains     []Grain              `json:"grains"`
+	Schemes    []scheme.Mode        `json:"schemes"`
+	GroupSizes []int                `json:"group_sizes"`
+	WhyNot     *Failure             `json:"why_not"` // why this model cannot go there; null when it can
+}
 
 // Container is one to save a model as.
 type Container struct {
@@ -62,6 +78,7 @@ type Class struct {
 type Defaults struct {
 	Global     coremltools.Global `json:"global"`
 	Options    recipe.Options     `json:"options"`
+	Target     TargetName         `json:"target"` // "" where a container is meant
 	Container  ContainerName      `json:"container"`
 	HighNibble HighNibble         `json:"high_nibble"`
 }
@@ -81,9 +98,8 @@ func ChoicesFor(m *model.Model) Choices {
 		c.HighNibbles = append(c.HighNibbles, HighNibble(n))
 	}
 	c.Defaults.HighNibble = c.HighNibbles[0]
-	for _, g := range []scheme.Granularity{scheme.PerBlock, scheme.PerChannel, scheme.PerTensor} {
-		c.Grains = append(c.Grains, Grain{g, g == scheme.PerBlock})
-	}
+	c.Grains = grains(scheme.PerBlock, scheme.PerChannel, scheme.PerTensor)
+	c.addTargets(m)
 	for _, row := range container.Table {
 		k := Container{Name: ContainerName(row.Name), Extension: row.Extension, HighNibbles: row.HighNibbles}
 		if why := row.Takes(m); why != nil {
@@ -98,6 +114,33 @@ func ChoicesFor(m *model.Model) Choices {
 		}
 	}
 	return c
+}
+
+// grains are granularities, and whether each takes a group size.
+func grains(all ...scheme.Granularity) (out []Grain) {
+	for _, g := range all {
+		out = append(out, Grain{g, g == scheme.PerBlock})
+	}
+	return out
+}
+
+// addTargets adds the places where a result can run, and the one that is meant for the model.
+func (c *Choices) addTargets(m *model.Model) {
+	if row := target.For(m, ""); row != nil {
+		c.Defaults.Target = TargetName(row.Name)
+	}
+	for _, row := range target.Table {
+		t := Target{
+			Name: TargetName(row.Name), Container: ContainerName(row.Container), Global: row.Usual,
+			DTypes: row.Offers.DTypes, Grains: grains(row.Offers.Grains...), Schemes: row.Offers.Modes,
+			GroupSizes: row.Offers.GroupSizes,
+		}
+		if why := row.Takes(m); why != nil {
+			f := FailureOf(why)
+			t.WhyNot = &f
+		}
+		c.Targets = append(c.Targets, t)
+	}
 }
 
 // FailureOf is an error as the page gets it; one that is no fault of a file is the machine's.

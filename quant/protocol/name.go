@@ -4,8 +4,8 @@ import (
 	"path"
 	"strings"
 
+	"nibble/quant"
 	"nibble/quant/container"
-	"nibble/quant/model"
 	"nibble/quant/scheme"
 )
 
@@ -14,12 +14,12 @@ var modelName = []string{".pt", ".pth", ".bin", ".ckpt", ".safetensors"}
 
 // OutputName is what the result of a request is called: the source's own name, what it became, and the container's
 // ending; that of a folder has none.
-func OutputName(m *model.Model, q *PlanRequest, folder bool) (string, error) {
-	row, err := container.Find(q.Where())
+func OutputName(j *quant.Job, q *PlanRequest) (string, error) {
+	row, err := container.Find(container.Options{To: j.Output.Container})
 	if err != nil {
 		return "", err
 	}
-	base := path.Base(m.Name)
+	base := path.Base(j.Model.Name)
 	for _, ending := range modelName {
 		if len(base) > len(ending) && strings.EqualFold(base[len(base)-len(ending):], ending) {
 			base = base[:len(base)-len(ending)]
@@ -34,8 +34,5 @@ func OutputName(m *model.Model, q *PlanRequest, folder bool) (string, error) {
 	case row.Bytes && (scheme.Scheme{WeightDType: scheme.WeightDType(dtype)}).Bits() == 4:
 		what += "-bytes" // one code a byte
 	}
-	if folder {
-		return base + what, nil
-	}
-	return base + what + row.Extension, nil
+	return base + what + row.Suffix + j.Extension(), nil
 }

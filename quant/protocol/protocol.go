@@ -46,11 +46,12 @@ import (
 
 // Version is that of the messages. The page has the same number, and refuses to run when they differ, which happens
 // when a browser keeps an old copy of one of the two files.
-const Version = 8
+const Version = 9
 
 // InspectRequest is what inspect is asked for.
 type InspectRequest struct {
-	Parts []string `json:"parts"` // of a file that holds several models; empty for the one that is meant
+	Parts  []string `json:"parts"`  // of a file that holds several models; empty for the one that is meant
+	Folder bool     `json:"folder"` // the files are all of a folder
 }
 
 // Inspection is the answer to inspect.
@@ -59,8 +60,8 @@ type Inspection struct {
 	Bytes   int64         `json:"bytes"`
 	Format  string        `json:"format"`
 	Shards  int           `json:"shards"` // files that hold weights
-	Folder  bool          `json:"folder"` // they are shards of one model
-	Beside  int           `json:"beside"` // small files to be copied with the shards
+	Folder  bool          `json:"folder"` // the output is to be a folder
+	Beside  int           `json:"beside"` // small files to be copied into it
 	Tensors int           `json:"tensors"`
 	Params  int64         `json:"parameters"`
 	DTypes  []string      `json:"dtypes"` // most bytes first
@@ -77,6 +78,7 @@ type PlanRequest struct {
 	Edits      []Edit             `json:"edits"` // win over the config
 	Types      []SetType          `json:"types"`
 	Options    recipe.Options     `json:"options"`
+	Target     TargetName         `json:"target"`
 	Container  ContainerName      `json:"container"`
 	HighNibble *HighNibble        `json:"high_nibble"` // null for containers that take none
 }

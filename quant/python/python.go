@@ -14,6 +14,11 @@ import (
 //go:embed convert.py
 var convert string
 
+// Fill puts the name of a folder into lines, in which MODEL_FILE stands for it.
+func Fill(lines, name string) string {
+	return strings.ReplaceAll(lines, "MODEL_FILE", quoted(strings.TrimSuffix(name, "/")))
+}
+
 // Lines are the lines for a head of Python, in which MODEL_FILE stands for the output's name: a file's or, when it is
 // one, a folder's.
 func Lines(head, name string, folder bool) string {

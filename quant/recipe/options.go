@@ -12,12 +12,14 @@ import (
 	"reflect"
 
 	"nibble/quant/fault"
+	"nibble/quant/scheme"
 )
 
 // Options are what a user can ask for beyond the config. Their JSON is the same in reports, in outputs and in what the
 // page asks for. In a config, under its key `nibble`, a list has the name of one of its items; the command's flags have
 // these names with dashes. A new option is a field here, its flag, and its control on the page.
 type Options struct {
+	For string `json:"for"` // where the result is to run: a row of the table of targets; "" is nowhere that is said
 	// classes of modules, where the user knows better
 	Types            []TypeRule `json:"module_types" config:"module_type"`
 	Embeddings       bool       `json:"include_embeddings"` // quantize embeddings too, which coremltools cannot
@@ -28,6 +30,7 @@ type Options struct {
 	Parts []string          `json:"parts" config:"part"`
 	Keep  map[string]string `json:"-"` // tensors that cannot be quantized -> the code of why
 	Least Least             `json:"-"` // of what coremltools would skip; zero is the default
+	Held  scheme.Held       `json:"-"` // what the container asks of the numbers that it holds
 }
 
 // Least is how large a weight must be for Nibble to quantize it where coremltools would not. Smaller ones
@@ -108,8 +111,11 @@ func (o *Options) Set(key string, value []byte) (want string, err error) {
 			continue
 		}
 		want = "a list of texts"
-		if f.Type.Kind() == reflect.Bool {
+		switch f.Type.Kind() {
+		case reflect.Bool:
 			want = "true or false"
+		case reflect.String:
+			want = "a text"
 		}
 		err := json.Unmarshal(value, reflect.ValueOf(o).Elem().FieldByIndex(f.Index).Addr().Interface())
 		var known *fault.Error

@@ -44,8 +44,11 @@ type Report struct {
 	sums kernel.Errors
 }
 
+// Warning is what a user should look at.
+type Warning = layout.Warning
+
 // WarningCode names a warning.
-type WarningCode string
+type WarningCode = layout.WarningCode
 
 const (
 	noise  WarningCode = "noise"  // layers that lost much
@@ -54,15 +57,7 @@ const (
 )
 
 // WarningCodes are all of them, for those who have a sentence for each.
-var WarningCodes = []WarningCode{noise, grows, shards}
-
-// Warning is what a user should look at. About names the sentence for translations; Names are the tensors or files
-// that it is about.
-type Warning struct {
-	About WarningCode `json:"about"`
-	Text  string      `json:"text"`
-	Names []string    `json:"names"`
-}
+var WarningCodes = []WarningCode{noise, grows, shards, layout.NotLoaded, layout.NotTried, layout.SlowGroups}
 
 // File is an input or the output; SHA256 is null unless asked for.
 type File struct {
@@ -183,11 +178,12 @@ func Build(p *plan.Plan, l *layout.Output) *Report {
 		}
 		r.Totals.BytesOut += t.BytesOut
 	}
+	r.Warnings = append(r.Warnings, l.Warnings...)
 	if len(larger) > 0 {
 		text := fmt.Sprintf("%s larger than before in this container: %s. Keep what grows, or choose a container that "+
 			"holds each scale once.",
 			layers(len(larger)), firstOf(larger))
-		r.Warnings = append(r.Warnings, Warning{grows, text, larger})
+		r.Warnings = append(r.Warnings, Warning{About: grows, Text: text, Names: larger})
 	}
 	return r
 }
@@ -248,7 +244,7 @@ func (r *Report) warnOfNoise() {
 func (r *Report) WarnOfShards(missing []string) {
 	if len(missing) > 0 {
 		text := "this is one file of a model of several; missing are " + firstOf(missing)
-		r.Warnings = append(r.Warnings, Warning{shards, text, missing})
+		r.Warnings = append(r.Warnings, Warning{About: shards, Text: text, Names: missing})
 	}
 }
 

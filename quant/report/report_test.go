@@ -34,7 +34,7 @@ func sample() *Report {
 	}
 	r.Totals.Tensors, r.Totals.Quantized, r.Totals.Parameters = 2, 1, 7
 	r.Totals.Weights, r.Totals.LeftOut = 1234567, 2000
-	r.Warnings = []Warning{{"noise", "1 layer is <below> 12 dB", []string{"a"}}}
+	r.Warnings = []Warning{{About: noise, Text: "1 layer is <below> 12 dB", Names: []string{"a"}}}
 	r.Fill(0, kernel.Errors{Count: 4, Signal: 1, Noise: 0.0025, Approximated: 1, Max: 0.05}, h)
 	r.Fill(1, kernel.Errors{}, nil)
 	r.Sum()

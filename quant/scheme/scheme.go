@@ -51,6 +51,13 @@ type Scheme struct {
 	Granularity Granularity
 	Mode        Mode
 	BlockSize   []int64 // as the user gave it; only with PerBlock; one int, or one per axis
+	Held
+}
+
+// Held is what a container asks of the numbers that it holds, whatever the recipe.
+type Held struct {
+	NarrowScales bool `json:",omitempty"` // scales of bfloat16 weights are bfloat16, and codes are made with these
+	Offsets      bool `json:",omitempty"` // the least code's value stands beside each scale, in the place of a zero point
 }
 
 // Known reports whether Nibble knows such codes.

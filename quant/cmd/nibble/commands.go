@@ -43,7 +43,9 @@ func (c *call) model() (*model.Model, error) {
 	if err != nil {
 		return nil, err
 	}
-	m, err := quant.Open(files, quant.Options{Parts: c.options.Parts})
+	o := c.options
+	o.Folder = isFolder(c.paths)
+	m, err := quant.Open(files, o)
 	if err != nil {
 		return nil, err
 	}
@@ -55,6 +57,15 @@ func (c *call) model() (*model.Model, error) {
 	})
 	roomFor(len(m.State.Tensors))
 	return m, nil
+}
+
+// isFolder reports whether paths are one folder.
+func isFolder(paths []string) bool {
+	if len(paths) != 1 {
+		return false
+	}
+	info, err := os.Stat(paths[0])
+	return err == nil && info.IsDir()
 }
 
 func inspect(ctx context.Context, c *call) error {
@@ -78,12 +89,8 @@ func inspect(ctx context.Context, c *call) error {
 
 // job plans what the options say.
 func (c *call) job() (*quant.Job, error) {
-	r, err := c.recipe()
-	if err != nil {
+	if err := c.readConfig(); err != nil {
 		return nil, err
-	}
-	if c.options.Policy = r; len(c.options.Parts) == 0 {
-		c.options.Parts = r.Options().Parts
 	}
 	m, err := c.model()
 	if err != nil {
@@ -236,6 +243,7 @@ func verifyCommand(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
+	c.options.Folder = isFolder(c.against)
 	made, err := quant.OpenOutput(out)
 	if err != nil {
 		return err
@@ -268,7 +276,7 @@ func verifyCommand(ctx context.Context, c *call) error {
 	return err
 }
 
-// pythonCommand prints the lines that take an output to Core ML.
+// pythonCommand prints the lines that load an output where it is to run, or take it to Core ML.
 func pythonCommand(ctx context.Context, c *call) error {
 	if len(c.paths) != 1 {
 		return fmt.Errorf("%wpython needs one output", errUsage)

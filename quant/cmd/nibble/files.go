@@ -8,9 +8,9 @@ import (
 	"slices"
 	"strings"
 
+	"nibble/quant"
 	"nibble/quant/fault"
 	"nibble/quant/model"
-	"nibble/quant/recipe/coremltools"
 	"nibble/quant/tensor"
 )
 
@@ -139,25 +139,25 @@ func (c *call) close() {
 // maxConfig bounds what is read of a config, in bytes; the recipe's own bound is lower.
 const maxConfig = 2 << 20
 
-// recipe reads --config, or takes the default.
-func (c *call) recipe() (*coremltools.Recipe, error) {
+// readConfig reads --config.
+func (c *call) readConfig() error {
 	if c.config == "" {
-		r, err := coremltools.Parse("", c.global.Config())
-		return r, coremltools.WithoutLine(err)
+		return nil
 	}
-	if c.global != (coremltools.Global{}) {
-		return nil, fmt.Errorf("%w--dtype, --granularity, --group-size and --scheme are for calls without --config", errUsage)
+	if c.options.Global != (quant.Words{}) {
+		return fmt.Errorf("%w--dtype, --granularity, --group-size and --scheme are for calls without --config", errUsage)
 	}
 	f, err := os.Open(c.config)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer f.Close()
 	text, err := io.ReadAll(io.LimitReader(f, maxConfig))
-	if err != nil {
-		return nil, err
+	if err == nil && len(text) == 0 {
+		text = []byte("\n") // a config that is empty is no default
 	}
-	return coremltools.Parse(c.config, text)
+	c.options.Config, c.options.ConfigName = text, c.config
+	return err
 }
 
 // resolved is the path that writing to a path writes to: links are followed, also one to what is not there yet.

@@ -9,7 +9,6 @@ import (
 
 	"nibble/quant"
 	"nibble/quant/recipe"
-	"nibble/quant/recipe/coremltools"
 )
 
 // call is one command with its options and the files it opened.
@@ -18,7 +17,6 @@ type call struct {
 	paths          []string
 	against        []string
 	config         string
-	global         coremltools.Global // where there is no config
 	options        quant.Options
 	out, export    string
 	reports        []string
@@ -59,10 +57,11 @@ func (c *call) flags(command string, against func()) *flag.FlagSet {
 	}
 	if command == "plan" || command == "convert" {
 		f.StringVar(&c.config, "config", "", "")
-		f.StringVar(&c.global.DType, "dtype", "", "")
-		f.StringVar(&c.global.Granularity, "granularity", "", "")
-		f.StringVar(&c.global.GroupSize, "group-size", "", "")
-		f.StringVar(&c.global.Scheme, "scheme", "", "")
+		f.StringVar(&c.options.Global.DType, "dtype", "", "")
+		f.StringVar(&c.options.Global.Granularity, "granularity", "", "")
+		f.StringVar(&c.options.Global.GroupSize, "group-size", "", "")
+		f.StringVar(&c.options.Global.Scheme, "scheme", "", "")
+		f.StringVar(&c.options.Target, "for", "", "")
 		f.StringVar(&c.options.Container, "to", "", "")
 		f.StringVar(&c.options.HighNibble, "high-nibble", "", "")
 		f.Func("module-type", "", func(text string) error {

@@ -1,6 +1,7 @@
-// Package folder lays out what containers of state dicts have in common: one file for a model of one file, and for a
-// model in shards a file for each of them, named and numbered as Transformers does, with the index that says where
-// each tensor is and the small files beside them. A container gives it the layout of one file.
+// Package folder lays out what containers of state dicts have in common: one file for a model of one file; for a model
+// that is a folder, its file, or a file for each of its shards, named and numbered as Transformers does, with the index
+// that says where each tensor is, and the small files beside them. A container gives it the layout of one file, and
+// the text of config.json where that changes.
 //
 // Only package quant is stable.
 package folder
@@ -11,6 +12,7 @@ import (
 	"encoding/json/jsontext"
 	"fmt"
 	"path"
+	"strings"
 
 	"nibble/quant/fault"
 	"nibble/quant/layout"
@@ -22,26 +24,54 @@ import (
 // Container is what a container says of its files.
 type Container struct {
 	Name      string
-	Stem      string // what shards are called
+	Stem      string // what shards are called, and the one file of a folder that Transformers made
+	OneName   bool   // any one file of a folder
 	Extension string // of shards, with the dot
 	Options   layout.Options
 	// File lays out the entries of a plan in one file; the plan may be a shard of another.
 	File func(p *plan.Plan) (layout.File, error)
+	// Config is the text of the folder's config.json, where the model has one; nil where that is copied.
+	Config func(c *model.Model, p *plan.Plan) ([]byte, error)
 }
 
 // Lay makes the output of a model.
 func Lay(c *model.Model, p *plan.Plan, k Container) (*layout.Output, error) {
-	out := &layout.Output{Container: k.Name, Folder: c.Sharded, EntryOut: make([]int64, len(p.Entries))}
-	if !c.Sharded {
-		f, err := k.File(p)
-		if err != nil {
-			return nil, err
-		}
-		f.Format = k.Name
-		out.Add(f, nil)
-		return out, layout.Repeats(p, f.Bytes, k.Options.Tied)
+	out := &layout.Output{Container: k.Name, Folder: c.Folder, EntryOut: make([]int64, len(p.Entries))}
+	if err := k.addWeights(c, p, out); err != nil || !c.Folder {
+		return out, err
 	}
-	x := newIndex(c, k)
+	return out, k.addBeside(c, p, out)
+}
+
+// addWeights lays out the files that hold tensors, and their index.
+func (k *Container) addWeights(c *model.Model, p *plan.Plan, out *layout.Output) error {
+	if c.Sharded {
+		return k.addShards(c, p, out)
+	}
+	f, err := k.File(p)
+	if err != nil {
+		return err
+	}
+	if f.Format = k.Name; c.Folder {
+		f.Name = k.fileName(c)
+	}
+	out.Add(f, nil)
+	return layout.Repeats(p, f.Bytes, k.Options.Tied)
+}
+
+// fileName is what the one file of a folder is called: as Transformers does where the source was, else as the source.
+func (k *Container) fileName(c *model.Model) string {
+	base := path.Base(c.Files[0].Name)
+	stem := strings.TrimSuffix(base, path.Ext(base))
+	if stem == "model" || stem == "pytorch_model" || k.OneName {
+		stem = k.Stem
+	}
+	return stem + k.Extension
+}
+
+// addShards lays out a file for each shard of the model, and their index.
+func (k *Container) addShards(c *model.Model, p *plan.Plan, out *layout.Output) error {
+	x := newIndex(c, *k)
 	for i := range c.Files {
 		var entries []int
 		for e := range p.Entries {
@@ -55,26 +85,38 @@ func Lay(c *model.Model, p *plan.Plan, k Container) (*layout.Output, error) {
 			err = layout.Repeats(shard, f.Bytes, k.Options.Tied)
 		}
 		if err != nil {
-			return nil, err
+			return err
 		}
 		f.Format, f.Name = k.Name, fmt.Sprintf("%s-%05d-of-%05d%s", k.Stem, i+1, len(c.Files), k.Extension)
 		if err := x.add(i, &f, shard); err != nil {
-			return nil, err
+			return err
 		}
 		out.Add(f, entries)
 	}
 	if err := layout.TooLarge(c.Name, out.Weights, c.Bytes(), k.Options.Tied); err != nil {
-		return nil, err
+		return err
 	}
 	f, err := x.file()
-	if err != nil {
-		return nil, err
+	if err == nil {
+		out.Add(f, nil)
 	}
-	out.Add(f, nil)
+	return err
+}
+
+// addBeside lays out the small files of the folder.
+func (k *Container) addBeside(c *model.Model, p *plan.Plan, out *layout.Output) error {
 	for _, b := range c.Beside {
-		out.Add(layout.File{Name: path.Base(b.Name), Bytes: b.Size, Sections: []layout.Section{layout.Whole(b)}}, nil)
+		f := layout.File{Name: path.Base(b.Name), Bytes: b.Size, Sections: []layout.Section{layout.Whole(b)}}
+		if k.Config != nil && c.Config != nil && b == c.Config.File {
+			text, err := k.Config(c, p)
+			if err != nil {
+				return err
+			}
+			f.Bytes, f.Sections = int64(len(text)), []layout.Section{{Literal: text}}
+		}
+		out.Add(f, nil)
 	}
-	return out, nil
+	return nil
 }
 
 // index is the weight_map of shards in the making.

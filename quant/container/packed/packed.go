@@ -2,7 +2,10 @@
 // rows on axis 0, unsigned (signed codes and zero points + 8), names NAME_packed, NAME_scale, NAME_shape,
 // NAME_zero_point. 8-bit codes pack four a word, + 128. Zero points are packed down the rows. A weight of rank above 2
 // is packed as its [out, rest] view. Each row has scales of its own, so that those of blocks of several rows are
-// repeated.
+// repeated. Scales have the weight's dtype, bfloat16 included: who reads such a file would round them.
+//
+// In a folder, config.json says by its quantization_config what compressed-tensors makes of that, in Transformers (4.57
+// and 5.24) and in vLLM (0.32). They read torch's Linears alone; what else a config quantizes is warned about.
 //
 // Only package quant is stable.
 package packed
@@ -24,15 +27,23 @@ import (
 // Name is the container's in the table.
 const Name = "packed"
 
+// Held is what it asks of the numbers that it holds.
+var Held = scheme.Held{NarrowScales: true}
+
 func container(o layout.Options) safetensors.Container {
 	return safetensors.Container{
 		Name: Name, Options: o, Copies: 4, Pieces: piecesOf, // a name with code, scale, shape and scheme
+		Config: config,
 	}
 }
 
 // Lay lays out a model.
 func Lay(c *model.Model, p *plan.Plan, o layout.Options) (*layout.Output, error) {
-	return safetensors.Lay(c, p, container(o))
+	out, err := safetensors.Lay(c, p, container(o))
+	if err == nil && c.Config != nil {
+		out.Warnings = warnings(p)
+	}
+	return out, err
 }
 
 // piecesOf are those of a weight.
@@ -40,6 +51,9 @@ func piecesOf(t *tensor.Tensor, s scheme.Scheme, g scheme.Grid, _ safetensors.No
 	words := pack.Spec{Form: pack.Words, Plane: plane.Codes, Bits: s.Bits(), Signed: s.Signed()}
 	points := pack.Spec{Form: pack.Columns, Plane: plane.ZeroPoint, Bits: s.Bits(), Signed: s.Signed(), PerRow: true}
 	float := t.DType.Arithmetic()
+	if s.NarrowScales {
+		float = t.DType
+	}
 	pieces := []layout.Piece{
 		{Name: t.Name + "_packed", DType: tensor.I32, Shape: []int64{g.Rows, words.Bytes(g.Row()) / 4}, Code: words},
 		{Name: t.Name + "_scale", DType: float, Shape: []int64{g.Rows, g.Across()},

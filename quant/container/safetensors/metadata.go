@@ -1,6 +1,7 @@
 package safetensors
 
 import (
+	"cmp"
 	"encoding/json"
 
 	"nibble/quant/fault"
@@ -29,18 +30,26 @@ type Note struct {
 	ScaleShape  []int64 `json:"scale_shape"`           // number of blocks on each axis of the source
 	HighNibble  string  `json:"high_nibble,omitempty"` // "zero" when the high 4 bits were cleared
 	Method      string  `json:"method,omitempty"`      // row of the table of methods; "" is coremltools'
+	ScaleDType  string  `json:"scale_dtype,omitempty"` // BF16 where scales were rounded to it before codes were made
+	Offsets     bool    `json:"offsets,omitempty"`     // the least code's value stands beside each scale
 }
 
 // Scheme is what the note says.
 func (n Note) Scheme() scheme.Scheme {
-	return scheme.Scheme{Method: n.Method, WeightDType: scheme.WeightDType(n.WeightDType), Mode: scheme.Mode(n.Mode)}
+	return scheme.Scheme{
+		Method: n.Method, WeightDType: scheme.WeightDType(n.WeightDType), Mode: scheme.Mode(n.Mode),
+		Held: scheme.Held{NarrowScales: n.ScaleDType == tensor.BF16.String(), Offsets: n.Offsets},
+	}
 }
 
 // note is that of a weight of the plan.
 func (k *Container) note(e *plan.Entry) Note {
 	n := Note{
 		WeightDType: string(e.Scheme.WeightDType), Mode: string(e.Scheme.Mode), Method: e.Scheme.Method,
-		ScaleShape: e.Grid.ScaleShape(len(e.Tensor.Shape)),
+		ScaleShape: e.Grid.ScaleShape(len(e.Tensor.Shape)), Offsets: e.Scheme.Offsets,
+	}
+	if e.Scheme.NarrowScales {
+		n.ScaleDType = tensor.BF16.String()
 	}
 	if k.Note != nil {
 		k.Note(e.Scheme, &n)
@@ -62,7 +71,7 @@ func (k *Container) metadata(p *plan.Plan) (map[string]string, error) {
 	}
 	config, _ := p.Export() // one that coremltools follows to the same result
 	meta := map[string]string{
-		"format":      "pt",
+		"format":      cmp.Or(k.Format, "pt"),
 		metaVersion:   k.Options.Version,
 		metaContainer: k.Name,
 		metaRecipe:    string(config.Compact()),
@@ -83,13 +92,12 @@ func Wrote(out *model.Model, container string) bool {
 	return safetensors.Meta(out.Bodies, metaContainer) == container
 }
 
-// Parts are the parts of its source that an output says it was made of.
-func Parts(out *model.Model) []string {
-	var asked recipe.Options
+// Asked is what an output says was asked for beyond its recipe.
+func Asked(out *model.Model) (asked recipe.Options) {
 	if json.Unmarshal([]byte(safetensors.Meta(out.Bodies, metaOptions)), &asked) != nil {
-		return nil
+		return recipe.Options{}
 	}
-	return asked.Parts
+	return asked
 }
 
 // Open finds quantized weights by what the output says of them, shard by shard.

@@ -37,12 +37,16 @@ type Container struct {
 	Sound func(n Note) bool
 	// Note completes what is said of a weight; nil where there is nothing to add.
 	Note func(s scheme.Scheme, n *Note)
+	// Config is the text of a folder's config.json; nil where that is copied.
+	Config  func(c *model.Model, p *plan.Plan) ([]byte, error)
+	Format  string // what __metadata__ says under "format"; "" is "pt"
+	OneName bool   // the one file of a folder is called model, whatever the source is
 }
 
 // Lay lays out a model.
 func Lay(c *model.Model, p *plan.Plan, k Container) (*layout.Output, error) {
 	return folder.Lay(c, p, folder.Container{
-		Name: k.Name, Stem: "model", Extension: Extension, Options: k.Options,
+		Name: k.Name, Stem: "model", OneName: k.OneName, Extension: Extension, Options: k.Options, Config: k.Config,
 		File: func(p *plan.Plan) (layout.File, error) { return k.file(p) },
 	})
 }

@@ -12,7 +12,7 @@ import (
 // Decide implements plan.Policy: what PostTrainingQuantizer does with a weight, and where a weight is beyond it, what
 // Nibble does.
 func (r *Recipe) Decide(w *plan.Weight, o *recipe.Options) (plan.Verdict, error) {
-	if why := untouchable(w, o.Embeddings); why.Code != "" {
+	if why := Untouchable(w, o.Embeddings); why.Code != "" {
 		return plan.Verdict{Reason: why}, nil
 	}
 	entry, rule, err := r.Rule(w.Module, w.Class.Name)
@@ -32,20 +32,22 @@ func (r *Recipe) Decide(w *plan.Weight, o *recipe.Options) (plan.Verdict, error)
 		return v, nil
 	}
 	if v.Grid, v.Beyond, v.Reason = cut(w, v.Scheme, o); v.Reason.Code == "" {
-		v.Quantize, v.Reason = true, plan.Because(plan.OfLayer, article(w.Class.Name))
+		v.Quantize, v.Reason = true, OfLayer(w.Class.Name)
 	}
 	return v, nil
 }
 
-func article(class string) plan.Reason {
+// OfLayer is the reason of a weight of a class that is quantized.
+func OfLayer(class string) plan.Reason {
+	article := plan.AClass
 	if class == layer.Attention {
-		return plan.Because(plan.AnAttention, class)
+		article = plan.AnAttention
 	}
-	return plan.Because(plan.AClass, class)
+	return plan.Because(plan.OfLayer, plan.Because(article, class))
 }
 
-// untouchable says why no config can quantize a tensor; the code is "" where one can.
-func untouchable(w *plan.Weight, embeddings bool) plan.Reason {
+// Untouchable says why no config can quantize a tensor; the code is "" where one can.
+func Untouchable(w *plan.Weight, embeddings bool) plan.Reason {
 	t, class := w.Tensor, w.Class.Name
 	switch {
 	case !t.DType.Weight():

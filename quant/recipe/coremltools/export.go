@@ -48,8 +48,7 @@ func (r *Recipe) Export(p *plan.Plan) (plan.Config, []string) {
 			notes = append(notes, fmt.Sprintf("coremltools would keep %s: %s", e.Tensor.Name, e.Beyond.Text))
 		}
 	}
-	out := r.With(rules)
-	out.options = p.Options
+	out := r.With(rules).Asking(p.Options)
 	return out, append(notes, out.cannotSay(p)...)
 }
 

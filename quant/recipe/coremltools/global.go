@@ -18,14 +18,22 @@ type Global struct {
 	Scheme      string `json:"scheme"`     // quantization_scheme
 }
 
-// Filled has the default in the place of each word that is not given. A group size goes with blocks.
-func (g Global) Filled() Global {
-	g.DType = or(g.DType, string(scheme.Int4))
-	g.Granularity = or(g.Granularity, string(scheme.PerBlock))
+// usual is what is meant where nothing is said.
+var usual = Global{
+	DType: string(scheme.Int4), Granularity: string(scheme.PerBlock), GroupSize: "32", Scheme: string(scheme.Symmetric),
+}
+
+// Filled has the default in the place of each word that is not given.
+func (g Global) Filled() Global { return g.Over(usual) }
+
+// Over has the words of another in the place of each that is not given. A group size goes with blocks.
+func (g Global) Over(others Global) Global {
+	g.DType = or(g.DType, others.DType)
+	g.Granularity = or(g.Granularity, others.Granularity)
 	if g.Granularity == string(scheme.PerBlock) {
-		g.GroupSize = or(g.GroupSize, "32")
+		g.GroupSize = or(g.GroupSize, others.GroupSize)
 	}
-	g.Scheme = or(g.Scheme, string(scheme.Symmetric))
+	g.Scheme = or(g.Scheme, others.Scheme)
 	return g
 }
 
@@ -34,12 +42,6 @@ func (g Global) Filled() Global {
 func (g Global) Config() []byte {
 	return value{kind: object, members: []member{{key: "global_config", value: g.entry()}}}.json(nil)
 }
-
-// Edit is the entry as one that a user gave to a module by hand.
-func (g Global) Edit(module string) Edit { return Edit{Module: module, Config: g.entry().json(nil)} }
-
-// Kept is the edit that keeps a module.
-func Kept(module string) Edit { return Edit{Module: module, Config: []byte("null")} }
 
 // WithoutLine takes the place out of an error of a config that its user never saw.
 func WithoutLine(err error) error {

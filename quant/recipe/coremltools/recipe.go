@@ -91,6 +91,13 @@ func NewNameRule(module string, e Entry) NameRule {
 	return NameRule{text, e, match}
 }
 
+// Asking is the recipe with other options under its key nibble.
+func (r *Recipe) Asking(o recipe.Options) *Recipe {
+	out := *r
+	out.options = o
+	return &out
+}
+
 // With is the recipe with rules that win over all others.
 func (r *Recipe) With(rules []NameRule) *Recipe {
 	out := *r
@@ -104,15 +111,15 @@ func (r *Recipe) With(rules []NameRule) *Recipe {
 	return &out
 }
 
-// Edit is a module config that a user gave to one module by hand: JSON, or null.
+// Edit is what a user set for one module by hand, in words; no entry keeps it.
 type Edit struct {
 	Module string
-	Config []byte
+	Entry  *Global
 }
 
-// Edited puts edits before all rules. They take the recipe's quantization_scheme, which
-// must be the same everywhere.
-func (r *Recipe) Edited(edits []Edit) (*Recipe, error) {
+// Edited puts edits before all rules; usual has the words that they leave out. They take the recipe's
+// quantization_scheme, which must be the same everywhere.
+func (r *Recipe) Edited(edits []Edit, usual Global) (*Recipe, error) {
 	mode := scheme.Symmetric
 	for _, e := range r.entries() {
 		if e.Scheme != nil {
@@ -123,9 +130,9 @@ func (r *Recipe) Edited(edits []Edit) (*Recipe, error) {
 	var rules []NameRule
 	p := &parser{}
 	for _, edit := range edits {
-		v, err := readJSON("", edit.Config)
-		if err != nil {
-			return nil, err
+		v := value{kind: null}
+		if edit.Entry != nil {
+			v = edit.Entry.Over(usual).entry()
 		}
 		e, err := p.entry(v, edit.Module)
 		if err != nil {

@@ -245,8 +245,7 @@ func TestEdited(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err = r.Edited([]Edit{{"a.b", []byte(`{"weight_dtype":"int8","granularity":"per_block","block_size":16}`)},
-		{"c", []byte("null")}})
+	r, err = r.Edited([]Edit{{"a.b", &Global{DType: "int8", GroupSize: "16"}}, {"c", nil}}, Global{Granularity: "per_block"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -264,9 +263,9 @@ func TestEdited(t *testing.T) {
 	if again, err := Parse("again.json", r.Source); err != nil || string(again.YAML()) != string(r.YAML()) {
 		t.Errorf("%v in %s", err, r.Source)
 	}
-	for _, bad := range []string{`{"weight_dtype":"int5"}`, `{`, `5`} {
-		if _, err := r.Edited([]Edit{{"a", []byte(bad)}}); fault.KindOf(err) == "" {
-			t.Errorf("%s: %v", bad, err)
+	for _, bad := range []Global{{DType: "int5"}, {GroupSize: "{"}, {Granularity: "5"}} {
+		if _, err := r.Edited([]Edit{{"a", &bad}}, Global{}); fault.KindOf(err) == "" {
+			t.Errorf("%v: %v", bad, err)
 		}
 	}
 }

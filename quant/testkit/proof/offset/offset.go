@@ -10,13 +10,14 @@ import (
 	"nibble/quant/method"
 	"nibble/quant/plane"
 	"nibble/quant/scheme"
+	"nibble/quant/tensor"
 )
 
 // Row is the method's in the table.
 var Row = method.Row{
 	Name:   "offset",
 	Planes: func(scheme.Scheme) plane.Has { return plane.Has{Offset: true} },
-	Single: func(s scheme.Scheme, _ bool) method.Method[float32] { return arithmetic[float32]{most(s)} },
+	Single: func(s scheme.Scheme, _ tensor.Type) method.Method[float32] { return arithmetic[float32]{most(s)} },
 	Double: func(s scheme.Scheme) method.Method[float64] { return arithmetic[float64]{most(s)} },
 }
 

@@ -1,0 +1,198 @@
+// Package huggingface is the byte-level facts of a model's folder in the form of Hugging Face's libraries: config.json,
+// which says what the model is (transformers 4.57 and 5, PretrainedConfig.to_json_file), and what a model's layers are
+// called there. Nothing else of a folder is read; its small files are copied.
+//
+// A config is read as far as Nibble goes by it, and written again with some keys changed: the others stay as they
+// are, in their order. What is not one JSON object of UTF-8 text, holds a key twice, or is longer than MaxBytes is
+// refused. Package model reads configs, targets ask them, containers write them.
+//
+// Only package quant is stable.
+package huggingface
+
+import (
+	"bytes"
+	"encoding/json"
+	"encoding/json/jsontext"
+	"errors"
+	"io"
+	"strings"
+
+	"nibble/quant/fault"
+	"nibble/quant/tensor"
+)
+
+// ConfigName is the file's.
+const ConfigName = "config.json"
+
+// MaxBytes bounds a config; real ones are a few kilobytes.
+const MaxBytes = 4 << 20
+
+// Config is what a config.json says.
+type Config struct {
+	File          *tensor.File
+	Architectures []string // names of Transformers' classes; the first counts
+	ModelType     string
+	Tied          *bool  // tie_word_embeddings; nil where it is not said
+	VocabSize     int64  // 0 where it is not said
+	QuantMethod   string // of a quantization_config that is there, such as "gptq"; "" without one
+
+	members []member
+}
+
+// member is one key of the object and its value as it stands.
+type member struct {
+	key  string
+	text jsontext.Value
+}
+
+// Read reads a config.
+func Read(f *tensor.File) (*Config, error) {
+	if f.Size > MaxBytes {
+		return nil, fault.Bad(f.Name, "a config of %d bytes is longer than that of any model", f.Size)
+	}
+	text := make([]byte, f.Size)
+	if _, err := io.ReadFull(io.NewSectionReader(f.R, 0, f.Size), text); err != nil {
+		return nil, err
+	}
+	c := &Config{File: f}
+	if err := c.parse(text); err != nil {
+		var bad *jsontext.SyntacticError
+		e := fault.Bad(f.Name, "the config is not valid JSON: %s", strings.TrimPrefix(err.Error(), "jsontext: "))
+		if errors.As(err, &bad) {
+			e.At(bad.ByteOffset)
+		}
+		return nil, e.Hint("copy or download it again")
+	}
+	return c, nil
+}
+
+// errObject is a config that is no object.
+var errObject = errors.New("it is no object")
+
+// parse takes the members apart, and reads those that are gone by. One of another type than it should be says nothing.
+func (c *Config) parse(text []byte) error {
+	d := jsontext.NewDecoder(bytes.NewReader(text))
+	if tok, err := d.ReadToken(); err != nil {
+		return err
+	} else if tok.Kind() != '{' {
+		return errObject
+	}
+	for d.PeekKind() == '"' {
+		key, err := d.ReadToken()
+		if err != nil {
+			return err
+		}
+		name := key.String()
+		value, err := d.ReadValue()
+		if err != nil {
+			return err
+		}
+		c.members = append(c.members, member{name, value.Clone()})
+		c.note(name, value)
+	}
+	if _, err := d.ReadToken(); err != nil {
+		return err
+	}
+	if _, err := d.ReadToken(); err != io.EOF {
+		return errors.New("it goes on after its object")
+	}
+	return nil
+}
+
+// note reads a member that is gone by.
+func (c *Config) note(key string, value jsontext.Value) {
+	switch key {
+	case "architectures":
+		if json.Unmarshal(value, &c.Architectures) != nil {
+			c.Architectures = nil
+		}
+	case "model_type":
+		if json.Unmarshal(value, &c.ModelType) != nil {
+			c.ModelType = ""
+		}
+	case "tie_word_embeddings":
+		if json.Unmarshal(value, &c.Tied) != nil {
+			c.Tied = nil
+		}
+	case "vocab_size":
+		if json.Unmarshal(value, &c.VocabSize) != nil {
+			c.VocabSize = 0
+		}
+	case "quantization_config", "quantization":
+		var said struct {
+			Method string `json:"quant_method"`
+		}
+		json.Unmarshal(value, &said)
+		if c.QuantMethod == "" {
+			c.QuantMethod = said.Method
+		}
+	}
+}
+
+// Architecture is the class that the model is, "" where none is named.
+func (c *Config) Architecture() string {
+	if c == nil || len(c.Architectures) == 0 {
+		return ""
+	}
+	return c.Architectures[0]
+}
+
+// Member is a key with its new value, which marshals to JSON; a nil value takes the key away.
+type Member struct {
+	Key   string
+	Value any
+}
+
+// With is the text of the config with members changed, those that are new last.
+func (c *Config) With(changes ...Member) ([]byte, error) {
+	var out bytes.Buffer
+	put := func(key string, value jsontext.Value) {
+		if out.Len() > 0 {
+			out.WriteByte(',')
+		} else {
+			out.WriteByte('{')
+		}
+		name, _ := jsontext.AppendQuote(nil, key)
+		out.Write(name)
+		out.WriteByte(':')
+		out.Write(value)
+	}
+	texts := map[string]jsontext.Value{}
+	for _, m := range changes {
+		if m.Value == nil {
+			texts[m.Key] = nil
+			continue
+		}
+		var b bytes.Buffer
+		e := json.NewEncoder(&b) // names as they are, where Marshal would escape some for web pages
+		e.SetEscapeHTML(false)
+		if err := e.Encode(m.Value); err != nil {
+			return nil, err
+		}
+		texts[m.Key] = jsontext.Value(bytes.TrimSpace(b.Bytes()))
+	}
+	for _, m := range c.members {
+		text, changed := texts[m.key]
+		delete(texts, m.key)
+		if !changed {
+			text = m.text
+		}
+		if text != nil {
+			put(m.key, text)
+		}
+	}
+	for _, m := range changes {
+		if text := texts[m.Key]; text != nil {
+			put(m.Key, text)
+		}
+	}
+	if out.Len() == 0 {
+		out.WriteByte('{')
+	}
+	out.WriteByte('}')
+	text := jsontext.Value(out.Bytes())
+	if err := text.Indent(jsontext.WithIndent("  ")); err != nil {
+		return nil, err
+	}
+	return append(text, '\n'), nil
+}

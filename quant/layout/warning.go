@@ -1,0 +1,19 @@
+package layout
+
+// Warning is what a user should look at. About names the sentence for translations; Names are the tensors or files
+// that it is about.
+type Warning struct {
+	About WarningCode `json:"about"`
+	Text  string      `json:"text"`
+	Names []string    `json:"names"`
+}
+
+// WarningCode names a warning.
+type WarningCode string
+
+// Codes of warnings that containers and the places where a result is to run give.
+const (
+	NotLoaded  WarningCode = "not_loaded"  // weights that nobody reads in such a folder
+	NotTried   WarningCode = "not_tried"   // the architecture, in the list of names
+	SlowGroups WarningCode = "slow_groups" // layers with groups that have no fast kernel
+)

@@ -1,0 +1,192 @@
+// Package target is the table of places where a result is to run. A row chooses the container, the policy and the
+// words that are meant where nothing is said; it says which models it takes, which families of models were tried there
+// (./build.sh oracle consumers), what is needed to run the result, and the lines of Python that do.
+//
+// A place is asked for by name (--for, the key nibble.for of a config, the page). A model's folder whose config.json
+// names an architecture goes to the first place of the table where nothing else is asked for. A new place is a row.
+//
+// Only package quant is stable.
+package target
+
+import (
+	_ "embed"
+	"fmt"
+	"slices"
+	"strings"
+	"unicode"
+
+	"nibble/quant/container/mlx"
+	"nibble/quant/container/packed"
+	"nibble/quant/fault"
+	"nibble/quant/format/huggingface"
+	"nibble/quant/layout"
+	"nibble/quant/model"
+	"nibble/quant/plan"
+	"nibble/quant/recipe/compressedtensors"
+	"nibble/quant/recipe/coremltools"
+	mlxpolicy "nibble/quant/recipe/mlx"
+	"nibble/quant/scheme"
+)
+
+// Row is one place.
+type Row struct {
+	Name      string
+	Container string             // that it opens
+	Usual     coremltools.Global // what is meant where nothing is said
+	Offers    Offers
+	Policy    func(r *coremltools.Recipe, c *huggingface.Config) plan.Policy
+	Refuses   func(c *huggingface.Config) *fault.Error // of families that break there; nil where none is known to
+	Tried     []string                                 // model types whose results ran there as they should
+	python    string                                   // the lines that load and try a result, MODEL_FILE its folder
+	groups    []int64                                  // of inputs, that it is fast with; none where all are alike
+	folders   bool                                     // a container's folder is for it where no config is given
+}
+
+// Offers are what there is to choose there.
+type Offers struct {
+	Grains     []scheme.Granularity
+	Modes      []scheme.Mode
+	DTypes     []scheme.WeightDType
+	GroupSizes []int
+}
+
+var (
+	//go:embed transformers.py
+	transformersPython string
+	//go:embed encoder.py
+	encoderPython string
+	//go:embed vllm.py
+	vllmPython string
+	//go:embed mlx.py
+	mlxPython string
+)
+
+// linears are what compressed-tensors has.
+var linears = Offers{
+	Grains: []scheme.Granularity{scheme.PerBlock, scheme.PerChannel}, Modes: []scheme.Mode{scheme.Symmetric, scheme.Affine},
+	DTypes: []scheme.WeightDType{scheme.Int4, scheme.Int8}, GroupSizes: []int{128, 64, 32},
+}
+
+func compressedTensors(r *coremltools.Recipe, c *huggingface.Config) plan.Policy {
+	return compressedtensors.New(r, c.Head(), c.VocabSize)
+}
+
+// Table is the places in the order they are offered.
+var Table = []Row{
+	{
+		Name: "transformers", Container: packed.Name, Usual: compressedtensors.Usual, Offers: linears,
+		Policy: compressedTensors, python: transformersPython,
+		Tried: []string{"llama", "mistral", "qwen2", "qwen3", "gemma2", "phi3", "bert"},
+	},
+	{
+		Name: "vllm", Container: packed.Name, Usual: compressedtensors.Usual, Offers: linears,
+		Policy: compressedTensors, python: vllmPython, groups: []int64{32, 64, 128},
+	},
+	{
+		Name: "mlx", Container: mlx.Name, Usual: mlxpolicy.Usual, folders: true,
+		Offers: Offers{
+			Grains: []scheme.Granularity{scheme.PerBlock}, Modes: []scheme.Mode{scheme.Affine, scheme.Symmetric},
+			DTypes: []scheme.WeightDType{scheme.Int4, scheme.Int8}, GroupSizes: []int{128, 64, 32},
+		},
+		Policy: func(r *coremltools.Recipe, c *huggingface.Config) plan.Policy {
+			return mlxpolicy.New(r, c.ModelType, tiedHead(c))
+		},
+		Refuses: func(c *huggingface.Config) *fault.Error { return mlxpolicy.Refuses(c.ModelType) },
+		python:  mlxPython,
+		Tried:   []string{"llama", "mistral", "qwen2", "qwen3", "gemma2", "phi3"},
+	},
+}
+
+// tiedHead is the head of a model whose config says that it is tied to the embedding.
+func tiedHead(c *huggingface.Config) string {
+	if c.Tied != nil && *c.Tied {
+		return c.Head()
+	}
+	return ""
+}
+
+// Find is the row of a name.
+func Find(name string) (*Row, error) {
+	names := ""
+	for i := range Table {
+		if Table[i].Name == name {
+			return &Table[i], nil
+		}
+		names += " " + Table[i].Name
+	}
+	return nil, fault.Not("", "there is no place %q to run a model", name).Hint("the places are%s", names)
+}
+
+// For is the row that is meant where no config is given and none is named: the one of a container that is named, or the
+// first, for a model that is at home there; nil where none is meant.
+func For(c *model.Model, container string) *Row {
+	for i := range Table {
+		if row := &Table[i]; row.folders && row.Container == container {
+			return row
+		}
+	}
+	if container == "" && c.Folder && c.Config.Architecture() != "" {
+		return &Table[0]
+	}
+	return nil
+}
+
+// Takes says why a model cannot go there; nil where it can.
+func (row *Row) Takes(c *model.Model) *fault.Error {
+	switch {
+	case !c.Folder || c.Config == nil:
+		return fault.Not(c.Name, "a model for %s is a folder with its config.json, and there is none", row.Name).
+			Hint("choose the whole folder of the model, or another place")
+	case c.Config.Architecture() == "":
+		return fault.Not(c.Config.File.Name, "it names no architecture, by which %s finds the model's class", row.Name).
+			Hint("choose the folder that the model's config.json lies in, or another place")
+	case row.Refuses == nil:
+		return nil
+	}
+	why := row.Refuses(c.Config)
+	if why != nil {
+		why.File = c.Config.File.Name
+	}
+	return why
+}
+
+// Lines are the lines of Python that load and try a result. MODEL_FILE stands for its folder.
+func (row *Row) Lines(c *huggingface.Config) string {
+	name := c.Architecture()
+	if row.python != transformersPython || strings.HasSuffix(name, "ForCausalLM") || !isName(name) {
+		return row.python
+	}
+	return strings.ReplaceAll(encoderPython, "MODEL_CLASS", name)
+}
+
+// isName reports whether a text is a name in Python, and nothing else.
+func isName(text string) bool {
+	return text != "" && !strings.ContainsFunc(text, func(r rune) bool {
+		return r != '_' && !unicode.IsLetter(r) && !unicode.IsDigit(r)
+	})
+}
+
+// Warnings are what a user should know of a plan for the place.
+func (row *Row) Warnings(c *model.Model, p *plan.Plan) (out []layout.Warning) {
+	if !slices.Contains(row.Tried, c.Config.ModelType) {
+		name := c.Config.Architecture()
+		text := fmt.Sprintf("not tried with this architecture in %s: %s. Try the result before you rely on it.", row.Name, name)
+		out = append(out, layout.Warning{About: layout.NotTried, Text: text, Names: []string{name}})
+	}
+	if len(row.groups) == 0 {
+		return out
+	}
+	var slow []string
+	for i := range p.Entries {
+		e := &p.Entries[i]
+		if e.Quantize && e.Grid.Across() > 1 && !slices.Contains(row.groups, e.Grid.GroupWidth()) {
+			slow = append(slow, e.Tensor.Name)
+		}
+	}
+	if len(slow) > 0 {
+		text := fmt.Sprintf("%d layers have groups of other than 32, 64 or 128 inputs, for which vLLM has no fast kernel: %s",
+			len(slow), strings.Join(slow[:min(len(slow), 5)], ", "))
+		out = append(out, layout.Warning{About: layout.SlowGroups, Text: text, Names: slow})
+	}
+	return out
+}
