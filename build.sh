@@ -23,8 +23,9 @@
 #                               the numbers of coremltools, safetensors and compressed-tensors
 #                               (state-dicts, large, exports, configs, tied, conv1d, conversion,
 #                               zero-blocks, layouts), what is read of thousands of odd files against torch
-#                               (readers [CLASS]), and what the layers of sixty models of
-#                               transformers, timm and torchvision are taken for (classes [MODEL])
+#                               (readers [CLASS]), what the layers of sixty models of
+#                               transformers, timm and torchvision are taken for (classes [MODEL]), and what
+#                               Transformers 4 and 5 and MLX make of the folders (consumers [MODEL])
 set -euo pipefail
 cd "$(dirname "$0")"
 
@@ -248,14 +249,36 @@ oracle_readers() {
 # What the layers of real models are taken for, against Python's own classes.
 oracle_classes() { "$ORACLE/bin/python" quant/testkit/oracle/classes.py "$PWD/build/nibble" "$@"; }
 
+# Those who open Nibble's folders: Transformers 5 with compressed-tensors, and MLX, in an environment over the
+# oracle's; and Transformers 4 in another.
+oracle_consumers() {
+  local here=quant/testkit/oracle list env
+  for list in consumers consumers4; do
+    env="$ORACLE-$list-$(sha256sum $here/$list.txt | cut -c1-12)"
+    if [ ! -e "$env/ready" ]; then
+      python3 -m venv "$env" || die "Python's venv is missing (Debian: apt-get install python3-venv)"
+      "$ORACLE/bin/python" -c 'import site; print(site.getsitepackages()[0])' \
+        >"$("$env/bin/python" -c 'import site; print(site.getsitepackages()[0])')/oracle.pth"
+      "$env/bin/pip" install --disable-pip-version-check --no-deps -r $here/$list.txt
+      touch "$env/ready"
+    fi
+    [ $list = consumers ] || continue
+    "$env/bin/python" $here/consumers.py "$PWD/build/nibble" models
+    "$env/bin/python" $here/consumers.py "$PWD/build/nibble" mlx "$@"
+    "$env/bin/python" $here/consumers.py "$PWD/build/nibble" transformers "$@"
+  done
+  "$env/bin/python" $here/consumers.py "$PWD/build/nibble" transformers "$@"
+}
+
 oracle_numbers() { "$ORACLE/bin/python" quant/testkit/oracle/oracle.py "$PWD/build/nibble" "$@"; }
 
 oracle() {
   oracle_env
   case ${1:-all} in
-    all) oracle_numbers; oracle_readers; oracle_classes ;;
+    all) oracle_numbers; oracle_readers; oracle_classes; oracle_consumers ;;
     readers) oracle_readers "${@:2}" ;;
     classes) oracle_classes "${@:2}" ;;
+    consumers) oracle_consumers "${@:2}" ;;
     *) oracle_numbers "$1" ;;
   esac
 }

@@ -45,7 +45,7 @@ func Unique(file string, sections []Section) error {
 	seen := map[string]bool{}
 	for _, s := range sections {
 		for _, p := range s.Pieces {
-			if seen[p.Name] {
+			if seen[p.Name] && p.Part == 0 {
 				return fault.Not(file, "the output would hold two tensors of this name").In(p.Name).
 					Hint("rename it in the source or choose another container")
 			}

@@ -77,6 +77,18 @@ type Piece struct {
 	Shape   []int64
 	Code    pack.Spec // how a quantized weight fills it; zero for a tensor that is kept, and for Literal
 	Literal []byte    // bytes that are known
+
+	// A tensor of the output may be a stack of pieces, one after the other, each made of an entry of its own: this is
+	// number Part of so many, and Shape is its own. Parts is 0 for a piece that is a tensor by itself.
+	Part, Parts int64
+}
+
+// Tensor is the shape of the tensor that the piece is, or is a part of.
+func (p *Piece) Tensor() []int64 {
+	if p.Parts == 0 {
+		return p.Shape
+	}
+	return append([]int64{p.Parts}, p.Shape...)
 }
 
 // Bytes is the piece's size in the file.

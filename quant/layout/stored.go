@@ -13,12 +13,13 @@ import (
 // output up. Containers make openers, verify calls them.
 type Opener func(src *tensor.Tensor, find func(name string) *tensor.Tensor) (*Stored, error)
 
-// Stored is a quantized weight as an output holds it.
+// Stored is a weight as an output holds it, that is quantized, or kept elsewhere than under its own name.
 type Stored struct {
 	Problem string          // why it is none; "" when nothing is wrong so far
 	Schemes []scheme.Scheme // that may have made it: the one that the output names, or all that its pieces allow
 	Grid    scheme.Grid
 	Pieces  []Piece // that it must have
+	Kept    bool    // it is kept, in its one piece
 }
 
 // Wrong is a weight that cannot be looked at.

@@ -6,7 +6,7 @@ import (
 	"nibble/quant/tensor"
 )
 
-// floats lays values, scales or offsets in a dtype. They are exact in it, but for BF16, which rounds.
+// floats lays values, scales or offsets in a dtype, rounded to it half to even.
 type floats[T kernel.Float] struct{ Spec }
 
 // newFloats is the row's Single and Double.
@@ -37,12 +37,21 @@ func (c floats[T]) Append(dst []byte, t *plane.Tile[T]) []byte {
 	return dst
 }
 
-// narrow appends half floats, some at a time, so that they stay in the nearest cache.
+// narrow appends half floats, some at a time, so that they stay in the nearest cache. Values of float16 are exact
+// already; what groups share may not be.
 func (c floats[T]) narrow(dst []byte, v []float32) []byte {
 	var half [1024]uint16
+	var exact [1024]float32
 	for len(v) > 0 {
 		n := min(len(v), len(half))
-		kernel.Narrow(half[:n], v[:n], c.DType == tensor.F16)
+		from := v[:n]
+		if c.DType == tensor.F16 && c.Plane != plane.Values {
+			for i, x := range from {
+				exact[i] = tensor.RoundF16(x)
+			}
+			from = exact[:n]
+		}
+		kernel.Narrow(half[:n], from, c.DType == tensor.F16)
 		dst, v = append(dst, tensor.Bytes(half[:n])...), v[n:]
 	}
 	return dst

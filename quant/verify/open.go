@@ -21,7 +21,7 @@ func (v *verifier) findPieces(s *layout.Stored) (*storedWeight, error) {
 	q := &storedWeight{Stored: s}
 	for i := range s.Pieces {
 		p := &s.Pieces[i]
-		t := v.find(p.Name)
+		t := partOf(v.find(p.Name), p)
 		q.found = append(q.found, t)
 		switch {
 		case s.Problem != "":
@@ -40,6 +40,17 @@ func (v *verifier) findPieces(s *layout.Stored) (*storedWeight, error) {
 		}
 	}
 	return q, nil
+}
+
+// partOf is the part of a stack that a piece is; the tensor itself where it is no stack, or not this one.
+func partOf(t *tensor.Tensor, p *layout.Piece) *tensor.Tensor {
+	if t == nil || p.Parts == 0 || t.DType != p.DType || !slices.Equal(t.Shape, p.Tensor()) {
+		return t
+	}
+	part := *t
+	part.Shape, part.Strides = t.Shape[1:], t.Strides[1:]
+	part.Offset += p.Part * p.Bytes()
+	return &part
 }
 
 // small reads a tensor whose few values are known.

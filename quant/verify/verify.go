@@ -97,7 +97,10 @@ func (v *verifier) tensor(src *tensor.Tensor) (Row, error) {
 		return Row{}, err
 	}
 	if stored == nil {
-		return v.kept(src)
+		return v.kept(src, v.find(src.Name))
+	}
+	if stored.Kept {
+		return v.kept(src, partOf(v.find(stored.Pieces[0].Name), &stored.Pieces[0]))
 	}
 	q, err := v.findPieces(stored)
 	if err != nil {
@@ -112,9 +115,8 @@ func (v *verifier) tensor(src *tensor.Tensor) (Row, error) {
 }
 
 // kept demands the same dtype, shape and bytes.
-func (v *verifier) kept(src *tensor.Tensor) (Row, error) {
+func (v *verifier) kept(src, got *tensor.Tensor) (Row, error) {
 	row := Row{Name: src.Name, Verdict: "keep"}
-	got := v.find(src.Name)
 	switch {
 	case got == nil:
 		row.Problem = "is missing from the output"

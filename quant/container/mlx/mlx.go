@@ -5,6 +5,8 @@
 // bits that most modules have, and by name those of the others; it says tie_word_embeddings, whose default differs
 // between MLX and Transformers. Small files are copied.
 //
+// Experts that mlx-lm looks for in one tensor are stacked (stack.go).
+//
 // Codes are those of the method mlx, or coremltools' symmetric ones, which take the value of the least code as their
 // offset and are the same numbers.
 //
@@ -35,9 +37,18 @@ const Name = "mlx"
 // Held is what it asks of the numbers that it holds.
 var Held = scheme.Held{NarrowScales: true, Offsets: true}
 
-func container(o layout.Options) safetensors.Container {
+// container is the container for models of a type, whose stacks have so many parts.
+func container(o layout.Options, modelType string, parts func(stack string) int64) safetensors.Container {
+	placed := func(pieces []layout.Piece, t *tensor.Tensor) []layout.Piece {
+		at := placeOf(modelType, t.Name)
+		return inPlace(pieces, t, at, parts(at.module))
+	}
 	return safetensors.Container{
-		Name: Name, Options: o, Copies: 4, Pieces: piecesOf, Config: config, Format: "mlx", OneName: true,
+		Name: Name, Options: o, Copies: 4, Config: config, Format: "mlx", OneName: true,
+		Pieces: func(t *tensor.Tensor, s scheme.Scheme, g scheme.Grid, _ safetensors.Note) []layout.Piece {
+			return placed(piecesOf(t, s, g), t)
+		},
+		Kept: func(t *tensor.Tensor) []layout.Piece { return placed(layout.Kept(t), t) },
 	}
 }
 
@@ -51,7 +62,12 @@ func Lay(c *model.Model, p *plan.Plan, o layout.Options) (*layout.Output, error)
 			}
 		}
 	}
-	return safetensors.Lay(c, p, container(o))
+	count, err := stacks(c, p)
+	if err != nil {
+		return nil, err
+	}
+	k := container(o, c.Config.ModelType, func(stack string) int64 { return count[stack] })
+	return safetensors.Lay(gathered(c, p), p, k)
 }
 
 // holds says why a weight has no form here; nil where it has.
@@ -70,7 +86,7 @@ func holds(e *plan.Entry) *fault.Error {
 }
 
 // piecesOf are those of a weight.
-func piecesOf(t *tensor.Tensor, s scheme.Scheme, g scheme.Grid, _ safetensors.Note) []layout.Piece {
+func piecesOf(t *tensor.Tensor, s scheme.Scheme, g scheme.Grid) []layout.Piece {
 	words := pack.Spec{Form: pack.Words, Plane: plane.Codes, Bits: s.Bits(), Signed: s.Signed()}
 	module := strings.TrimSuffix(t.Name, "weight")
 	perGroup := func(name string, kind plane.Kind) layout.Piece {
@@ -165,5 +181,18 @@ func Wrote(out *model.Model) bool { return safetensors.Wrote(out, Name) }
 
 // Open finds the quantized weights of an opened file.
 func Open(out *model.Model) (layout.Opener, error) {
-	return container(layout.Options{}).Open(out)
+	if out.Config == nil {
+		return nil, fault.Bad(out.Name, "its config.json is missing, or cannot be read").Hint("choose the whole folder")
+	}
+	shapes := map[string][]int64{}
+	for i := range out.State.Tensors {
+		shapes[out.State.Tensors[i].Name] = out.State.Tensors[i].Shape
+	}
+	parts := func(stack string) int64 {
+		if shape := shapes[stack+"weight"]; len(shape) == 3 {
+			return shape[0]
+		}
+		return 1 // which the stack that is there is not
+	}
+	return container(layout.Options{}, out.Config.ModelType, parts).Open(out)
 }

@@ -112,6 +112,9 @@ func (k Container) Open(out *model.Model) (layout.Opener, error) {
 	return func(src *tensor.Tensor, _ func(string) *tensor.Tensor) (*layout.Stored, error) {
 		note, ok := notes[src.Name]
 		if !ok {
+			if piece := k.kept(src); piece[0].Parts > 0 {
+				return &layout.Stored{Kept: true, Pieces: piece}, nil
+			}
 			return nil, nil
 		}
 		q := layout.Claim(src, note.ScaleShape, note.Scheme())

@@ -11,7 +11,10 @@
 package safetensors
 
 import (
+	"cmp"
 	_ "embed"
+	"slices"
+	"strings"
 
 	"nibble/quant/container/folder"
 	"nibble/quant/fault"
@@ -33,6 +36,8 @@ type Container struct {
 	Copies  int // how often a quantized weight's name is written at least
 	// Pieces are those of a quantized weight; the first carries its codes.
 	Pieces func(t *tensor.Tensor, s scheme.Scheme, g scheme.Grid, n Note) []layout.Piece
+	// Kept is the one piece of a tensor that is kept; nil where that is the tensor under its own name.
+	Kept func(t *tensor.Tensor) []layout.Piece
 	// Sound reports whether what a note says beyond its scheme can be; nil where nothing can be said.
 	Sound func(n Note) bool
 	// Note completes what is said of a weight; nil where there is nothing to add.
@@ -61,7 +66,7 @@ func (k *Container) file(p *plan.Plan) (f layout.File, err error) {
 		if e := &p.Entries[i]; e.Quantize {
 			pieces[i] = k.Pieces(e.Tensor, e.Scheme, e.Grid, k.note(e))
 		} else {
-			pieces[i] = layout.Kept(e.Tensor)
+			pieces[i] = k.kept(e.Tensor)
 		}
 	}
 	f.Sections = ordered(pieces)
@@ -76,9 +81,11 @@ func (k *Container) file(p *plan.Plan) (f layout.File, err error) {
 	for _, s := range f.Sections {
 		for i := range s.Pieces {
 			piece := &s.Pieces[i]
-			items = append(items, safetensors.Item{Name: piece.Name, DType: piece.DType, Shape: piece.Shape})
+			if f.Bytes += piece.Bytes(); piece.Part > 0 {
+				continue // the first has said it
+			}
+			items = append(items, safetensors.Item{Name: piece.Name, DType: piece.DType, Shape: piece.Tensor()})
 			f.Names = append(f.Names, piece.Name)
-			f.Bytes += piece.Bytes()
 		}
 	}
 	header := safetensors.Header(items, meta)
@@ -90,7 +97,16 @@ func (k *Container) file(p *plan.Plan) (f layout.File, err error) {
 	return f, nil
 }
 
-// ordered makes sections of the pieces of each entry: what is known first, then what lies together, then the rest.
+// kept is the one piece of a tensor that is not quantized.
+func (k *Container) kept(t *tensor.Tensor) []layout.Piece {
+	if k.Kept != nil {
+		return k.Kept(t)
+	}
+	return layout.Kept(t)
+}
+
+// ordered makes sections of the pieces of each entry: what is known first, then what lies together, then the rest, of
+// which the parts of a stack lie one after the other.
 func ordered(entries [][]layout.Piece) []layout.Section {
 	var literals, together, apart []layout.Section
 	for i, pieces := range entries {
@@ -102,7 +118,7 @@ func ordered(entries [][]layout.Piece) []layout.Section {
 				rest = append(rest, piece)
 			}
 		}
-		if aligned(rest) {
+		if rest[0].Parts == 0 && aligned(rest) {
 			together = append(together, layout.Section{Made: true, Entry: i, Pieces: rest})
 			continue
 		}
@@ -110,6 +126,13 @@ func ordered(entries [][]layout.Piece) []layout.Section {
 			apart = append(apart, layout.Section{Made: true, Entry: i, Pieces: []layout.Piece{piece}})
 		}
 	}
+	slices.SortStableFunc(apart, func(a, b layout.Section) int {
+		x, y := &a.Pieces[0], &b.Pieces[0]
+		if x.Parts == 0 || y.Parts == 0 {
+			return cmp.Compare(min(x.Parts, 1), min(y.Parts, 1))
+		}
+		return cmp.Or(strings.Compare(x.Name, y.Name), cmp.Compare(x.Part, y.Part))
+	})
 	sections := append(literals, together...)
 	for _, width := range []int64{8, 4, 2, 1} {
 		for _, s := range apart {
