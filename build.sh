@@ -99,7 +99,8 @@ generate() {
 
 # Fails when generating a file again would change it.
 check_generated() {
-  go run "./quant/testkit/$1" | cmp -s - "$2" || die "$2 is not what quant/testkit/$1 makes: run ./build.sh generate"
+  go run "./quant/testkit/$1" ${3:-} | cmp -s - "$2" ||
+    die "$2 is not what quant/testkit/$1 makes: run ./build.sh generate"
 }
 
 # What prettier formats: all of the site that is not generated.
@@ -116,7 +117,10 @@ check() {
   need_go
   need_node
   check_generated typescript site/src/shared/protocol.ts
-  check_generated unroll quant/kernel/unrolled_simd.go
+  local file
+  for file in quant/kernel/unrolled_*simd.go; do
+    check_generated unroll "$file" "$(basename "$file") -"
+  done
   local unformatted
   unformatted=$(gofmt -l quant wasm)
   [ -z "$unformatted" ] || die "gofmt wants to change: $unformatted"

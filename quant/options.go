@@ -144,8 +144,10 @@ func (o *Options) place(m *Model) (row *target.Row, r *coremltools.Recipe, err e
 	switch {
 	case name != "":
 		row, err = target.Find(name)
+	case o.Container != "":
+		row = target.Of(o.Container)
 	case r == nil:
-		row = target.For(m, o.Container)
+		row = target.Home(m)
 	}
 	return row, r, err
 }

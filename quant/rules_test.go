@@ -123,6 +123,7 @@ var namesContainers = []string{
 	"quant/testkit", "quant/cmd", // the command's help
 	"quant/model",                                  // what quantized a model before
 	"quant/scheme", "quant/format", "quant/recipe", // dtypes
+	"quant/method", // MLX's
 }
 
 // What is true of one container alone is said in its folder: no literal elsewhere is its name, and packed, whose name

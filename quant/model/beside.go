@@ -21,7 +21,8 @@ var homes = []string{"model.safetensors", "pytorch_model.bin"}
 // isHome reports whether the one checkpoint of a folder is at home in it, so that the folder is the model: it has the
 // name that Transformers gives it, or there is a config beside it.
 func (f *folder) isHome(one *tensor.File) bool {
-	return slices.Contains(homes, path.Base(one.Name)) || slices.ContainsFunc(f.rest, func(x *tensor.File) bool { return path.Base(x.Name) == huggingface.ConfigName })
+	return slices.Contains(homes, path.Base(one.Name)) ||
+		slices.ContainsFunc(f.rest, func(x *tensor.File) bool { return path.Base(x.Name) == huggingface.ConfigName })
 }
 
 // modelName is what a model is called by its folder.

@@ -126,7 +126,7 @@ func grains(all ...scheme.Granularity) (out []Grain) {
 
 // addTargets adds the places where a result can run, and the one that is meant for the model.
 func (c *Choices) addTargets(m *model.Model) {
-	if row := target.For(m, ""); row != nil {
+	if row := target.Home(m); row != nil {
 		c.Defaults.Target = TargetName(row.Name)
 	}
 	for _, row := range target.Table {

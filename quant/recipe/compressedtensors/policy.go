@@ -1,6 +1,7 @@
 // Package compressedtensors is the policy of llm-compressor's data-free scheme W4A16 (compressed-tensors 0.15) for the
-// places that read it: Transformers (4.57, 5.24) and vLLM (0.32). It quantizes torch's Linears, and no others: symmetric
-// int4 in groups of 128 inputs where nothing else is said, with compressed-tensors' own rounding (method minmax).
+// places that read it: Transformers (4.57, 5.24) and vLLM (0.32). It quantizes torch's Linears, and no others, in
+// symmetric int4 and groups of 128 inputs where nothing else is said, with compressed-tensors' own rounding (method
+// minmax).
 //
 // What those places cannot read, or read wrongly without an error, is kept: embeddings, Transformers' Conv1D,
 // convolutions, packed attention; so are output heads and routers, as llm-compressor's recipes do. A layer that the
@@ -8,8 +9,8 @@
 // and v; gate and up) gets one scheme.
 //
 // The words are a coremltools config's (package coremltools), read as numbers: bits, granularity, block_size and
-// quantization_scheme; which rule wins for a module is coremltools', too. Unsigned types mean the signed ones, which are
-// stored unsigned anyway.
+// quantization_scheme; which rule wins for a module is coremltools', too. Unsigned types mean the signed ones, which
+// are stored unsigned anyway.
 //
 // Only package quant is stable.
 package compressedtensors

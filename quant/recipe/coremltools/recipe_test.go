@@ -245,7 +245,8 @@ func TestEdited(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err = r.Edited([]Edit{{"a.b", &Global{DType: "int8", GroupSize: "16"}}, {"c", nil}}, Global{Granularity: "per_block"})
+	r, err = r.Edited([]Edit{{"a.b", &Global{DType: "int8", GroupSize: "16"}}, {"c", nil}},
+		Global{Granularity: "per_block"})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,9 +2,9 @@
 // inputs the group size divides, output heads included, in MLX's own affine arithmetic (method mlx), 4 bits in groups
 // of 64 where nothing else is said; routers of mixtures of experts as the model's own predicate there says.
 //
-// The words are a coremltools config's (package coremltools). With quantization_scheme symmetric, which MLX's arithmetic
-// has not, the codes are coremltools' (PostTrainingQuantizer's, by its rules), and are said in MLX's form: the same
-// numbers.
+// The words are a coremltools config's (package coremltools). With quantization_scheme symmetric, which MLX's
+// arithmetic has not, the codes are coremltools' (PostTrainingQuantizer's, by its rules), and are said in MLX's form:
+// the same numbers.
 //
 // Families of models that mlx-lm does not know, and those whose weights it changes when it loads them, are refused by
 // name (families.go). Only package quant is stable.
@@ -80,7 +80,7 @@ func (r *Policy) Decide(w *plan.Weight, o *recipe.Options) (plan.Verdict, error)
 		return plan.Verdict{}, err
 	}
 	if s.Mode == scheme.Symmetric {
-		return r.Recipe.Decide(w, o)
+		return r.relabelled(w, o)
 	}
 	v := plan.Verdict{Rule: rule, ByName: entry.ByName, Scheme: s}
 	inputs, size := w.Tensor.Shape[1], s.BlockSize[0]
@@ -95,6 +95,16 @@ func (r *Policy) Decide(w *plan.Weight, o *recipe.Options) (plan.Verdict, error)
 	v.Grid.BlockRows, v.Grid.BlockCols = 1, size
 	v.Quantize, v.Reason = true, coremltools.OfLayer(w.Class.Name)
 	return v, nil
+}
+
+// relabelled is coremltools' verdict on a weight, which is kept where the groups that it gets have no kernel in MLX.
+func (r *Policy) relabelled(w *plan.Weight, o *recipe.Options) (plan.Verdict, error) {
+	v, err := r.Recipe.Decide(w, o)
+	if width := v.Grid.GroupWidth(); v.Quantize && v.Grid.Cols > 0 && !slices.Contains(GroupSizes, int(width)) {
+		v.Quantize, v.Beyond = false, plan.Reason{}
+		v.Reason = plan.Because(NoGroups, decimal(v.Grid.Cols), decimal(v.Scheme.BlockSize[len(v.Scheme.BlockSize)-1]))
+	}
+	return v, err
 }
 
 // untouchable says why no recipe can quantize a tensor; the code is "" where one can.

@@ -39,7 +39,7 @@ type Row struct {
 	Tried     []string                                 // model types whose results ran there as they should
 	python    string                                   // the lines that load and try a result, MODEL_FILE its folder
 	groups    []int64                                  // of inputs, that it is fast with; none where all are alike
-	folders   bool                                     // a container's folder is for it where no config is given
+	alone     bool                                     // nothing else reads the container
 }
 
 // Offers are what there is to choose there.
@@ -63,7 +63,8 @@ var (
 
 // linears are what compressed-tensors has.
 var linears = Offers{
-	Grains: []scheme.Granularity{scheme.PerBlock, scheme.PerChannel}, Modes: []scheme.Mode{scheme.Symmetric, scheme.Affine},
+	Grains: []scheme.Granularity{scheme.PerBlock, scheme.PerChannel},
+	Modes:  []scheme.Mode{scheme.Symmetric, scheme.Affine},
 	DTypes: []scheme.WeightDType{scheme.Int4, scheme.Int8}, GroupSizes: []int{128, 64, 32},
 }
 
@@ -83,7 +84,7 @@ var Table = []Row{
 		Policy: compressedTensors, python: vllmPython, groups: []int64{32, 64, 128},
 	},
 	{
-		Name: "mlx", Container: mlx.Name, Usual: mlxpolicy.Usual, folders: true,
+		Name: "mlx", Container: mlx.Name, Usual: mlxpolicy.Usual, alone: true,
 		Offers: Offers{
 			Grains: []scheme.Granularity{scheme.PerBlock}, Modes: []scheme.Mode{scheme.Affine, scheme.Symmetric},
 			DTypes: []scheme.WeightDType{scheme.Int4, scheme.Int8}, GroupSizes: []int{128, 64, 32},
@@ -117,15 +118,20 @@ func Find(name string) (*Row, error) {
 	return nil, fault.Not("", "there is no place %q to run a model", name).Hint("the places are%s", names)
 }
 
-// For is the row that is meant where no config is given and none is named: the one of a container that is named, or the
-// first, for a model that is at home there; nil where none is meant.
-func For(c *model.Model, container string) *Row {
+// Of is the row that reads a container which is for one place alone; nil where there is none.
+func Of(container string) *Row {
 	for i := range Table {
-		if row := &Table[i]; row.folders && row.Container == container {
+		if row := &Table[i]; row.alone && row.Container == container {
 			return row
 		}
 	}
-	if container == "" && c.Folder && c.Config.Architecture() != "" {
+	return nil
+}
+
+// Home is the row that is meant for a model where nothing is said: the first, for a folder whose config names an
+// architecture; else nil.
+func Home(c *model.Model) *Row {
+	if c.Folder && c.Config.Architecture() != "" {
 		return &Table[0]
 	}
 	return nil
@@ -170,7 +176,8 @@ func isName(text string) bool {
 func (row *Row) Warnings(c *model.Model, p *plan.Plan) (out []layout.Warning) {
 	if !slices.Contains(row.Tried, c.Config.ModelType) {
 		name := c.Config.Architecture()
-		text := fmt.Sprintf("not tried with this architecture in %s: %s. Try the result before you rely on it.", row.Name, name)
+		text := fmt.Sprintf("not tried with this architecture in %s: %s. Try the result before you rely on it.", row.Name,
+			name)
 		out = append(out, layout.Warning{About: layout.NotTried, Text: text, Names: []string{name}})
 	}
 	if len(row.groups) == 0 {

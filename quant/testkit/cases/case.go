@@ -29,6 +29,7 @@ type Case struct {
 	Seed      uint64
 	Files     []*tensor.File
 	Config    string
+	Target    string // where it is to run; "" where a container is meant
 	Plan      recipe.Options
 	Container container.Options
 	Limits    tile.Limits
@@ -46,6 +47,14 @@ func New(seed uint64) *Case {
 		AllowNone: true, Least: recipe.Least{Inputs: 1, Weights: 1}}
 	c.Container = pick(m, []container.Options{{To: "packed"}, {To: "coremltools"}, {To: "int8"},
 		{To: "int8", HighNibble: "zero"}})
+	if len(c.Files) > 1 && !m.double && m.chance(2) {
+		c.Target = pick(m, quant.Targets())
+		c.Container = container.Options{To: "packed"}
+		c.Config = m.configFor(c.Target)
+		if c.Target == "mlx" {
+			c.Container.To = c.Target
+		}
+	}
 	c.Limits = tile.Limits{
 		Tile:       pick(m, []int64{1, 60, 64, 200, 500, 1000, 4000, 0}),
 		Window:     pick(m, []int64{1, 10, 64, 300, 0}),
@@ -66,8 +75,8 @@ func (c *Case) String() string {
 	for _, f := range c.Files {
 		names += fmt.Sprintf(" %s (%d bytes)", f.Name, f.Size)
 	}
-	return fmt.Sprintf("case %d:%s to %s%s, %d workers, limits %+v, config %s",
-		c.Seed, names, c.Container.To, c.Container.HighNibble, c.Workers, c.Limits, c.Config)
+	return fmt.Sprintf("case %d:%s for %q, to %s%s, %d workers, limits %+v, config %s",
+		c.Seed, names, c.Target, c.Container.To, c.Container.HighNibble, c.Workers, c.Limits, c.Config)
 }
 
 // Job plans it.
@@ -75,6 +84,10 @@ func (c *Case) Job() (*quant.Job, error) {
 	m, err := quant.Open(c.Files, quant.Options{})
 	if err != nil {
 		return nil, err
+	}
+	if c.Target != "" {
+		return quant.Plan(m, quant.Options{Target: c.Target, Config: []byte(c.Config), KeepUnfit: c.Plan.KeepUnfit,
+			AllowNone: true, Unfit: c.Plan.Keep})
 	}
 	r, err := coremltools.Parse("config", []byte(c.Config))
 	if err != nil {
@@ -117,6 +130,7 @@ func (*made) Close() error { return nil }
 type maker struct {
 	*rand.Rand
 	poisoned bool // a weight holds what cannot be quantized
+	double   bool // a weight is float64, for which some methods have no arithmetic
 }
 
 // chance is true once in n times.
@@ -156,6 +170,21 @@ func (m *maker) scheme(mode string) string {
 		}
 	}
 	return text + "}"
+}
+
+// configFor is a recipe for a place where a model is to run.
+func (m *maker) configFor(target string) string {
+	mode, size := pick(m, []string{"symmetric", "affine"}), pick(m, []int{8, 16, 32, 64, 128})
+	if target == "mlx" {
+		size = pick(m, []int{32, 32, 64, 128})
+	}
+	dtype := pick(m, []string{"int4", "int4", "int8"})
+	if target != "mlx" && m.chance(4) {
+		return fmt.Sprintf(`{"global_config":{"weight_dtype":%q,"quantization_scheme":%q,"granularity":"per_channel"}}`,
+			dtype, mode)
+	}
+	return fmt.Sprintf(`{"global_config":{"weight_dtype":%q,"quantization_scheme":%q,"granularity":"per_block",`+
+		`"block_size":%d}}`, dtype, mode, size)
 }
 
 // blockSizes are those of configs; many shapes are multiples of them.

@@ -31,6 +31,7 @@ func (m *maker) model() (files []*tensor.File, modules []string) {
 		if m.chance(6) {
 			d = pick(m, []tensor.Type{tensor.F32, tensor.F16, tensor.BF16, tensor.F64})
 		}
+		m.double = m.double || d == tensor.F64
 		w := m.weight(i, d, views)
 		modules = append(modules, w.name[:len(w.name)-len(".weight")])
 		all = append(all, w)
@@ -47,10 +48,22 @@ func (m *maker) model() (files []*tensor.File, modules []string) {
 	if views {
 		file = torchOf
 	}
-	if !m.chance(4) || len(all) < 2 {
-		return []*tensor.File{testkit.File("model", file(all))}, modules
+	switch {
+	case len(all) >= 2 && m.chance(4):
+		return m.shards(all, file, views), modules
+	case m.chance(3):
+		name := "m/model.safetensors"
+		if views {
+			name = "m/pytorch_model.bin"
+		}
+		return []*tensor.File{testkit.File(name, file(all)), config()}, modules
 	}
-	return m.shards(all, file, views), modules
+	return []*tensor.File{testkit.File("model", file(all))}, modules
+}
+
+// config is a config.json by which the places where a model can run know it.
+func config() *tensor.File {
+	return testkit.File("m/config.json", []byte(`{"architectures": ["LlamaForCausalLM"], "model_type": "llama"}`))
 }
 
 // shards are a model in several files, with their index and a small file.
@@ -73,7 +86,7 @@ func (m *maker) shards(all []weight, file func([]weight) []byte, views bool) (fi
 	if err != nil {
 		panic(err)
 	}
-	return append(files, testkit.File("m/"+stem+ending+".index.json", index), testkit.File("m/config.json", []byte("{}")))
+	return append(files, testkit.File("m/"+stem+ending+".index.json", index), config())
 }
 
 // most is how many values a weight has at most: a case takes milliseconds.

@@ -66,7 +66,8 @@ def exact(nibble, source, size):
     consumers.convert(nibble, source, out, ["--for", "mlx"] + (["--group-size", str(size)] if size else []))
     shutil.rmtree(theirs, ignore_errors=True)
     convert(str(source), str(theirs), quantize=True, q_group_size=size or 64)
-    if problem := compare(*(read(folder) if "mixtral" not in source.name else loaded(folder) for folder in (out, theirs))):
+    tensors = loaded if "mixtral" in source.name else read
+    if problem := compare(tensors(out), tensors(theirs)):
         return problem
     said, want = (json.loads((folder / "config.json").read_text())["quantization"] for folder in (out, theirs))
     if said != want:

@@ -38,6 +38,8 @@ func Output(p *plan.Plan, o container.Options, samples int64) (map[string]Tensor
 		switch o.To {
 		case "packed", "":
 			w.packed(e, out)
+		case "mlx":
+			w.mlxFolder(e, out)
 		case "int8":
 			w.int8(e, o.HighNibble == "zero", out)
 		case "coremltools":
@@ -49,9 +51,9 @@ func Output(p *plan.Plan, o container.Options, samples int64) (map[string]Tensor
 	return out, figures, nil
 }
 
-// packed is two codes a byte, or one, unsigned, each row in 32-bit words of its own.
-func (w *Weight) packed(e *plan.Entry, out map[string]Tensor) {
-	name, bits, per := e.Tensor.Name, e.Scheme.Bits(), 32/e.Scheme.Bits()
+// words is codes in 32-bit words, unsigned, each row in words of its own.
+func (w *Weight) words(e *plan.Entry, d tensor.Type) Tensor {
+	bits, per := e.Scheme.Bits(), 32/e.Scheme.Bits()
 	rows := int(e.Tensor.Shape[0])
 	row := len(w.Codes) / rows
 	words := (row + per - 1) / per
@@ -59,7 +61,23 @@ func (w *Weight) packed(e *plan.Entry, out map[string]Tensor) {
 	for i, q := range w.Codes {
 		codes[i/row*words+i%row/per] |= w.unsigned(e, q) << (i % row % per * bits)
 	}
-	out[name+"_packed"] = Tensor{tensor.I32, []int64{int64(rows), int64(words)}, bytesOf(codes)}
+	return Tensor{d, []int64{int64(rows), int64(words)}, bytesOf(codes)}
+}
+
+// mlxFolder is codes in words, and scales and offsets in the weight's dtype.
+func (w *Weight) mlxFolder(e *plan.Entry, out map[string]Tensor) {
+	module := strings.TrimSuffix(e.Tensor.Name, "weight")
+	shape := e.Grid.ScaleShape(2)
+	out[e.Tensor.Name] = w.words(e, tensor.U32)
+	out[module+"scales"] = Tensor{e.Tensor.DType, shape, stored(w.Scale, e.Tensor.DType)}
+	out[module+"biases"] = Tensor{e.Tensor.DType, shape, stored(w.Offset, e.Tensor.DType)}
+}
+
+// packed is two codes a byte, or one, unsigned, each row in 32-bit words of its own.
+func (w *Weight) packed(e *plan.Entry, out map[string]Tensor) {
+	name, bits, per := e.Tensor.Name, e.Scheme.Bits(), 32/e.Scheme.Bits()
+	rows := int(e.Tensor.Shape[0])
+	out[name+"_packed"] = w.words(e, tensor.I32)
 	across := int(e.Grid.ScaleShape(2)[1])
 	tall := rows * across / len(w.Scale)
 	scale, zero := make([]float64, 0, rows*across), make([]uint32, (rows+per-1)/per*across)
@@ -70,8 +88,7 @@ func (w *Weight) packed(e *plan.Entry, out map[string]Tensor) {
 			zero[r/per*across+c] |= w.unsigned(e, w.Zero[k]) << (r % per * bits)
 		}
 	}
-	out[name+"_scale"] = Tensor{e.Tensor.DType.Arithmetic(), []int64{int64(rows), int64(across)},
-		stored(scale, e.Tensor.DType.Arithmetic())}
+	out[name+"_scale"] = Tensor{e.Tensor.DType, []int64{int64(rows), int64(across)}, stored(scale, e.Tensor.DType)}
 	if e.Scheme.HasZeroPoint() {
 		out[name+"_zero_point"] = Tensor{tensor.I32, []int64{int64((rows + per - 1) / per), int64(across)}, bytesOf(zero)}
 	}

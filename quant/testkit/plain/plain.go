@@ -25,6 +25,7 @@ type Weight struct {
 	Codes  []int
 	Scale  []float64 // one for each block, in row-major order of blocks
 	Zero   []int     // zero points, of each block
+	Offset []float64 // where the container has offsets, of each block, as they are stored
 	block  []int     // of each weight
 }
 
@@ -76,12 +77,42 @@ func Quantize(e *plan.Entry) (*Weight, error) {
 	}
 	w := &Weight{Values: floats(raw, e.Tensor.DType)}
 	w.lay(e)
-	a := arithmetic{scheme: e.Scheme, dtype: e.Tensor.DType.Arithmetic()}
-	low, high := make([]float64, len(w.Scale)), make([]float64, len(w.Scale))
-	for i, v := range w.Values {
+	for _, v := range w.Values {
 		if math.IsNaN(v) || math.IsInf(v, 0) {
 			return nil, fmt.Errorf("%s holds %g", e.Tensor.Name, v)
 		}
+	}
+	switch e.Scheme.Method {
+	case "mlx":
+		w.mlx(e)
+	case "minmax":
+		w.linear(minMax{arithmetic{scheme: e.Scheme, dtype: e.Tensor.DType, values: e.Tensor.DType}})
+	default:
+		a := arithmetic{scheme: e.Scheme, dtype: e.Tensor.DType.Arithmetic(), values: e.Tensor.DType.Arithmetic()}
+		if e.Scheme.NarrowScales {
+			a.values = e.Tensor.DType
+		}
+		w.linear(a)
+	}
+	if e.Scheme.Offsets && w.Offset == nil {
+		for _, scale := range w.Scale {
+			w.Offset = append(w.Offset, -math.Ldexp(scale, e.Scheme.Bits()-1))
+		}
+	}
+	return w, nil
+}
+
+// ranged is an arithmetic that makes scales and zero points of ranges.
+type ranged interface {
+	params(low, high float64) (scale float64, zero int)
+	code(v, scale float64, zero int) int
+	value(code int, scale float64, zero int) float64
+}
+
+// linear makes the codes of an arithmetic.
+func (w *Weight) linear(a ranged) {
+	low, high := make([]float64, len(w.Scale)), make([]float64, len(w.Scale))
+	for i, v := range w.Values {
 		low[w.block[i]], high[w.block[i]] = min(low[w.block[i]], v), max(high[w.block[i]], v)
 	}
 	for k := range w.Scale {
@@ -93,7 +124,6 @@ func Quantize(e *plan.Entry) (*Weight, error) {
 		w.Codes = append(w.Codes, q)
 		w.Steps = append(w.Steps, a.value(q, w.Scale[k], w.Zero[k]))
 	}
-	return w, nil
 }
 
 // lay says which block each weight is in. Blocks lie on the first two axes; the kernel axes are never
@@ -118,13 +148,19 @@ func (w *Weight) lay(e *plan.Entry) {
 // once more, is the operation in a narrower dtype.
 type arithmetic struct {
 	scheme scheme.Scheme
-	dtype  tensor.Type // F16, F32 or F64
+	dtype  tensor.Type // F16, F32 or F64; in compressed-tensors' also BF16
+	values tensor.Type // of scales, and of what codes stand for
 }
 
-func (a arithmetic) round(x float64) float64 {
-	switch a.dtype {
+func (a arithmetic) round(x float64) float64 { return rounded(x, a.dtype) }
+
+// rounded is a number in a dtype.
+func rounded(x float64, d tensor.Type) float64 {
+	switch d {
 	case tensor.F16:
 		return float64(tensor.RoundF16(float32(x)))
+	case tensor.BF16:
+		return float64(tensor.BF16ToF32(tensor.F32ToBF16(float32(x))))
 	case tensor.F32:
 		return float64(float32(x))
 	}
@@ -141,7 +177,7 @@ func (a arithmetic) params(low, high float64) (scale float64, zero int) {
 		low = -high
 	}
 	span := a.round(high - low)
-	scale = a.round(span / float64(most-least))
+	scale = rounded(a.round(span/float64(most-least)), a.values)
 	zero = a.scheme.FixedZeroPoint()
 	if affine {
 		z := a.round(a.round(a.round(float64(least)*high)-a.round(float64(most)*low)) / span)
@@ -160,7 +196,7 @@ func (a arithmetic) code(v, scale float64, zero int) int {
 
 // value is what a code stands for; coremltools keeps it in a float32 on the way.
 func (a arithmetic) value(code int, scale float64, zero int) float64 {
-	return a.round(float64(float32(float64(code-zero) * scale)))
+	return rounded(a.round(float64(float32(float64(code-zero)*scale))), a.values)
 }
 
 // whole clips a number to a range; one that is none is 0.

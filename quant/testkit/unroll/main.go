@@ -1,6 +1,6 @@
-// Command unroll makes the SIMD twins whose loops are unrolled (quant/kernel/unrolled_simd.go), of which it has the one
-// template. It writes the file that is named, or prints it. ./build.sh generate runs it by go generate; ./build.sh
-// check fails when running it again would change the file.
+// Command unroll makes the SIMD twins whose loops are unrolled (quant/kernel/unrolled_*simd.go), of which it has the
+// one template. It writes the file that is named, or prints it. ./build.sh generate runs it by go generate; ./build.sh
+// check fails when running it again would change a file.
 package main
 
 import (
@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"go/format"
 	"os"
+	"path/filepath"
 	"text/template"
 )
 
@@ -24,8 +25,21 @@ type twin struct {
 	Step      string // the call that makes the code and the value of four weights
 }
 
-// whole are the twins for groups of a multiple of 32 weights.
-var whole = []twin{
+// file is what a generated file holds.
+type file struct {
+	Whole  []twin // twins for groups of a multiple of 32 weights
+	Short  *twin  // the twin for groups of a multiple of 8, and that of measure; nil for neither
+	Offset bool   // the twin for offsets
+}
+
+// files are the generated ones, by their names.
+var files = map[string]file{
+	"unrolled_simd.go": {Whole: coremltools, Short: &twin{Half: "half"}}, "unrolled_brain_simd.go": {Whole: brain},
+	"unrolled_minmax_simd.go": {Whole: minMax}, "unrolled_offset_simd.go": {Offset: true},
+}
+
+// coremltools are the twins for coremltools' arithmetic.
+var coremltools = []twin{
 	{
 		Name: "quantizeSymmetric", Half: "false", Symmetric: true, Step: "symmetric(w, s, base)",
 		Doc: `// quantizeSymmetric is the twin for symmetric codes in float32 arithmetic and groups of a multiple of 32 ` +
@@ -41,6 +55,10 @@ var whole = []twin{
 		Name: "quantizeHalf", Half: "true", Step: "clippedHalf(w, s, base, z, bottom, top)",
 		Doc: `// quantizeHalf is the twin for float16 arithmetic and groups of a multiple of 32 weights.`,
 	},
+}
+
+// brain are those with scales and values of bfloat16.
+var brain = []twin{
 	{
 		Name: "quantizeSymmetricBrain", Half: "false", Symmetric: true, Step: "symmetricBrain(w, s, base)",
 		Doc: `// quantizeSymmetricBrain is quantizeSymmetric with scales and values of bfloat16.`,
@@ -49,6 +67,10 @@ var whole = []twin{
 		Name: "quantizeClippedBrain", Half: "false", Step: "clippedBrain(w, s, base, z, bottom, top)",
 		Doc: `// quantizeClippedBrain is quantizeClipped with scales and values of bfloat16.`,
 	},
+}
+
+// minMax are those for compressed-tensors' arithmetic.
+var minMax = []twin{
 	{
 		Name: "quantizeMinMax", Half: "false", Float: true, Step: "minMax(w, s, base, z, bottom, top)",
 		Doc: `// quantizeMinMax is the twin for compressed-tensors' arithmetic in float32, and groups of a multiple of 32 ` +
@@ -80,10 +102,14 @@ func steps(n int) (all []step) {
 }
 
 func main() {
-	text, err := unrolled()
+	if len(os.Args) < 2 {
+		fmt.Fprintln(os.Stderr, "unroll: name a file, and - to print it")
+		os.Exit(2)
+	}
+	text, err := unrolled(filepath.Base(os.Args[1]))
 	switch {
 	case err != nil:
-	case len(os.Args) > 1:
+	case len(os.Args) == 2:
 		err = os.WriteFile(os.Args[1], text, 0o666)
 	default:
 		_, err = os.Stdout.Write(text)
@@ -94,14 +120,18 @@ func main() {
 	}
 }
 
-// unrolled is the text of the file.
-func unrolled() ([]byte, error) {
+// unrolled is the text of a file.
+func unrolled(name string) ([]byte, error) {
+	what, ok := files[name]
+	if !ok {
+		return nil, fmt.Errorf("there is no file %s", name)
+	}
 	t, err := template.New("unrolled").Funcs(template.FuncMap{"steps": steps}).Parse(source)
 	if err != nil {
 		return nil, err
 	}
 	var b bytes.Buffer
-	if err := t.Execute(&b, map[string]any{"Whole": whole, "Short": twin{Half: "half"}}); err != nil {
+	if err := t.Execute(&b, what); err != nil {
 		return nil, err
 	}
 	return format.Source(b.Bytes())
