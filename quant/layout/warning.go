@@ -1,5 +1,10 @@
 package layout
 
+import (
+	"fmt"
+	"strings"
+)
+
 // Warning is what a user should look at. About names the sentence for translations; Names are the tensors or files
 // that it is about.
 type Warning struct {
@@ -17,3 +22,11 @@ const (
 	NotTried   WarningCode = "not_tried"   // the architecture, in the list of names
 	SlowGroups WarningCode = "slow_groups" // layers with groups that have no fast kernel
 )
+
+// FirstOf lists a few names, and says how many more there are.
+func FirstOf(names []string) string {
+	if len(names) > 5 {
+		return strings.Join(names[:5], ", ") + fmt.Sprintf(" and %d more", len(names)-5)
+	}
+	return strings.Join(names, ", ")
+}

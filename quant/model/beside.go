@@ -26,11 +26,22 @@ func (f *folder) isHome(one *tensor.File) bool {
 }
 
 // modelName is what a model is called by its folder.
-func (f *folder) modelName() string {
-	if f.name == "." || f.name == "" {
+func (f *folder) modelName() string { return orModel(f.name) }
+
+// orModel is the name of a folder, or "model" where it has none.
+func orModel(folder string) string {
+	if folder == "." || folder == "" || folder == "/" {
 		return "model"
 	}
-	return f.name
+	return folder
+}
+
+// Home is the folder that a model is, or else its file.
+func (c *Model) Home() string {
+	if c.Folder && !c.Sharded {
+		return orModel(path.Dir(c.Name))
+	}
+	return c.Name
 }
 
 // takeAlong gives a model the small files of its folder, and the config among them. One that cannot be read is
@@ -61,8 +72,8 @@ func (f *folder) others(used []*tensor.File) (notes []string) {
 	return notes
 }
 
-// otherWeights are the endings of models in formats that are not copied along.
-var otherWeights = []string{".safetensors", ".bin", ".pt", ".pth", ".ckpt", ".onnx", ".onnx_data", ".gguf", ".h5",
+// notCopied are the endings of models in formats that are not copied along, and of logs.
+var notCopied = []string{".log", ".safetensors", ".bin", ".pt", ".pth", ".ckpt", ".onnx", ".onnx_data", ".gguf", ".h5",
 	".msgpack", ".tflite", ".pb", ".npz", ".ot", ".mlmodel", indexEnding}
 
 // beside are the small files that are copied along, and notes on those that are not.
@@ -76,7 +87,7 @@ func (f *folder) beside() (files []*tensor.File, notes []string) {
 		case strings.HasPrefix(base, "."):
 		case strings.Contains(base, ".index.") && strings.HasSuffix(base, ".json"):
 			notes = append(notes, base+" is left out")
-		case slices.ContainsFunc(otherWeights,
+		case slices.ContainsFunc(notCopied,
 			func(ending string) bool { return strings.HasSuffix(base, ending) }), x.Size > maxBeside:
 			notes = append(notes, base+" is left out")
 		default:

@@ -105,7 +105,7 @@ func openAmong(files []*tensor.File, want []string) (*Model, error) {
 	c.Missing = otherShards(one.Name)
 	c.State.Notes = append(c.State.Notes, f.others([]*tensor.File{one})...)
 	if f.isHome(one) {
-		c.Folder, c.Name = true, f.modelName()
+		c.Folder = true
 		f.takeAlong(c)
 	}
 	return c, nil

@@ -19,7 +19,7 @@ func OutputName(j *quant.Job, q *PlanRequest) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	base := path.Base(j.Model.Name)
+	base := path.Base(j.Model.Home())
 	for _, ending := range modelName {
 		if len(base) > len(ending) && strings.EqualFold(base[len(base)-len(ending):], ending) {
 			base = base[:len(base)-len(ending)]

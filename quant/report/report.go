@@ -11,7 +11,6 @@ import (
 	"fmt"
 	"math"
 	"path"
-	"strings"
 
 	"nibble/quant/fault"
 	"nibble/quant/kernel"
@@ -182,7 +181,7 @@ func Build(p *plan.Plan, l *layout.Output) *Report {
 	if len(larger) > 0 {
 		text := fmt.Sprintf("%s larger than before in this container: %s. Keep what grows, or choose a container that "+
 			"holds each scale once.",
-			layers(len(larger)), firstOf(larger))
+			layers(len(larger)), layout.FirstOf(larger))
 		r.Warnings = append(r.Warnings, Warning{About: grows, Text: text, Names: larger})
 	}
 	return r
@@ -235,7 +234,7 @@ func (r *Report) warnOfNoise() {
 	}
 	if len(w.Names) > 0 {
 		w.Text = fmt.Sprintf("%s below %d dB (the weakest has %.1f): %s. Give them smaller blocks, or 8 bits, or keep them.",
-			layers(len(w.Names)), Poor, worst, firstOf(w.Names))
+			layers(len(w.Names)), Poor, worst, layout.FirstOf(w.Names))
 		r.Warnings = append(r.Warnings, w)
 	}
 }
@@ -243,7 +242,7 @@ func (r *Report) warnOfNoise() {
 // WarnOfShards names the files of a model that are not there.
 func (r *Report) WarnOfShards(missing []string) {
 	if len(missing) > 0 {
-		text := "this is one file of a model of several; missing are " + firstOf(missing)
+		text := "this is one file of a model of several; missing are " + layout.FirstOf(missing)
 		r.Warnings = append(r.Warnings, Warning{About: shards, Text: text, Names: missing})
 	}
 }
@@ -253,14 +252,6 @@ func layers(n int) string {
 		return "1 layer is"
 	}
 	return fmt.Sprintf("%d layers are", n)
-}
-
-// firstOf lists a few names.
-func firstOf(names []string) string {
-	if len(names) > 5 {
-		return strings.Join(names[:5], ", ") + fmt.Sprintf(" and %d more", len(names)-5)
-	}
-	return strings.Join(names, ", ")
 }
 
 // FiguresOf turns sums into figures. A weight of zeros has cosine 1 and no SQNR.

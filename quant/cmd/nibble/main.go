@@ -1,8 +1,8 @@
 // Command nibble is the core on the command line:
 //
 //	nibble inspect PATH...  [--part NAME]... [--json]
-//	nibble plan    PATH...  [--config FILE] [--to CONTAINER] [OPTIONS] [--json] [--export FILE]
-//	nibble convert PATH...  [--config FILE] [--to CONTAINER] [OPTIONS] -o OUT [--report FILE]... [--hash] [--force]
+//	nibble plan    PATH...  [--for PLACE] [--config FILE] [--to CONTAINER] [OPTIONS] [--json] [--export FILE]
+//	nibble convert PATH...  [the same] -o OUT [--report FILE]... [--hash] [--force]
 //	nibble verify  OUT --against PATH... [--part NAME]... [--json]
 //	nibble python  OUT
 //	nibble version
@@ -45,19 +45,22 @@ func roomFor(tensors int) { debug.SetMemoryLimit(memory + int64(tensors)*quant.M
 const usage = `nibble turns a model checkpoint into a 4-bit one.
 
   nibble inspect PATH...  [--part NAME]... [--json]
-  nibble plan    PATH...  [--config FILE] [--to CONTAINER] [OPTIONS] [--json] [--export FILE]
-  nibble convert PATH...  [--config FILE] [--to CONTAINER] [OPTIONS] -o OUT [--report FILE]... [--hash] [--force]
+  nibble plan    PATH...  [--for PLACE] [--config FILE] [--to CONTAINER] [OPTIONS] [--json] [--export FILE]
+  nibble convert PATH...  [the same] -o OUT [--report FILE]... [--hash] [--force]
   nibble verify  OUT --against PATH... [--part NAME]... [--json]
-  nibble python  OUT                     the lines of Python that take OUT to Core ML
+  nibble python  OUT                     the lines of Python that load OUT where it runs, or take it to Core ML
   nibble version
 
 PATH       a PyTorch checkpoint (.pt, .pth, .bin, .ckpt, .pt2), a .safetensors file, or a folder with one, or with
            the shards of one and their index
-OUT        a file; of a sharded model, a folder that is new or empty
-CONTAINER  packed (default), int8 (with --high-nibble sign or zero), coremltools
---config   a coremltools PostTrainingQuantizerConfig in JSON or YAML; without it: int4, blocks of 32, or what
-           --dtype int4|uint4|int8|uint8, --granularity per_block|per_channel|per_tensor, --group-size N and
-           --scheme symmetric|affine say for all layers
+OUT        a file; of a model that is a folder (of Hugging Face's form, or in shards), a folder that is new or empty
+PLACE      where the result is to run: transformers (which is meant for a folder whose config.json names an
+           architecture, without --to and --config), vllm, mlx
+CONTAINER  packed (default), int8 (with --high-nibble sign or zero), coremltools, mlx (the same as --for mlx)
+--config   a coremltools PostTrainingQuantizerConfig in JSON or YAML; without it: int4, blocks of 32 (of 128 for
+           transformers and vllm, of 64 for mlx), or what --dtype int4|uint4|int8|uint8,
+           --granularity per_block|per_channel|per_tensor, --group-size N and --scheme symmetric|affine say for
+           all layers
 --export   writes the recipe as a config, JSON or YAML, that makes coremltools do the same
 --force    replaces an output that is there
 --report   a report in JSON, CSV or HTML, by the ending of the name; may be given several times

@@ -12,7 +12,7 @@ import (
 	"nibble/quant/model"
 )
 
-// output is what convert writes: a file, or a folder of shards. It has a temporary name
+// output is what convert writes: a file, or a folder. It has a temporary name
 // until commit, so that a half-written one never carries the real one.
 type output struct {
 	create  quant.Create
@@ -94,33 +94,33 @@ func (c *call) outputFolder(j *quant.Job) (*output, error) {
 	}, nil
 }
 
-// mayFill refuses a folder with anything in it. With --force it may hold one model in shards: its index, the files
-// that the index names, and small files that are about to be written again.
+// mayFill refuses a folder with anything in it. With --force it may hold one model: files that are about to be
+// written again, its index, and the files that the index names.
 func (c *call) mayFill(path string, info os.FileInfo, j *quant.Job) error {
 	if !info.IsDir() {
-		return fmt.Errorf("%s is a file; this model is sharded, so its output is a folder: choose a new name", path)
+		return fmt.Errorf("%s is a file; the output of this model is a folder: choose a new name", path)
 	}
 	entries, err := os.ReadDir(path)
 	if err != nil || len(entries) == 0 {
 		return err
 	}
 	if !c.force {
-		return fmt.Errorf("%s is there and not empty; this model is sharded, so its output is a folder: choose a new "+
-			"name, or replace it with --force", path)
+		return fmt.Errorf("%s is there and not empty; the output of this model is a folder: choose a new name, or "+
+			"replace it with --force", path)
 	}
 	known, err := modelIn(path, entries)
 	if err != nil {
 		return err
 	}
-	for _, f := range j.Model.Beside {
-		known[filepath.Base(f.Name)] = true
+	for _, f := range j.Output.Files {
+		known[f.Name] = true
 	}
 	for _, e := range entries {
 		if c.isInput(filepath.Join(path, e.Name())) {
 			return fmt.Errorf("%s is the input; choose another name for the output", path)
 		}
 		if !e.Type().IsRegular() || !known[e.Name()] {
-			return fmt.Errorf("%s holds %s, which is no file of a model in shards, so --force does not replace it; "+
+			return fmt.Errorf("%s holds %s, which is no file of such a model, so --force does not replace it; "+
 				"choose a new name", path, e.Name())
 		}
 	}

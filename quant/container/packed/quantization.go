@@ -199,8 +199,7 @@ func warnings(p *plan.Plan) []layout.Warning {
 	if len(names) == 0 {
 		return nil
 	}
-	text := fmt.Sprintf("Transformers and vLLM read Linears alone in 4 bits: they would run with random values in the "+
-		"place of %d weights: %s. Keep these, or say that the model is for one of the two.", len(names),
-		strings.Join(names[:min(len(names), 5)], ", "))
+	text := fmt.Sprintf("Transformers and vLLM read Linears alone in 4 bits, and would run with random values in the "+
+		"place of %s. Keep what is none, or choose one of the two as the place where it runs.", layout.FirstOf(names))
 	return []layout.Warning{{About: layout.NotLoaded, Text: text, Names: names}}
 }

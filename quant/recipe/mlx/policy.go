@@ -148,7 +148,7 @@ func schemeOf(s scheme.Scheme) (scheme.Scheme, error) {
 // Export implements plan.Policy: it is the recipe as it was given and the place under the key nibble, which gives the
 // same again. coremltools itself would do otherwise.
 func (r *Policy) Export(p *plan.Plan) (plan.Config, []string) {
-	return r.Asking(p.Options), []string{"it is for MLX: its key nibble says so, which coremltools refuses, and " +
+	return r.With(nil).Asking(p.Options), []string{"it is for MLX: its key nibble says so, which coremltools refuses, and " +
 		"coremltools rounds otherwise"}
 }
 

@@ -191,8 +191,7 @@ func (row *Row) Warnings(c *model.Model, p *plan.Plan) (out []layout.Warning) {
 		}
 	}
 	if len(slow) > 0 {
-		text := fmt.Sprintf("%d layers have groups of other than 32, 64 or 128 inputs, for which vLLM has no fast kernel: %s",
-			len(slow), strings.Join(slow[:min(len(slow), 5)], ", "))
+		text := "vLLM has fast kernels for groups of 32, 64 and 128 inputs, and none for those of " + layout.FirstOf(slow)
 		out = append(out, layout.Warning{About: layout.SlowGroups, Text: text, Names: slow})
 	}
 	return out

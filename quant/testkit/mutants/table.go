@@ -37,7 +37,7 @@ var mutants = []mutant{
 	{what: "rows of blocks that are split are not surveyed", file: "convert/split.go",
 		edits: []edit{{"			if s.step == Check && r > row {\n",
 			"			if s.step == Check && r > row || s.step == Check && r == 0 {\n"}}, tests: defaultTests},
-	{what: "the largest weights of a stretch are not merged", file: "method/apple/apple.go",
+	{what: "the largest weights of a stretch are not merged", file: "method/linear/linear.go",
 		edits: []edit{{"	kernel.Range(other.High, 1, s.Low, s.High)\n", ""}}},
 	{what: "blocks are measured from the row that is written on", file: "convert/split.go",
 		edits: []edit{{"for k := row; g.BlockRows > 1", "for k := r; g.BlockRows > 1"}}},

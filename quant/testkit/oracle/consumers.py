@@ -5,6 +5,7 @@ Run by `./build.sh oracle consumers`, which makes the Python environments and ca
   consumers.py NIBBLE transformers [TEXT]   opened by Transformers, whichever version the environment has
   consumers.py NIBBLE mlx [TEXT]            opened by mlx-lm
   consumers.py NIBBLE models                makes the models (consumers_models.py), which both need first
+  consumers.py NIBBLE goldens               writes fixtures/consumers/ct.json, for the ordinary tests
 
 For each model and recipe: nothing is missing, unexpected or mismatched when the folder is loaded, and its logits are,
 bit for bit, those of the float model that holds the weights that the folder's codes stand for. Folders made for
@@ -77,10 +78,10 @@ if __name__ == "__main__":
 
         shutil.rmtree(HOME / "models", ignore_errors=True)
         consumers_models.make(HOME / "models", wanted)
-    elif part == "transformers":
+    elif part in ("transformers", "goldens"):
         import consumers_transformers
 
-        consumers_transformers.run(nibble, wanted)
+        getattr(consumers_transformers, "run" if part == "transformers" else part)(nibble, wanted)
     else:
         import consumers_mlx
 

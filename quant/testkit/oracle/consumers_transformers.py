@@ -1,6 +1,9 @@
 """The part of the oracle of consumers that is Transformers with compressed-tensors (consumers.py says what is held)."""
 
+import hashlib
+import importlib.metadata as versions
 import json
+import pathlib
 import shutil
 
 import torch
@@ -196,20 +199,49 @@ def red(nibble):
     return "" if problem else "an altered name was not found"
 
 
+def golden(nibble, source, recipe, words, config):
+    """What a folder holds that loads as it should: its config, and a digest of each tensor."""
+    out = consumers.HOME / f"transformers{VERSION}"
+    consumers.convert(nibble, source, out, words, config)
+    if problem := check(source, out, config is None):
+        raise RuntimeError(f"{source} {recipe}: {problem}")
+    tensors = {
+        key: hashlib.sha256(t.contiguous().flatten().view(torch.uint8).numpy().tobytes()).hexdigest()[:16]
+        for key, t in sorted(read(out)[0].items())
+    }
+    said = json.loads((out / "config.json").read_text())["quantization_config"]
+    return {"source": source.parent.name, "name": recipe, "words": words, "config": config,
+            "quantization_config": said, "tensors": tensors}
+
+
+def goldens(nibble, _):
+    """Writes what the ordinary tests hold Nibble to, of the folders that Transformers has just loaded."""
+    home = pathlib.Path(__file__).parent.parent / "fixtures" / "consumers"
+    rows = [golden(nibble, source, recipe, words, config)
+            for source in sorted(home.glob("*/src"))
+            for recipe, words, config in [(n, w, None) for n, w in PLACE.items()]
+            + [("own " + n, ["--to", "packed"], c) for n, c in OWN.items()]]
+    made_by = {"transformers": hf.__version__, "compressed-tensors": versions.version("compressed-tensors"),
+               "torch": torch.__version__}
+    lines = ",\n".join(json.dumps(row) for row in rows)
+    (home / "ct.json").write_text('{"made_by": ' + json.dumps(made_by) + ', "cases": [\n' + lines + "\n]}\n")
+    print(len(rows), "goldens")
+
+
 def run(nibble, wanted):
-    versions = f"transformers {hf.__version__}"
-    print(versions, flush=True)
+    made_by = f"transformers {hf.__version__}"
+    print(made_by, flush=True)
     rows = [row for row in models.FOLDERS if wanted in models.name_of(*row)]
     many = {"llama-bf16", "llama-f32", "llama-f16", "qwen2-bf16-tied", "qwen2-f32-tied-sharded", "bert-f32-tied"}
     for row in rows:
         name = models.name_of(*row)
         for recipe, words in PLACE.items():
             if recipe == "usual" or name in many:
-                attempt(f"{versions} {name} {recipe}", lambda: one(nibble, row, recipe, words, None))
+                attempt(f"{made_by} {name} {recipe}", lambda: one(nibble, row, recipe, words, None))
         for recipe, config in OWN.items():
             if name in many and not name.startswith("bert"):
-                attempt(f"{versions} {name} own {recipe}",
+                attempt(f"{made_by} {name} own {recipe}",
                         lambda: one(nibble, row, recipe, ["--to", "packed"], config))
     if not wanted:
-        attempt(f"{versions} red", lambda: red(nibble))
+        attempt(f"{made_by} red", lambda: red(nibble))
     consumers.finish(1 if wanted else 150)
