@@ -25,7 +25,8 @@
 #                               zero-blocks, layouts), what is read of thousands of odd files against torch
 #                               (readers [CLASS]), what the layers of sixty models of
 #                               transformers, timm and torchvision are taken for (classes [MODEL]), and what
-#                               Transformers 4 and 5 and MLX make of the folders (consumers [MODEL])
+#                               Transformers 4 and 5 and MLX (consumers [MODEL]) and vLLM (vllm [MODEL]) make of
+#                               the folders
 set -euo pipefail
 cd "$(dirname "$0")"
 
@@ -274,15 +275,29 @@ oracle_consumers() {
   "$env/bin/python" $here/consumers.py "$PWD/build/nibble" transformers "$@"
 }
 
+# vLLM on the CPU, in an environment of its own (6 GB).
+oracle_vllm() {
+  local here=quant/testkit/oracle env models
+  env="$ORACLE-vllm-$(sha256sum $here/consumers-vllm.txt | cut -c1-12)"
+  if [ ! -e "$env/ready" ]; then
+    python3 -m venv "$env" || die "Python's venv is missing (Debian: apt-get install python3-venv)"
+    "$env/bin/pip" install --disable-pip-version-check --no-deps -r $here/consumers-vllm.txt
+    touch "$env/ready"
+  fi
+  "$ORACLE/bin/python" $here/consumers.py "$PWD/build/nibble" models
+  "$env/bin/python" $here/consumers.py "$PWD/build/nibble" vllm "$@"
+}
+
 oracle_numbers() { "$ORACLE/bin/python" quant/testkit/oracle/oracle.py "$PWD/build/nibble" "$@"; }
 
 oracle() {
   oracle_env
   case ${1:-all} in
-    all) oracle_numbers; oracle_readers; oracle_classes; oracle_consumers ;;
+    all) oracle_numbers; oracle_readers; oracle_classes; oracle_consumers; oracle_vllm ;;
     readers) oracle_readers "${@:2}" ;;
     classes) oracle_classes "${@:2}" ;;
     consumers) oracle_consumers "${@:2}" ;;
+    vllm) oracle_vllm "${@:2}" ;;
     *) oracle_numbers "$1" ;;
   esac
 }

@@ -17,8 +17,11 @@ const (
 	NoPlace          Code = "no_place"          // type that a container has no place for
 	Reserved         Code = "reserved"          // a name that a container keeps for itself
 	Unfit            Code = "unfit"             // reason why a weight cannot be quantized
+	NeedsFolder      Code = "needs_folder"      // place where a model runs that is a folder with its config
+	NoArchitecture   Code = "no_architecture"   // place that finds a model's class by it
+	FamilyRefused    Code = "family_refused"    // model type, place
 )
 
 // Codes are all of them, for those who have a sentence for each.
 var Codes = []Code{ChoosePart, NoPart, OtherPart, Distributed, ZeRO3, AlreadyQuantized, NoneQuantized, Tied, NoPlace,
-	Reserved, Unfit}
+	Reserved, Unfit, NeedsFolder, NoArchitecture, FamilyRefused}

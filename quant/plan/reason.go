@@ -31,6 +31,16 @@ const (
 	IsTied      Code = "tied"      // with one that is kept: its name, and why it is
 )
 
+// Codes of policies for the places where a model runs.
+const (
+	OtherLayer Code = "other_layer" // of a class that is not read in 4 bits there
+	NotRead    Code = "not_read"    // no weight of a layer that is
+	IsHead     Code = "head"        // it makes the model's answer
+	IsTiedHead Code = "tied_head"   // which is not read there
+	NoGroups   Code = "no_groups"   // inputs, group size
+	IsFused    Code = "fused"       // loaded as one with a weight that is kept: its name
+)
+
 // Reason is why a tensor has its verdict: a code and arguments, which are texts or reasons in their turn, so that it
 // can be said in any language; and the sentence in English, without its full stop.
 type Reason struct {
@@ -122,6 +132,24 @@ var own = Sentences{
 	ByRecipe: {Text: "the recipe keeps it", Many: "layers that the recipe keeps"},
 	IsTied:   {Text: "one weight with %s (tied), which is kept (%s)", Many: "weights tied to ones that are kept"},
 	IsUnfit:  {Text: "cannot be quantized: %s", Many: "weights that cannot be quantized"},
+
+	OtherLayer: {
+		Text: "%s: it is not read in 4 bits there", Many: "layers that are not read in 4 bits there",
+	},
+	NotRead: {
+		Text:   "not the weight of a layer that is read in 4 bits there",
+		Many:   "tensors that are not read in 4 bits there",
+		Remedy: "set the types of their modules, where they are layers",
+	},
+	IsHead:     {Text: "output head: kept, as is usual there", Many: "output heads"},
+	IsTiedHead: {Text: "the config ties it to the embedding, and it is not read there", Many: "tied output heads"},
+	NoGroups: {
+		Text: "its %s inputs cannot be cut into groups of %s", Many: "layers that the group size does not divide",
+		Remedy: "choose a smaller group size, or one scale per channel",
+	},
+	IsFused: {
+		Text: "it is loaded as one weight with %s, which is kept", Many: "layers that are loaded as one with kept ones",
+	},
 
 	Doubtful: {
 		Text: "doubtful: %s; set its type to quantize it", Many: "layers that names and shapes leave open",

@@ -17,7 +17,7 @@ import (
 // Choices are what there is to choose for a model, and what is chosen where nothing is said. The page has no list of
 // its own.
 type Choices struct {
-	Targets     []Target             `json:"targets"`
+	Runtimes    []Runtime            `json:"runtimes"`
 	Containers  []Container          `json:"containers"`
 	DTypes      []scheme.WeightDType `json:"dtypes"`
 	Grains      []Grain              `json:"grains"`
@@ -31,8 +31,8 @@ type Choices struct {
 
 // The page has words for each value of these texts.
 type (
-	// TargetName is the name of a place where a result is to run.
-	TargetName string
+	// RuntimeName is the name of a place where a result is to run: a target, which on the page is where bytes go.
+	RuntimeName string
 	// ContainerName is the name of a container.
 	ContainerName string
 	// HighNibble says what the high 4 bits of a byte with a 4-bit code are.
@@ -41,9 +41,9 @@ type (
 	ClassName string
 )
 
-// Target is a place where a result is to run. It has a container, and offers of its own.
-type Target struct {
-	Name       TargetName           `json:"name"`
+// Runtime is a place where a result is to run. It has a container, and offers of its own.
+type Runtime struct {
+	Name       RuntimeName          `json:"name"`
 	Container  ContainerName        `json:"container"`
 	Global     coremltools.Global   `json:"global"` // what is meant where nothing is said
 	DTypes     []scheme.WeightDType `json:"dtypes"`
@@ -78,7 +78,7 @@ type Class struct {
 type Defaults struct {
 	Global     coremltools.Global `json:"global"`
 	Options    recipe.Options     `json:"options"`
-	Target     TargetName         `json:"target"` // "" where a container is meant
+	Runtime    RuntimeName        `json:"for"` // "" where a container is meant
 	Container  ContainerName      `json:"container"`
 	HighNibble HighNibble         `json:"high_nibble"`
 }
@@ -99,7 +99,7 @@ func ChoicesFor(m *model.Model) Choices {
 	}
 	c.Defaults.HighNibble = c.HighNibbles[0]
 	c.Grains = grains(scheme.PerBlock, scheme.PerChannel, scheme.PerTensor)
-	c.addTargets(m)
+	c.addRuntimes(m)
 	for _, row := range container.Table {
 		k := Container{Name: ContainerName(row.Name), Extension: row.Extension, HighNibbles: row.HighNibbles}
 		if why := row.Takes(m); why != nil {
@@ -124,14 +124,14 @@ func grains(all ...scheme.Granularity) (out []Grain) {
 	return out
 }
 
-// addTargets adds the places where a result can run, and the one that is meant for the model.
-func (c *Choices) addTargets(m *model.Model) {
+// addRuntimes adds the places where a result can run, and the one that is meant for the model.
+func (c *Choices) addRuntimes(m *model.Model) {
 	if row := target.Home(m); row != nil {
-		c.Defaults.Target = TargetName(row.Name)
+		c.Defaults.Runtime = RuntimeName(row.Name)
 	}
 	for _, row := range target.Table {
-		t := Target{
-			Name: TargetName(row.Name), Container: ContainerName(row.Container), Global: row.Usual,
+		t := Runtime{
+			Name: RuntimeName(row.Name), Container: ContainerName(row.Container), Global: row.Usual,
 			DTypes: row.Offers.DTypes, Grains: grains(row.Offers.Grains...), Schemes: row.Offers.Modes,
 			GroupSizes: row.Offers.GroupSizes,
 		}
@@ -139,7 +139,7 @@ func (c *Choices) addTargets(m *model.Model) {
 			f := FailureOf(why)
 			t.WhyNot = &f
 		}
-		c.Targets = append(c.Targets, t)
+		c.Runtimes = append(c.Runtimes, t)
 	}
 }
 

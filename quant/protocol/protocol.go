@@ -78,7 +78,7 @@ type PlanRequest struct {
 	Edits      []Edit             `json:"edits"` // win over the config
 	Types      []SetType          `json:"types"`
 	Options    recipe.Options     `json:"options"`
-	Target     TargetName         `json:"target"`
+	Runtime    RuntimeName        `json:"for"`
 	Container  ContainerName      `json:"container"`
 	HighNibble *HighNibble        `json:"high_nibble"` // null for containers that take none
 }

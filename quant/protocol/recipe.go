@@ -1,6 +1,7 @@
 package protocol
 
 import (
+	"cmp"
 	"strings"
 
 	"nibble/quant"
@@ -11,7 +12,7 @@ import (
 // For is what a request asks quant.Plan for.
 func (q *PlanRequest) For() (quant.Options, error) {
 	o := quant.Options{
-		Global: q.Global, Target: string(q.Target), Container: string(q.Container),
+		Global: q.Global, Target: cmp.Or(string(q.Runtime), q.Options.For), Container: string(q.Container),
 		IncludeEmbeddings: q.Options.Embeddings, CoremltoolsSkips: q.Options.CoremltoolsSkips,
 		KeepUnfit: q.Options.KeepUnfit, AllowNone: q.Options.AllowNone,
 	}

@@ -114,7 +114,7 @@ func fitAdvice(p *plan.Plan) []Advice {
 
 // tiedAdvice says once that weights are kept because another name of theirs is, and what quantizes both.
 func tiedAdvice(p *plan.Plan) []Advice {
-	if len(p.Ties) == 0 {
+	if len(p.Ties) == 0 || p.Options.For != "" {
 		return nil
 	}
 	t := p.Ties[0]
@@ -144,6 +144,9 @@ func allAdvice(p *plan.Plan) []Advice {
 		coarse = coarse || e.Scheme.Bits() == 4 && !block
 	}
 	out := fitAdvice(p)
+	if p.Options.For != "" {
+		return out // it is for none of Apple's devices
+	}
 	add := func(when bool, code AdviceCode, text string) {
 		if when {
 			out = append(out, newAdvice(code, false, text))

@@ -196,7 +196,7 @@ test('a container that cannot hold a model says why, and cannot be chosen', asyn
   writeFileSync(file, Buffer.concat([size, header, Buffer.alloc(16388, 1)]))
   await choose(page, file)
   const off = await page.$$eval(`${id('container')} option`, all => all.filter(o => o.disabled).map(o => o.value))
-  assert.deepEqual(off, ['coremltools'])
+  assert.deepEqual(off, ['coremltools', 'mlx'])
   await page.waitForFunction(() =>
     document
       .querySelector('.recipe')

@@ -20,7 +20,7 @@ import {
   textOf,
   waitForText,
 } from './browser.mjs'
-import { chooseFolder, digest, hugeFile, keepAll, nativeFolder, shardedFolder, siteWith } from './inputs.mjs'
+import { chooseFolder, digest, hugeFile, keepAll, nativeFolder, shardedFolder, siteWith, unzip } from './inputs.mjs'
 
 let site
 before(async () => {
@@ -58,26 +58,6 @@ test('every broken file is refused in the command’s words', { timeout: 300000 
   await convert(page)
   await page.close()
 })
-
-/** The stored entries of a zip, by its directory. */
-function unzip(b) {
-  const out = {}
-  let at = b.readUInt32LE(b.length - 22 + 16)
-  while (b.readUInt32LE(at) === 0x02014b50) {
-    assert.equal(b.readUInt16LE(at + 10), 0, 'stored')
-    const [size, name, extra, note, local] = [
-      b.readUInt32LE(at + 24),
-      b.readUInt16LE(at + 28),
-      b.readUInt16LE(at + 30),
-      b.readUInt16LE(at + 32),
-      b.readUInt32LE(at + 42),
-    ]
-    const from = local + 30 + b.readUInt16LE(local + 26) + b.readUInt16LE(local + 28)
-    out[b.toString('utf8', at + 46, at + 46 + name)] = digest(b.subarray(from, from + size))
-    at += 46 + name + extra + note
-  }
-  return out
-}
 
 test('a sharded model comes back as a zip of shards, with its index and small files', { timeout: 60000 }, async () => {
   const folder = shardedFolder(site, 'tiny-model')

@@ -1,6 +1,7 @@
 // What tests drop besides fixtures: a model in a folder, and one of more than a gigabyte; and the site with a worker
 // that some browser would give it.
 
+import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
 import {
   existsSync,
@@ -56,9 +57,9 @@ export function shardedFolder(site, name) {
 }
 
 /** What the command makes of a folder: file -> SHA-256. */
-export async function nativeFolder(site, folder) {
+export async function nativeFolder(site, folder, ...words) {
   const out = join(site.folder, `native-${Math.random()}`)
-  await nibble('convert', folder, '-o', out)
+  await nibble('convert', folder, '-o', out, ...words)
   await nibble('verify', out, '--against', folder)
   return Object.fromEntries(
     readdirSync(out)
@@ -119,4 +120,24 @@ export async function siteWith(site, worker) {
       server.close()
     },
   }
+}
+
+/** The stored entries of a zip, by its directory. */
+export function unzip(b) {
+  const out = {}
+  let at = b.readUInt32LE(b.length - 22 + 16)
+  while (b.readUInt32LE(at) === 0x02014b50) {
+    assert.equal(b.readUInt16LE(at + 10), 0, 'stored')
+    const [size, name, extra, note, local] = [
+      b.readUInt32LE(at + 24),
+      b.readUInt16LE(at + 28),
+      b.readUInt16LE(at + 30),
+      b.readUInt16LE(at + 32),
+      b.readUInt32LE(at + 42),
+    ]
+    const from = local + 30 + b.readUInt16LE(local + 26) + b.readUInt16LE(local + 28)
+    out[b.toString('utf8', at + 46, at + 46 + name)] = digest(b.subarray(from, from + size))
+    at += 46 + name + extra + note
+  }
+  return out
 }

@@ -171,7 +171,7 @@ func said(main kind, of map[string]kind) (json.RawMessage, error) {
 func Takes(c *model.Model) *fault.Error {
 	if c.Config == nil {
 		return fault.Not(c.Name, "MLX opens a model's folder, with its config.json, and there is none").
-			Hint("choose the whole folder")
+			Code(fault.NeedsFolder, Name).Hint("choose the whole folder")
 	}
 	return safetensors.Takes(c)
 }

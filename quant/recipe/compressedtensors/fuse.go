@@ -52,7 +52,7 @@ func unify(set []*plan.Entry) {
 			for _, other := range set {
 				if other.Quantize {
 					other.Verdict = plan.Verdict{Rule: other.Rule,
-						Reason: plan.Because(IsFused, strconv.Quote(e.Tensor.Name))}
+						Reason: plan.Because(plan.IsFused, strconv.Quote(e.Tensor.Name))}
 				}
 			}
 			return

@@ -77,7 +77,7 @@ func (r *Policy) Decide(w *plan.Weight, _ *recipe.Options) (plan.Verdict, error)
 	}
 	v := plan.Verdict{Rule: rule, ByName: entry.ByName}
 	if v.Scheme, v.Grid, v.Quantize = cut(s, w.Tensor.Shape); !v.Quantize {
-		v.Reason = plan.Because(NoGroups, decimal(w.Tensor.Shape[1]), decimal(s.BlockSize[0]))
+		v.Reason = plan.Because(plan.NoGroups, decimal(w.Tensor.Shape[1]), decimal(s.BlockSize[0]))
 		return v, nil
 	}
 	v.Reason = coremltools.OfLayer(w.Class.Name)
@@ -87,22 +87,20 @@ func (r *Policy) Decide(w *plan.Weight, _ *recipe.Options) (plan.Verdict, error)
 // untouchable says why no recipe can quantize a tensor; the code is "" where one can.
 func (r *Policy) untouchable(w *plan.Weight) plan.Reason {
 	class := w.Class.Name
-	switch {
-	case class == layer.Embedding && w.KeptAs.Code == "":
-		return plan.Because(plan.IsEmbed)
-	case class == layer.Conv1D:
-		return plan.Because(coremltools.IsConv1D)
-	}
-	if why := coremltools.Untouchable(w, false); why.Code != "" {
+	switch why := coremltools.Untouchable(w, true); why.Code {
+	case "":
+	case coremltools.Recurrent, coremltools.OtherClass, coremltools.IsConv1D:
+		return plan.Because(plan.OtherLayer, class)
+	case plan.IsNorm, plan.IsExpert, plan.NoLayer:
+		return plan.Because(plan.NotRead)
+	default:
 		return why
 	}
 	switch {
-	case class == layer.Attention:
-		return plan.Because(PackedAttention)
 	case class != layer.Linear:
-		return plan.Because(NotLinear, class)
+		return plan.Because(plan.OtherLayer, class)
 	case slices.Contains(r.heads, w.Module), w.Tensor.Shape[0] == r.vocab && !inBlock(w.Module):
-		return plan.Because(IsHead)
+		return plan.Because(plan.IsHead)
 	}
 	return plan.Reason{}
 }

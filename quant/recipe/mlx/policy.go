@@ -35,13 +35,6 @@ var Usual = coremltools.Global{
 	DType: string(scheme.Int4), Granularity: string(scheme.PerBlock), GroupSize: "64", Scheme: string(scheme.Affine),
 }
 
-// Codes of reasons that are this policy's own.
-const (
-	NotLayer plan.Code = "mlx_not_layer" // its class
-	NoGroups plan.Code = "mlx_no_groups" // inputs, group size
-	TiedHead plan.Code = "mlx_tied_head"
-)
-
 // Policy decides for a recipe.
 type Policy struct {
 	*coremltools.Recipe
@@ -88,7 +81,7 @@ func (r *Policy) Decide(w *plan.Weight, o *recipe.Options) (plan.Verdict, error)
 		v.Scheme.WeightDType, v.Scheme.BlockSize, size = scheme.Uint8, []int64{64}, 64
 	}
 	if inputs%size != 0 {
-		v.Reason = plan.Because(NoGroups, decimal(inputs), decimal(size))
+		v.Reason = plan.Because(plan.NoGroups, decimal(inputs), decimal(size))
 		return v, nil
 	}
 	v.Grid = scheme.Whole(w.Tensor.Shape)
@@ -102,21 +95,28 @@ func (r *Policy) relabelled(w *plan.Weight, o *recipe.Options) (plan.Verdict, er
 	v, err := r.Recipe.Decide(w, o)
 	if width := v.Grid.GroupWidth(); v.Quantize && v.Grid.Cols > 0 && !slices.Contains(GroupSizes, int(width)) {
 		v.Quantize, v.Beyond = false, plan.Reason{}
-		v.Reason = plan.Because(NoGroups, decimal(v.Grid.Cols), decimal(v.Scheme.BlockSize[len(v.Scheme.BlockSize)-1]))
+		v.Reason = plan.Because(plan.NoGroups, decimal(v.Grid.Cols), decimal(v.Scheme.BlockSize[len(v.Scheme.BlockSize)-1]))
 	}
 	return v, err
 }
 
 // untouchable says why no recipe can quantize a tensor; the code is "" where one can.
 func (r *Policy) untouchable(w *plan.Weight) plan.Reason {
-	why := coremltools.Untouchable(w, true)
-	switch class := w.Class.Name; {
-	case why.Code != "":
+	class := w.Class.Name
+	switch why := coremltools.Untouchable(w, true); why.Code {
+	case "":
+	case coremltools.Recurrent, coremltools.OtherClass, coremltools.IsConv1D:
+		return plan.Because(plan.OtherLayer, class)
+	case plan.IsNorm, plan.IsExpert, plan.NoLayer:
+		return plan.Because(plan.NotRead)
+	default:
 		return why
+	}
+	switch {
 	case class != layer.Linear && class != layer.Embedding:
-		return plan.Because(NotLayer, class)
+		return plan.Because(plan.OtherLayer, class)
 	case r.tiedHead != "" && w.Module == r.tiedHead:
-		return plan.Because(TiedHead)
+		return plan.Because(plan.IsTiedHead)
 	}
 	return plan.Reason{}
 }
@@ -154,40 +154,3 @@ func (r *Policy) Export(p *plan.Plan) (plan.Config, []string) {
 
 // decimal is a number as an argument of a reason.
 func decimal(n int64) string { return strconv.FormatInt(n, 10) }
-
-// Sentences implements plan.Policy.
-func (r *Policy) Sentences() plan.Sentences { return Own }
-
-// Own are the sentences of this policy, in English; those that it lacks are coremltools'.
-var Own = func() plan.Sentences {
-	all := plan.Sentences{}
-	for code, sentence := range coremltools.Own {
-		all[code] = sentence
-	}
-	for code, sentence := range own {
-		all[code] = sentence
-	}
-	return all
-}()
-
-var own = plan.Sentences{
-	NotLayer: {
-		Text: "%s: MLX has codes for Linears and embeddings", Many: "layers that are no Linears or embeddings",
-	},
-	NoGroups: {
-		Text: "its %s inputs cannot be cut into groups of %s", Many: "layers that the group size does not divide",
-		Remedy: "choose a smaller group size",
-	},
-	TiedHead: {
-		Text: "the config says that it is tied to the embedding: MLX does not read it", Many: "tied output heads",
-	},
-	plan.IsRouter: {
-		Text: "router of a mixture of experts: kept, since small errors send tokens to other experts",
-		Many: "routers of a mixture of experts",
-	},
-	plan.IsExpert: {Text: "experts stacked in one tensor", Many: "experts stacked in one tensor"},
-	plan.NoLayer: {
-		Text: "not the weight of a Linear or an embedding", Many: "tensors that are not the weights of layers",
-		Remedy: "set the types of their modules, where they are layers",
-	},
-}

@@ -1,6 +1,6 @@
 // Package target is the table of places where a result is to run. A row chooses the container, the policy and the
 // words that are meant where nothing is said; it says which models it takes, which families of models were tried there
-// (./build.sh oracle consumers), what is needed to run the result, and the lines of Python that do.
+// (./build.sh oracle consumers and vllm), what is needed to run the result, and the lines of Python that do.
 //
 // A place is asked for by name (--for, the key nibble.for of a config, the page). A model's folder whose config.json
 // names an architecture goes to the first place of the table where nothing else is asked for. A new place is a row.
@@ -77,11 +77,12 @@ var Table = []Row{
 	{
 		Name: "transformers", Container: packed.Name, Usual: compressedtensors.Usual, Offers: linears,
 		Policy: compressedTensors, python: transformersPython,
-		Tried: []string{"llama", "mistral", "qwen2", "qwen3", "gemma2", "phi3", "bert"},
+		Tried: []string{"llama", "mistral", "qwen2", "qwen3", "gemma2", "phi3", "bert", "mixtral", "qwen3_moe"},
 	},
 	{
 		Name: "vllm", Container: packed.Name, Usual: compressedtensors.Usual, Offers: linears,
 		Policy: compressedTensors, python: vllmPython, groups: []int64{32, 64, 128},
+		Tried: []string{"llama", "mistral", "qwen2", "qwen3", "gemma2", "phi3"},
 	},
 	{
 		Name: "mlx", Container: mlx.Name, Usual: mlxpolicy.Usual, alone: true,
@@ -94,7 +95,7 @@ var Table = []Row{
 		},
 		Refuses: func(c *huggingface.Config) *fault.Error { return mlxpolicy.Refuses(c.ModelType) },
 		python:  mlxPython,
-		Tried:   []string{"llama", "mistral", "qwen2", "qwen3", "gemma2", "phi3"},
+		Tried:   []string{"llama", "mistral", "qwen2", "qwen3", "gemma2", "phi3", "mixtral", "qwen3_moe"},
 	},
 }
 
@@ -142,9 +143,10 @@ func (row *Row) Takes(c *model.Model) *fault.Error {
 	switch {
 	case !c.Folder || c.Config == nil:
 		return fault.Not(c.Name, "a model for %s is a folder with its config.json, and there is none", row.Name).
-			Hint("choose the whole folder of the model, or another place")
+			Code(fault.NeedsFolder, row.Name).Hint("choose the whole folder of the model, or another place")
 	case c.Config.Architecture() == "":
 		return fault.Not(c.Config.File.Name, "it names no architecture, by which %s finds the model's class", row.Name).
+			Code(fault.NoArchitecture, row.Name).
 			Hint("choose the folder that the model's config.json lies in, or another place")
 	case row.Refuses == nil:
 		return nil
@@ -152,6 +154,7 @@ func (row *Row) Takes(c *model.Model) *fault.Error {
 	why := row.Refuses(c.Config)
 	if why != nil {
 		why.File = c.Config.File.Name
+		why.Code(fault.FamilyRefused, c.Config.ModelType, row.Name)
 	}
 	return why
 }

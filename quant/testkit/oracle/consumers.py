@@ -1,9 +1,10 @@
-"""Holds the folders that Nibble writes against Transformers with compressed-tensors, and against MLX.
+"""Holds the folders that Nibble writes against Transformers with compressed-tensors, against MLX, and against vLLM.
 
 Run by `./build.sh oracle consumers`, which makes the Python environments and calls it in each:
 
   consumers.py NIBBLE transformers [TEXT]   opened by Transformers, whichever version the environment has
   consumers.py NIBBLE mlx [TEXT]            opened by mlx-lm
+  consumers.py NIBBLE vllm [TEXT]           opened by vLLM on the CPU
   consumers.py NIBBLE models                makes the models (consumers_models.py), which both need first
   consumers.py NIBBLE goldens               writes fixtures/consumers/ct.json, for the ordinary tests
 
@@ -82,6 +83,10 @@ if __name__ == "__main__":
         import consumers_transformers
 
         getattr(consumers_transformers, "run" if part == "transformers" else part)(nibble, wanted)
+    elif part == "vllm":
+        import consumers_vllm
+
+        consumers_vllm.run(nibble, wanted)
     else:
         import consumers_mlx
 

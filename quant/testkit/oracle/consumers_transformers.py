@@ -4,18 +4,16 @@ import hashlib
 import importlib.metadata as versions
 import json
 import pathlib
-import shutil
 
 import torch
 import transformers as hf
 from compressed_tensors.quantization import QuantizationArgs
 from compressed_tensors.quantization.lifecycle.forward import quantize
 from compressed_tensors.quantization.utils import calculate_qparams
-from safetensors import safe_open
-from safetensors.torch import save_file
 
 import consumers
 import consumers_models as models
+from consumers_folder import read, stands_for, with_values
 
 hf.utils.logging.set_verbosity_error()
 hf.utils.logging.disable_progress_bar()
@@ -66,40 +64,6 @@ OWN = {
     },
     "only-mlp": {"module_name_configs": {".*mlp.*": BLOCK}},
 }
-
-
-def read(folder):
-    tensors, schemes = {}, {}
-    for path in sorted(folder.glob("*.safetensors")):
-        with safe_open(path, "pt") as f:
-            tensors |= {key: f.get_tensor(key) for key in f.keys()}
-            schemes |= json.loads((f.metadata() or {}).get("nibble.schemes", "{}"))
-    return tensors, schemes
-
-
-def unpacked(words, bits, count):
-    """The codes of each row, signed."""
-    places = torch.arange(0, 32, bits)
-    codes = words[:, :, None] >> places & (1 << bits) - 1
-    return codes.reshape(len(words), -1)[:, :count] - (1 << bits - 1)
-
-
-def stands_for(tensors, schemes):
-    """Name of a weight -> what its codes stand for, each step in the dtype of its scales; and its codes and scales."""
-    out, parts = {}, {}
-    for key, scheme in schemes.items():
-        words, scale, shape = (tensors[key + end] for end in ("_packed", "_scale", "_shape"))
-        rows, row = shape.tolist()
-        bits = 4 if "4" in scheme["weight_dtype"] else 8
-        codes = unpacked(words, bits, row)
-        groups = codes.reshape(rows, scale.shape[1], -1).to(scale.dtype)
-        zero = None
-        if key + "_zero_point" in tensors:
-            zero = unpacked(tensors[key + "_zero_point"].T.contiguous(), bits, rows).T
-            groups = groups - zero[..., None].to(scale.dtype)
-        out[key] = (groups * scale[..., None]).reshape(rows, row)
-        parts[key] = codes, scale, zero, bits
-    return out, parts
 
 
 def own_codes(weight, parts):
@@ -155,22 +119,13 @@ def check(source, out, exact):
     for key, value in values.items():
         if value.dtype != dtype:
             return f"{key} has scales of {value.dtype}"
-    reference, info = load(with_values(source, floats | values), dtype=dtype)
+    reference, info = load(with_values(source, f"floats{VERSION}", floats | values), dtype=dtype)
     if problem := complaints(info):
         return f"the reference: {problem}"
     want, got = logits(reference), logits(model)
     if got.dtype != want.dtype or not torch.equal(got, want):
         return f"logits differ by {(got.float() - want.float()).abs().max():g} of {want.float().abs().max():g}"
     return ""
-
-
-def with_values(source, tensors):
-    """A folder like the source, with other weights."""
-    out = consumers.HOME / f"floats{VERSION}"
-    shutil.rmtree(out, ignore_errors=True)
-    shutil.copytree(source, out, ignore=shutil.ignore_patterns("*.safetensors", "*.index.json"))
-    save_file({key: t.contiguous() for key, t in tensors.items()}, out / "model.safetensors", {"format": "pt"})
-    return out
 
 
 def attempt(name, step):

@@ -25,6 +25,7 @@ import (
 	"nibble/quant/plan"
 	"nibble/quant/protocol"
 	"nibble/quant/recipe/coremltools"
+	"nibble/quant/recipe/target"
 	"nibble/quant/report"
 	"nibble/quant/scheme"
 	"nibble/quant/verify"
@@ -62,7 +63,7 @@ func values() map[string][]string {
 		"Verdict":     {string(report.Quantized), string(report.Kept)},
 		"ClassSource": {""},
 		"FaultCode":   {""},
-		"ReasonCode":  {}, "KeptCode": {}, "RemedyCode": {}, "WeightDType": {}, "ContainerName": {}, "ClassName": {},
+		"ReasonCode":  {}, "KeptCode": {}, "RemedyCode": {}, "WeightDType": {}, "ContainerName": {}, "RuntimeName": {}, "ClassName": {},
 	}
 	add := func(name, value string) { out[name] = append(out[name], value) }
 	for _, c := range fault.Codes {
@@ -82,6 +83,9 @@ func values() map[string][]string {
 	}
 	for _, row := range container.Table {
 		add("ContainerName", row.Name)
+	}
+	for _, row := range target.Table {
+		add("RuntimeName", row.Name)
 	}
 	for _, c := range layer.Table {
 		add("ClassName", c.Name)

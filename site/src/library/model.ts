@@ -59,7 +59,7 @@ export class Model {
   ): Promise<Model> {
     return engine.inTurn(async () => {
       engine.has = {}
-      const inspection = await engine.call('inspect', { inputs, parts: [...parts] })
+      const inspection = await engine.call('inspect', { inputs, parts: [...parts], folder: isFolder(inputs) })
       const model = new Model(engine, inputs, parts, ownEngine, inspection)
       engine.has = { model }
       return model
@@ -203,7 +203,7 @@ export class Model {
     const { engine } = this
     if (engine.has.model === this) return
     engine.has = {}
-    await engine.call('inspect', { inputs: this.inputs, parts: [...this.parts] })
+    await engine.call('inspect', { inputs: this.inputs, parts: [...this.parts], folder: isFolder(this.inputs) })
     engine.has = { model: this }
   }
 
@@ -227,3 +227,6 @@ export function needBlobs(files: readonly Output[]): Input[] {
     return { name, blob }
   })
 }
+
+/** Whether files are all of a folder: their names say so. */
+const isFolder = (inputs: Input[]) => inputs.every(f => f.name.includes('/'))

@@ -1,6 +1,6 @@
 import type { ClassName, Global, TensorRow } from '../library/nibble'
 import { text } from './text'
-import { hasBlocks, owner, typed } from './recipe'
+import { hasBlocks, offersOf, owner, typed } from './recipe'
 import type { Session } from './session'
 import { isOn, type State } from './state'
 
@@ -20,6 +20,7 @@ export function EditBar({ rows, hidden, state, session, draft, choose, done }: P
   const { model, chosen } = state
   if (!model) return null
   const { choices } = model
+  const offers = offersOf(chosen, choices)
   const busy = state.phase === 'converting'
   const dtype = draft.dtype || choices.edit.dtype
   const granularity = draft.granularity || choices.edit.granularity
@@ -46,7 +47,7 @@ export function EditBar({ rows, hidden, state, session, draft, choose, done }: P
         value={dtype}
         off={busy}
         pick={dtype => choose({ ...draft, dtype })}
-        from={choices.dtypes.map(v => [v, v])}
+        from={offers.dtypes.map(v => [v, v])}
       />
       <Choice
         label={text.granularity}
@@ -54,7 +55,7 @@ export function EditBar({ rows, hidden, state, session, draft, choose, done }: P
         value={granularity}
         off={busy}
         pick={granularity => choose({ ...draft, granularity })}
-        from={choices.grains.map(g => [g.name, text.edit.grain[g.name]])}
+        from={offers.grains.map(g => [g.name, text.edit.grain[g.name]])}
       />
       {blocks && (
         <input

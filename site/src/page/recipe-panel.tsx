@@ -1,7 +1,19 @@
 import { useEffect, useState } from 'preact/hooks'
-import type { Choices, ContainerName, Global, HighNibble } from '../library/nibble'
+import type { Choices, ContainerName, Failure, Global, HighNibble, RuntimeName } from '../library/nibble'
 import { text } from './text'
-import { containerOf, hasBlocks, inForce, typed, untouched, type Chosen, type Switch } from './recipe'
+import {
+  containerOf,
+  hasBlocks,
+  inForce,
+  nothing,
+  nowhere,
+  offersOf,
+  runtimeOf,
+  typed,
+  untouched,
+  type Chosen,
+  type Switch,
+} from './recipe'
 import type { Session } from './session'
 import { isOn, isOnByConfig, type State } from './state'
 
@@ -13,8 +25,24 @@ export function Recipe({ state, session }: { state: State; session: Session }) {
   const busy = state.phase === 'converting'
   const custom = chosen.config.trim() !== ''
   const container = containerOf(chosen, choices)
+  const runtime = runtimeOf(chosen, choices)
   return (
     <section class="recipe" aria-label={text.recipe}>
+      <div class="fields first">
+        <Select
+          label={text.runsOn}
+          id="runs-on"
+          value={runtime?.name ?? nowhere}
+          from={[...choices.runtimes.map(r => r.name), nowhere]}
+          off={busy}
+          word={v => (v === nowhere ? text.nowhere.label : text.runtimes[v as RuntimeName].label)}
+          not={v => choices.runtimes.some(r => r.name === v && r.why_not)}
+          pick={v => session.choose({ runtime: v as Chosen['runtime'], container: '', global: nothing })}
+        />
+        <p class="fine" data-testid="needs">
+          {runtime ? text.runtimes[runtime.name].needs : text.nowhere.needs}
+        </p>
+      </div>
       <div class="fields">
         <Numbers chosen={chosen} choices={choices} off={busy || custom} session={session} />
         <Select
@@ -25,7 +53,7 @@ export function Recipe({ state, session }: { state: State; session: Session }) {
           off={busy}
           word={v => text.containers[v].label}
           not={v => choices.containers.some(c => c.name === v && c.why_not)}
-          pick={v => session.choose({ container: v as ContainerName })}
+          pick={v => session.choose({ container: v as ContainerName, runtime: nowhere })}
         />
         {container.high_nibbles && (
           <Select
@@ -39,19 +67,32 @@ export function Recipe({ state, session }: { state: State; session: Session }) {
           />
         )}
       </div>
-      <p class="fine">{text.containers[container.name].note}</p>
-      {choices.containers.map(
-        c =>
-          c.why_not && (
-            <p class="fine" key={c.name}>
-              {text.containers[c.name].label}: {text.whyNot(text.problem(c.why_not))}
-            </p>
-          ),
-      )}
+      <p class="fine">{runtime ? text.runtimes[runtime.name].note : text.containers[container.name].note}</p>
+      <WhyNot choices={choices} />
       <Config state={state} session={session} />
       <More state={state} busy={busy} session={session} />
       <Check id="hash" label={text.hash} on={chosen.hash} off={busy} set={hash => session.choose({ hash })} />
     </section>
+  )
+}
+
+/** Why some places and containers cannot be chosen. */
+function WhyNot({ choices }: { choices: Choices }) {
+  const wantsFolder = (c: { why_not: Failure | null }) => c.why_not?.code === 'needs_folder'
+  const others = [
+    ...choices.runtimes.map(r => ({ ...r, label: text.runtimes[r.name].label })),
+    ...choices.containers.map(c => ({ ...c, label: text.containers[c.name].label })),
+  ].filter(c => c.why_not && !wantsFolder(c))
+  const places = choices.runtimes.filter(wantsFolder).map(r => text.runtimes[r.name].label)
+  return (
+    <>
+      {places.length > 0 && <p class="fine">{text.needsFolder(places)}</p>}
+      {others.map(c => (
+        <p class="fine" key={c.label}>
+          {c.label}: {text.whyNot(text.problem(c.why_not!))}
+        </p>
+      ))}
+    </>
   )
 }
 
@@ -67,7 +108,8 @@ function Numbers({
   off: boolean
   session: Session
 }) {
-  const now = inForce(chosen.global, choices)
+  const offers = offersOf(chosen, choices)
+  const now = inForce(chosen.global, offers.usual)
   const choose = (change: Partial<Global>) => session.choose({ global: { ...chosen.global, ...change } })
   return (
     <>
@@ -75,7 +117,7 @@ function Numbers({
         label={text.weightDtype}
         id="weight-dtype"
         value={now.dtype}
-        from={choices.dtypes}
+        from={offers.dtypes}
         off={off}
         word={v => text.dtypes[v]}
         pick={dtype => choose({ dtype })}
@@ -84,7 +126,7 @@ function Numbers({
         label={text.granularity}
         id="granularity"
         value={now.granularity}
-        from={choices.grains.map(g => g.name)}
+        from={offers.grains.map(g => g.name)}
         off={off}
         word={v => text.grains[v]}
         pick={granularity => choose({ granularity })}
@@ -100,7 +142,7 @@ function Numbers({
           onInput={e => choose({ group_size: typed(e.currentTarget.value) })}
         />
         <datalist id="block-sizes">
-          {choices.group_sizes.map(n => (
+          {offers.group_sizes.map(n => (
             <option value={n} />
           ))}
         </datalist>
@@ -109,7 +151,7 @@ function Numbers({
         label={text.scheme}
         id="quantization-scheme"
         value={now.scheme}
-        from={choices.schemes}
+        from={offers.schemes}
         off={off}
         word={v => text.schemes[v]}
         pick={scheme => choose({ scheme })}

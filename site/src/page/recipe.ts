@@ -10,6 +10,8 @@ import type {
   HighNibble,
   Options,
   Recipe,
+  Runtime,
+  RuntimeName,
   TensorRow,
 } from '../library/nibble'
 import type { Text } from './text/en'
@@ -17,6 +19,8 @@ import type { Text } from './text/en'
 /** What a user chose; what is '' has the core's default. */
 export interface Chosen {
   global: Global
+  /** Where the result is to run; nowhere is a container for any use. */
+  runtime: RuntimeName | typeof nowhere | ''
   container: ContainerName | ''
   highNibble: HighNibble | ''
   /** A whole config the user gave; it takes the place of global. */
@@ -39,10 +43,14 @@ function machineWorkers() {
 
 const mostWorkers = 8
 
+/** No place in particular: coremltools' numbers, in the container that is chosen. */
+export const nowhere = 'none'
+
 export const nothing: Global = { dtype: '', granularity: '', group_size: '', scheme: '' }
 
 export const untouched: Chosen = {
   global: nothing,
+  runtime: '',
   container: '',
   highNibble: '',
   config: '',
@@ -53,14 +61,27 @@ export const untouched: Chosen = {
   workers: machineWorkers(),
 }
 
-/** The words in force: those chosen, else the core's own. */
-export function inForce(g: Global, { defaults }: Choices): Global {
+/** The words in force: those chosen, else the ones that are usual. */
+export function inForce(g: Global, usual: Global): Global {
   return {
-    dtype: g.dtype || defaults.global.dtype,
-    granularity: g.granularity || defaults.global.granularity,
-    group_size: g.group_size || defaults.global.group_size,
-    scheme: g.scheme || defaults.global.scheme,
+    dtype: g.dtype || usual.dtype,
+    granularity: g.granularity || usual.granularity,
+    group_size: g.group_size || usual.group_size,
+    scheme: g.scheme || usual.scheme,
   }
+}
+
+/** Where the result is to run; undefined for nowhere in particular, or as a config says. */
+export function runtimeOf(c: Chosen, { runtimes, defaults }: Choices): Runtime | undefined {
+  const free = c.container === '' && c.config.trim() === ''
+  const name = c.runtime || (free ? defaults.for : nowhere)
+  return runtimes.find(r => r.name === name)
+}
+
+/** What there is to choose among numbers: what the place offers, or everything. */
+export function offersOf(c: Chosen, choices: Choices) {
+  const runtime = runtimeOf(c, choices)
+  return { ...choices, ...runtime, usual: runtime?.global ?? choices.defaults.global }
 }
 
 /**
@@ -77,21 +98,25 @@ export const hasBlocks = (granularity: string, { grains }: Choices) =>
   grains.some(g => g.name === granularity && g.blocks)
 
 /** The container in force. */
-export function containerOf(c: Chosen, { containers, defaults }: Choices): Container {
-  const name = c.container || defaults.container
+export function containerOf(c: Chosen, choices: Choices): Container {
+  const { containers, defaults } = choices
+  const name = runtimeOf(c, choices)?.container ?? (c.container || defaults.container)
   return containers.find(k => k.name === name)!
 }
 
 /** What the library is asked. A group size that does not go with the granularity is left where it is. */
 export function recipeOf(c: Chosen, choices: Choices): Recipe {
-  const container = containerOf(c, choices)
+  const runtime = runtimeOf(c, choices)
+  // A config may say itself where the result is to run; anything else is said.
+  const container = runtime || (c.config.trim() && !c.container) ? '' : containerOf(c, choices).name
   return {
     config: c.config,
     global: c.global,
     edits: Array.from(c.edits, ([module, entry]) => ({ module, entry })),
     types: Array.from(c.types, ([module, name]) => ({ module, class: name })),
     options: c.options,
-    container: container.name,
+    for: runtime?.name ?? '',
+    container,
     high_nibble: c.highNibble || null,
   }
 }

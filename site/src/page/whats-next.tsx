@@ -1,12 +1,13 @@
 import { useState } from 'preact/hooks'
-import type { ContainerName, Report } from '../library/nibble'
+import type { ContainerName, Report, RuntimeName } from '../library/nibble'
 import { text } from './text'
 
 /** What to do with the file: where it runs well, and the lines of Python that take it there. */
 export function WhatsNext({ report, python }: { report: Report; python: string }) {
   const [copied, setCopied] = useState(false)
   const devices = report.advice.filter(a => !a.fits)
-  const note = text.containers[report.output.format as ContainerName].next
+  const runtime = report.options.for as RuntimeName | ''
+  const note = runtime ? '' : text.containers[report.output.format as ContainerName].next
   const copy = () =>
     void navigator.clipboard.writeText(python).then(
       () => setCopied(true),
@@ -23,7 +24,7 @@ export function WhatsNext({ report, python }: { report: Report; python: string }
         </ul>
       )}
       {note && <p class="fine">{note}</p>}
-      <p class="fine">{text.next.python}</p>
+      <p class="fine">{runtime ? text.runtimes[runtime].next : text.next.python}</p>
       <div class="code">
         <pre tabIndex={0} data-testid="python">
           <code>{python}</code>

@@ -1,6 +1,6 @@
 // Made by ./build.sh generate of the Go types in quant/protocol, where they are explained. Not to be edited.
 
-export const PROTOCOL = 8
+export const PROTOCOL = 9
 
 export type AdviceCode =
   | 'mostly' | 'tied' | 'tied_other' | 'fold_weight_norm' | 'fold_spectral_norm' | 'fold_pruning'
@@ -11,37 +11,40 @@ export type ClassName =
 export type ClassSource =
   | '' | 'file' | 'user' | 'inferred' | 'doubtful'
 export type ContainerName =
-  | 'packed' | 'int8' | 'coremltools'
+  | 'packed' | 'int8' | 'coremltools' | 'mlx'
 export type FailureKind =
   | 'format' | 'unsupported' | 'machine' | 'internal' | 'cancelled'
 export type FaultCode =
   | '' | 'choose_part' | 'no_part' | 'other_part' | 'distributed' | 'zero3' | 'already_quantized'
-  | 'none_quantized' | 'tied' | 'no_place' | 'reserved' | 'unfit'
+  | 'none_quantized' | 'tied' | 'no_place' | 'reserved' | 'unfit' | 'needs_folder' | 'no_architecture'
+  | 'family_refused'
 export type Granularity =
   | 'per_tensor' | 'per_channel' | 'per_block'
 export type HighNibble =
   | 'sign' | 'zero'
 export type KeptCode =
-  | 'beyond' | 'bias' | 'blocks' | 'conv1d' | 'doubtful' | 'embedding' | 'empty' | 'experts' | 'no_layer'
-  | 'no_rule' | 'norm' | 'not_float' | 'other_class' | 'recipe' | 'recurrent' | 'router' | 'set_kept' | 'split'
-  | 'tied' | 'unfit' | 'vector'
+  | 'beyond' | 'bias' | 'blocks' | 'conv1d' | 'doubtful' | 'embedding' | 'empty' | 'experts' | 'fused' | 'head'
+  | 'no_groups' | 'no_layer' | 'no_rule' | 'norm' | 'not_float' | 'not_read' | 'other_class' | 'other_layer'
+  | 'recipe' | 'recurrent' | 'router' | 'set_kept' | 'split' | 'tied' | 'tied_head' | 'unfit' | 'vector'
 export type ReasonCode =
   | 'a_class' | 'attention' | 'beyond' | 'bias' | 'blocks' | 'conv1d' | 'cuts_nothing' | 'doubt_bias_axes'
   | 'doubt_bias_values' | 'doubt_embedding' | 'doubt_kernel' | 'doubt_long' | 'doubt_modulated' | 'doubt_name'
   | 'doubt_neither' | 'doubtful' | 'embedding' | 'empty' | 'experts' | 'few_inputs' | 'few_weights' | 'frozen'
-  | 'infinite' | 'inputs' | 'kernel_axis' | 'many_axes' | 'nan' | 'no_fit' | 'no_gain' | 'no_layer' | 'no_rule'
-  | 'norm' | 'not_float' | 'not_smaller' | 'other_class' | 'outputs' | 'recipe' | 'recurrent' | 'router'
-  | 'set_kept' | 'split' | 'tied' | 'too_large_f16' | 'too_large_f32' | 'too_large_f64' | 'too_small' | 'unfit'
-  | 'vector' | 'weight'
+  | 'fused' | 'head' | 'infinite' | 'inputs' | 'kernel_axis' | 'many_axes' | 'nan' | 'no_fit' | 'no_gain'
+  | 'no_groups' | 'no_layer' | 'no_rule' | 'norm' | 'not_float' | 'not_read' | 'not_smaller' | 'other_class'
+  | 'other_layer' | 'outputs' | 'recipe' | 'recurrent' | 'router' | 'set_kept' | 'split' | 'tied' | 'tied_head'
+  | 'too_large_f16' | 'too_large_f32' | 'too_large_f64' | 'too_small' | 'unfit' | 'vector' | 'weight'
 export type RemedyCode =
-  | 'beyond' | 'blocks' | 'conv1d' | 'doubtful' | 'embedding' | 'experts' | 'no_layer' | 'no_rule' | 'not_float'
-  | 'router' | 'split'
+  | 'beyond' | 'blocks' | 'conv1d' | 'doubtful' | 'embedding' | 'experts' | 'no_groups' | 'no_layer' | 'no_rule'
+  | 'not_float' | 'not_read' | 'router' | 'split'
+export type RuntimeName =
+  | 'transformers' | 'vllm' | 'mlx'
 export type SchemeMode =
   | 'symmetric' | 'affine'
 export type Verdict =
   | 'quantize' | 'keep'
 export type WarningCode =
-  | 'noise' | 'grows' | 'shards'
+  | 'noise' | 'grows' | 'shards' | 'not_loaded' | 'not_tried' | 'slow_groups'
 export type WeightDType =
   | 'int4' | 'uint4' | 'int8' | 'uint8'
 
@@ -51,6 +54,7 @@ export type Reason = [ReasonCode, ...ReasonArg[]]
 
 export interface InspectRequest {
   parts: string[]
+  folder: boolean
 }
 
 export interface Inspection {
@@ -75,6 +79,7 @@ export interface PlanRequest {
   edits: Edit[]
   types: SetType[]
   options: Options
+  for: RuntimeName
   container: ContainerName
   high_nibble: HighNibble | null
 }
@@ -160,6 +165,7 @@ export interface Part {
 }
 
 export interface Choices {
+  runtimes: Runtime[]
   containers: Container[]
   dtypes: WeightDType[]
   grains: Grain[]
@@ -189,6 +195,7 @@ export interface SetType {
 }
 
 export interface Options {
+  for: string
   module_types: string[]
   include_embeddings: boolean
   coremltools_skips: boolean
@@ -258,6 +265,17 @@ export interface VerifiedRow {
   problem: string
 }
 
+export interface Runtime {
+  name: RuntimeName
+  container: ContainerName
+  global: Global
+  dtypes: WeightDType[]
+  grains: Grain[]
+  schemes: SchemeMode[]
+  group_sizes: number[]
+  why_not: Failure | null
+}
+
 export interface Container {
   name: ContainerName
   extension: string
@@ -279,6 +297,7 @@ export interface Class {
 export interface Defaults {
   global: Global
   options: Options
+  for: RuntimeName
   container: ContainerName
   high_nibble: HighNibble
 }

@@ -9,6 +9,7 @@ import type {
   HighNibble,
   KeptCode,
   RemedyCode,
+  RuntimeName,
   SchemeMode,
   TensorRow,
   WarningCode,
@@ -33,7 +34,7 @@ export const en = {
   zipped: (n: number) => `One zip with ${n.toLocaleString('en')} files: unpack it to use them.`,
   drop: 'Drop a model anywhere on this page',
   dropNow: 'Let go to open it',
-  formats: '.pt  .pth  .bin  .ckpt  .safetensors\nor a folder of shards',
+  formats: '.pt  .pth  .bin  .ckpt  .safetensors\nor a model’s folder',
   chooseFile: 'Choose a file',
   chooseFolder: 'Choose a folder',
   sample: 'Try a sample',
@@ -42,7 +43,7 @@ export const en = {
   facts: [
     ['Same numbers', 'Equal to coremltools’ PostTrainingQuantizer to the last bit, float16 included.'],
     ['Nothing uploaded', 'A Go core in WebAssembly reads the file piece by piece. No account, no install.'],
-    ['Files that open', 'PyTorch, safetensors and compressed-tensors read what you get back.'],
+    ['Files that open', 'Transformers, MLX, PyTorch and coremltools read what you get back: each was tried.'],
   ],
   opening: 'Reading the header…',
   tensors: (n: number) => `${n.toLocaleString('en')} ${n === 1 ? 'tensor' : 'tensors'}`,
@@ -81,6 +82,12 @@ export const en = {
     blocks: 'layers that cannot be cut into such blocks',
     beyond: 'small layers with rows not longer than a block, which coremltools keeps',
     tied: 'weights tied to ones that are kept',
+    other_layer: 'layers that are not read in 4 bits there',
+    not_read: 'tensors that are not read in 4 bits there',
+    head: 'output heads',
+    tied_head: 'tied output heads',
+    no_groups: 'layers that the group size does not divide',
+    fused: 'layers that are loaded as one with kept ones',
   } as Record<KeptCode, string>,
   remedies: {
     not_float: 'the checkpoint from before it was quantized or cast',
@@ -94,6 +101,8 @@ export const en = {
     blocks: 'a block size that divides the inputs, or one scale per channel',
     beyond: 'a smaller block size, or one scale per channel',
     no_layer: 'where they are layers, pick them in the table and set their type',
+    not_read: 'where they are layers, pick them in the table and set their type',
+    no_groups: 'a smaller block size, or one scale per channel',
   } as Record<RemedyCode, string>,
   parts: {
     title: 'The file holds several models. Converted:',
@@ -111,10 +120,40 @@ export const en = {
       `${layers(names)} larger than before in this container: ${some(names)}. ` +
       'Keep what grows, or save in a form that holds each scale once.',
     shards: names => `This is one file of a model of ${(names.length + 1).toLocaleString('en')}.`,
+    not_loaded: names =>
+      `Transformers and vLLM read Linears alone in 4 bits, and would run with random values in the place of ` +
+      `${some(names)}. Keep what is none, or choose one of the two as the place where it runs.`,
+    not_tried: names => `Not tried with this architecture (${some(names)}): try the result before you rely on it.`,
+    slow_groups: names => `vLLM has fast kernels for groups of 32, 64 and 128 alone, and none for ${some(names)}.`,
   } as Record<WarningCode, (names: string[]) => string>,
   doubtful: (n: number) => `Pick ${n.toLocaleString('en')} doubtful`,
   keptDoubtful: 'doubtful',
   recipe: 'Recipe',
+  runsOn: 'It will run in',
+  nowhere: {
+    label: 'Core ML, or your own code',
+    needs: 'The numbers of coremltools, in the form that you choose below.',
+  },
+  runtimes: {
+    transformers: {
+      label: 'Transformers',
+      needs: 'A folder that from_pretrained opens, with compressed-tensors installed beside Transformers.',
+      note: 'Groups of 128 are usual there. Groups of 32 take half a bit more a weight, and the error falls by a fifth.',
+      next: 'Load and try it, where Transformers and compressed-tensors are installed:',
+    },
+    vllm: {
+      label: 'vLLM',
+      needs: 'A folder that vLLM opens. It was run there on a processor; no GPU was tried.',
+      note: 'Groups of 128 are usual there. Groups of 32 take half a bit more a weight, and the error falls by a fifth.',
+      next: 'Load and try it, where vLLM is installed:',
+    },
+    mlx: {
+      label: 'MLX',
+      needs: 'A folder that mlx_lm.load opens, on a Mac with Apple silicon or on Linux.',
+      note: 'Affine is MLX’s own arithmetic, as on a processor; a Mac’s GPU rounds a few codes otherwise. Symmetric is coremltools’.',
+      next: 'Load and try it, where mlx-lm is installed:',
+    },
+  } as Record<RuntimeName, { label: string; needs: string; note: string; next: string }>,
   weightDtype: 'Numbers',
   granularity: 'One scale per',
   blockSize: 'Block size',
@@ -142,14 +181,9 @@ export const en = {
   schemes: { symmetric: 'symmetric', affine: 'affine, zero point' } as Record<SchemeMode, string>,
   highNibbles: { sign: 'sign (two’s complement)', zero: 'zero' } as Record<HighNibble, string>,
   containers: {
-    packed: {
-      label: 'packed .safetensors',
-      note: 'Two codes a byte, in the layout of compressed-tensors.',
-      next:
-        'vLLM and Transformers also want the model’s folder around it, and a quantization_config in its config.json, ' +
-        'which Nibble does not write yet.',
-    },
+    packed: { label: 'packed .safetensors', note: 'Two codes a byte, in the layout of compressed-tensors.', next: '' },
     int8: { label: 'int8 .safetensors', note: 'One code a byte, for your own code.', next: '' },
+    mlx: { label: 'MLX folder', note: 'For mlx_lm.load.', next: '' },
     coremltools: {
       label: 'coremltools .pt',
       next: '',
@@ -159,6 +193,8 @@ export const en = {
     },
   } as Record<ContainerName, { label: string; note: string; next: string }>,
   whyNot: (why: string) => `not for this model: ${why}`,
+  needsFolder: (places: string[]) =>
+    `${places.join(', ')} open a model’s folder with its config.json: choose the whole folder for them.`,
   config: 'coremltools config: use one, or export this recipe',
   configHint: 'Paste or drop a PostTrainingQuantizerConfig, JSON or YAML. It takes the place of the choices above.',
   configActive: 'The config below is in force. The table says which of its rules won for each tensor.',

@@ -27,6 +27,12 @@ const kinds: Record<KeptCode, string> = {
   blocks: '各轴不能按这样的块划分',
   beyond: '一行不比一个块长，coremltools 会跳过；层又太小，量化无益',
   tied: '与保留的权重是同一个（绑定）',
+  other_layer: '该环境不以 4 位读取的层',
+  not_read: '该环境不以 4 位读取的张量',
+  head: '输出头：按惯例保留',
+  tied_head: '配置将它与嵌入层绑定，该环境不读取它',
+  no_groups: '组大小不能整除输入数的层',
+  fused: '加载时与保留的层合为一个权重的层',
 }
 
 /** 原因的说法，按代码；参数与核心给出的相同。 */
@@ -50,6 +56,12 @@ const reasons: Reasons = {
   no_rule: () => kinds.no_rule,
   recipe: () => kinds.recipe,
   set_kept: () => kinds.set_kept,
+  other_layer: name => `${name}：该环境不以 4 位读取`,
+  not_read: () => kinds.not_read,
+  head: () => kinds.head,
+  tied_head: () => kinds.tied_head,
+  no_groups: (n, size) => `${n} 个输入不能按 ${size} 分组`,
+  fused: name => `加载时与 ${name} 合为一个权重，后者保留`,
   tied: (name, why) => `与 ${name} 是同一个权重（绑定），后者保留（${why}）`,
   unfit: why => `无法量化：${why}`,
   nan: () => '权重中有不是数的值（NaN）',
@@ -96,6 +108,9 @@ const faults: Faults = {
   tied: (a, b) => `${b} 与 ${a} 是同一个权重（绑定），方案对两者的要求不同：请写一条同时匹配两个名称的规则`,
   no_place: dtype => `这种文件不能存放 ${dtype} 类型的张量：请选择其他格式`,
   reserved: () => '这个名称由 safetensors 自己使用：请在源文件中改名，或选择其他格式',
+  needs_folder: place => `${place} 需要带有 config.json 的模型文件夹：请选择整个文件夹`,
+  no_architecture: place => `config.json 没有写明架构，${place} 无从得知模型的类`,
+  family_refused: (type, place) => `${place} 不能从这样的文件夹加载 ${type}`,
   unfit: why => `${why}：请修复模型文件，或选择保留无法量化的张量`,
 }
 
@@ -136,7 +151,7 @@ export const zh: Text = {
   zipped: n => `一个 zip，内含 ${n.toLocaleString('zh')} 个文件：解压后使用。`,
   drop: '把模型拖到页面任意处',
   dropNow: '松开即打开',
-  formats: '.pt  .pth  .bin  .ckpt  .safetensors\n或分片文件夹',
+  formats: '.pt  .pth  .bin  .ckpt  .safetensors\n或模型文件夹',
   chooseFile: '选择文件',
   chooseFolder: '选择文件夹',
   sample: '试用示例',
@@ -145,7 +160,7 @@ export const zh: Text = {
   facts: [
     ['数值相同', '与 coremltools 的 PostTrainingQuantizer 逐位相同，float16 也是。'],
     ['不上传', 'WebAssembly 里的 Go 核心分段读取文件。无需账号，无需安装。'],
-    ['文件通用', 'PyTorch、safetensors 和 compressed-tensors 都能读取结果。'],
+    ['文件通用', 'Transformers、MLX、PyTorch 和 coremltools 都能读取结果，逐一试过。'],
   ],
   opening: '正在读取文件头…',
   tensors: n => `${n.toLocaleString('zh')} 个张量`,
@@ -173,6 +188,8 @@ export const zh: Text = {
     blocks: '能整除输入数的块大小，或每通道一个缩放因子',
     beyond: '更小的块，或每通道一个缩放因子',
     no_layer: '若确实是层，在表格中选中并设定类型',
+    not_read: '若确实是层，在表格中选中并设定类型',
+    no_groups: '更小的块，或每通道一个缩放因子',
   },
   parts: {
     title: '文件中有多个模型。转换：',
@@ -188,10 +205,36 @@ export const zh: Text = {
     grows: names =>
       `${names.length.toLocaleString('zh')} 层在这种格式里比原来更大：${some(names)}。请保留它们，或保存为每个缩放因子只存一次的格式。`,
     shards: names => `这是由 ${(names.length + 1).toLocaleString('zh')} 个文件组成的模型中的一个。`,
+    not_loaded: names =>
+      `Transformers 和 vLLM 只以 4 位读取 Linear，${some(names)} 会被随机数代替。请保留不是 Linear 的层，或在运行环境中选择两者之一。`,
+    not_tried: names => `没有在该环境试过这种架构（${some(names)}）：使用前请先试运行。`,
+    slow_groups: names => `vLLM 只为 32、64、128 的组提供快速内核，${some(names)} 没有。`,
   },
   doubtful: n => `选中 ${n.toLocaleString('zh')} 个存疑的`,
   keptDoubtful: '存疑',
   recipe: '量化方案',
+  runsOn: '运行环境',
+  nowhere: { label: 'Core ML，或您自己的代码', needs: '使用 coremltools 的数值，格式在下面选择。' },
+  runtimes: {
+    transformers: {
+      label: 'Transformers',
+      needs: '得到一个文件夹，用 from_pretrained 打开；除 Transformers 外还要安装 compressed-tensors。',
+      note: '通常每组 128 个输入。每组 32 个时每个权重多半位，误差减少五分之一。',
+      next: '加载并试运行（需安装 Transformers 和 compressed-tensors）：',
+    },
+    vllm: {
+      label: 'vLLM',
+      needs: '得到一个 vLLM 能打开的文件夹。已在 CPU 上试过，没有试过 GPU。',
+      note: '通常每组 128 个输入。每组 32 个时每个权重多半位，误差减少五分之一。',
+      next: '加载并试运行（需安装 vLLM）：',
+    },
+    mlx: {
+      label: 'MLX',
+      needs: '得到一个文件夹，用 mlx_lm.load 打开；需要 Apple 芯片的 Mac，或 Linux。',
+      note: '仿射是 MLX 自己的算法，与其 CPU 结果一致；Mac 的 GPU 有少数码的舍入不同。对称则用 coremltools 的码。',
+      next: '加载并试运行（需安装 mlx-lm）：',
+    },
+  },
   weightDtype: '数值类型',
   granularity: '缩放因子粒度',
   blockSize: '块大小',
@@ -211,12 +254,9 @@ export const zh: Text = {
   schemes: { symmetric: '对称', affine: '仿射，带零点' },
   highNibbles: { sign: '符号位（补码）', zero: '零' },
   containers: {
-    packed: {
-      label: 'packed .safetensors',
-      note: '每字节两个码，采用 compressed-tensors 的布局。',
-      next: 'vLLM 和 Transformers 还需要模型的文件夹，并在其 config.json 中写入 quantization_config；Nibble 目前不写。',
-    },
+    packed: { label: 'packed .safetensors', note: '每字节两个码，采用 compressed-tensors 的布局。', next: '' },
     int8: { label: 'int8 .safetensors', note: '每字节一个码，供您自己的代码使用。', next: '' },
+    mlx: { label: 'MLX 文件夹', note: '供 mlx_lm.load 使用。', next: '' },
     coremltools: {
       label: 'coremltools .pt',
       next: '',
@@ -224,6 +264,7 @@ export const zh: Text = {
     },
   },
   whyNot: why => `不适合这个模型：${why}`,
+  needsFolder: places => `${places.join('、')} 需要带有 config.json 的模型文件夹：请选择整个文件夹。`,
   config: 'coremltools 配置：使用现成的，或导出当前方案',
   configHint: '粘贴或拖入 PostTrainingQuantizerConfig，JSON 或 YAML 均可。它取代上面的选择。',
   configActive: '下面的配置正在生效。表格注明每个张量由哪条规则决定。',

@@ -1,0 +1,113 @@
+// Where a result will run: the choice that comes first, the folder that comes out, the lines that try it.
+
+import assert from 'node:assert/strict'
+import { cpSync, mkdirSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
+import { after, before, test } from 'node:test'
+import {
+  choose,
+  convert,
+  download,
+  fixture,
+  id,
+  kind,
+  openPage,
+  row,
+  start,
+  textOf,
+  waitForRow,
+  waitForText,
+} from './browser.mjs'
+import { chooseFolder, nativeFolder, unzip } from './inputs.mjs'
+
+let site
+before(async () => {
+  site = await start()
+})
+after(async () => {
+  await site?.stop()
+})
+
+/** The folder of a tiny model, as Transformers saves it. */
+function modelFolder() {
+  const folder = join(site.folder, 'tiny-llama')
+  rmSync(folder, { recursive: true, force: true })
+  mkdirSync(folder)
+  cpSync(fixture('consumers/llama-bf16-g32/src'), folder, { recursive: true })
+  return folder
+}
+
+const chosen = (page, name) => page.$eval(id(name), e => e.value)
+
+/** Converts on the page and natively; the files must be the same. */
+async function sameFolder(page, folder, name, ...words) {
+  await convert(page)
+  const made = unzip(await download(site, page, 'download', `${name}.zip`))
+  assert.deepEqual(Object.fromEntries(Object.entries(made).sort()), await nativeFolder(site, folder, ...words))
+}
+
+test('a folder is for Transformers, until another place is chosen', { skip: kind === 'firefox' }, async () => {
+  const { page, problems } = await openPage(site)
+  const folder = modelFolder()
+  await chooseFolder(page, folder)
+  await page.waitForSelector(`${id('convert')}:not(:disabled)`)
+  assert.equal(await chosen(page, 'runs-on'), 'transformers')
+  assert.equal(await chosen(page, 'block-size'), '128')
+  assert.match(await textOf(page, 'needs'), /from_pretrained opens, with compressed-tensors/)
+  assert.match(await row(page, 'lm_head.weight'), /^keep: .*output head/)
+  await sameFolder(page, folder, 'tiny-llama-int4')
+  await page.click(`${id('next')} summary`)
+  assert.match(await textOf(page, 'python'), /AutoModelForCausalLM.from_pretrained\("tiny-llama-int4", dtype="auto"\)/)
+  await page.click(id('verify'))
+  await waitForText(page, 'verification', 'Verified: 7 quantized')
+
+  await page.select(id('runs-on'), 'mlx')
+  await waitForRow(page, 'lm_head.weight', 'uint4 block 64')
+  assert.equal(await chosen(page, 'quantization-scheme'), 'affine')
+  assert.equal(await chosen(page, 'container'), 'mlx')
+  assert.deepEqual(await page.$$eval(`${id('weight-dtype')} option`, all => all.map(o => o.value)), ['int4', 'int8'])
+  await sameFolder(page, folder, 'tiny-llama-int4-mlx', '--for', 'mlx')
+  await page.click(`${id('next')} summary`)
+  assert.match(await textOf(page, 'python'), /load\("tiny-llama-int4-mlx"\)/)
+
+  await page.select(id('runs-on'), 'vllm')
+  await waitForRow(page, 'lm_head.weight', 'output head')
+  assert.match(await textOf(page, 'needs'), /run there on a processor/)
+
+  // A container that is chosen is no place.
+  await page.select(id('container'), 'int8')
+  await waitForRow(page, 'lm_head.weight', 'int4 block 32')
+  assert.equal(await chosen(page, 'runs-on'), 'none')
+  await sameFolder(page, folder, 'tiny-llama-int4-bytes', '--to', 'int8')
+  assert.deepEqual(problems, [])
+  await page.close()
+})
+
+test('a config says where it is for', { skip: kind === 'firefox' }, async () => {
+  const { page, problems } = await openPage(site)
+  const folder = modelFolder()
+  await chooseFolder(page, folder)
+  await page.waitForSelector(`${id('convert')}:not(:disabled)`)
+  await page.$eval(id('config-input'), e => e.closest('details').setAttribute('open', ''))
+  await page.type(id('config-input'), '{"global_config":{"weight_dtype":"int4","granularity":"per_channel"},')
+  await page.type(id('config-input'), '"nibble":{"for":"vllm"}}')
+  await waitForRow(page, 'model.layers.0.mlp.up_proj.weight', 'int4 per channel')
+  assert.match(await row(page, 'lm_head.weight'), /output head/)
+  await convert(page)
+  await page.click(`${id('next')} summary`)
+  assert.match(await textOf(page, 'python'), /LLM\(/)
+  assert.deepEqual(problems, [])
+  await page.close()
+})
+
+test('a file alone is for no place that wants a folder, and that is said', async () => {
+  const { page, problems } = await openPage(site)
+  await choose(page, fixture('small.safetensors'))
+  const off = await page.$$eval(`${id('runs-on')} option`, all => all.filter(o => o.disabled).map(o => o.value))
+  assert.deepEqual(off, ['transformers', 'vllm', 'mlx'])
+  assert.equal(await chosen(page, 'runs-on'), 'none')
+  const said = await page.$eval('.recipe', e => e.innerText)
+  assert.match(said, /Transformers, vLLM, MLX open a model’s folder with its config.json/)
+  assert.deepEqual(problems, [])
+  await page.close()
+})
