@@ -64,7 +64,7 @@ func (s *session) inspect(q request) (any, error) {
 // describe sums a model up.
 func describe(c *model.Model) protocol.Inspection {
 	out := protocol.Inspection{
-		Name: c.Name, Bytes: c.Bytes(), Shards: len(c.Files), Folder: c.Folder, Beside: len(c.Beside), Format: c.Format,
+		Name: c.Home(), Bytes: c.Bytes(), Shards: len(c.Files), Folder: c.Folder, Beside: len(c.Beside), Format: c.Format,
 		Tensors: len(c.State.Tensors), Notes: append([]string{}, c.State.Notes...), DTypes: []string{},
 		Parts: append([]tensor.Part{}, c.State.Parts...), Missing: append([]string{}, c.Missing...),
 		Choices: protocol.ChoicesFor(c),

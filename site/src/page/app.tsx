@@ -93,7 +93,7 @@ export function App() {
             {table}
           </>
         )}
-        <p class="status" data-testid="status" role="status" aria-live="polite">
+        <p class="status" data-testid="status" data-state={state.phase} role="status" aria-live="polite">
           {text.status[state.phase]}
         </p>
       </main>

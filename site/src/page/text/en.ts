@@ -138,13 +138,13 @@ export const en = {
     transformers: {
       label: 'Transformers',
       needs: 'A folder that from_pretrained opens, with compressed-tensors installed beside Transformers.',
-      note: 'Groups of 128 are usual there. Groups of 32 take half a bit more a weight, and the error falls by a fifth.',
+      note: 'Groups of 128 are usual there. Groups of 32 take 0.4 bits more a weight, and the error falls by a fifth.',
       next: 'Load and try it, where Transformers and compressed-tensors are installed:',
     },
     vllm: {
       label: 'vLLM',
       needs: 'A folder that vLLM opens. It was run there on a processor; no GPU was tried.',
-      note: 'Groups of 128 are usual there. Groups of 32 take half a bit more a weight, and the error falls by a fifth.',
+      note: 'Groups of 128 are usual there. Groups of 32 take 0.4 bits more a weight, and the error falls by a fifth.',
       next: 'Load and try it, where vLLM is installed:',
     },
     mlx: {

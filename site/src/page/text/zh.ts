@@ -219,13 +219,13 @@ export const zh: Text = {
     transformers: {
       label: 'Transformers',
       needs: '得到一个文件夹，用 from_pretrained 打开；除 Transformers 外还要安装 compressed-tensors。',
-      note: '通常每组 128 个输入。每组 32 个时每个权重多半位，误差减少五分之一。',
+      note: '通常每组 128 个输入。每组 32 个时每个权重多 0.4 位，误差减少五分之一。',
       next: '加载并试运行（需安装 Transformers 和 compressed-tensors）：',
     },
     vllm: {
       label: 'vLLM',
       needs: '得到一个 vLLM 能打开的文件夹。已在 CPU 上试过，没有试过 GPU。',
-      note: '通常每组 128 个输入。每组 32 个时每个权重多半位，误差减少五分之一。',
+      note: '通常每组 128 个输入。每组 32 个时每个权重多 0.4 位，误差减少五分之一。',
       next: '加载并试运行（需安装 vLLM）：',
     },
     mlx: {
