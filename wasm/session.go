@@ -69,10 +69,17 @@ func describe(c *model.Model) protocol.Inspection {
 		Parts: append([]tensor.Part{}, c.State.Parts...), Missing: append([]string{}, c.Missing...),
 		Choices: protocol.ChoicesFor(c),
 	}
-	bytes := map[string]int64{}
+	bytes, codes := map[string]int64{}, map[string]int64{}
+	for _, p := range c.Packed() {
+		codes[p.Words], _ = tensor.Elements(p.Shape)
+	}
 	for i := range c.State.Tensors {
 		t := &c.State.Tensors[i]
-		out.Params += t.Elements()
+		if n, packed := codes[t.Name]; packed {
+			out.Params += n
+		} else {
+			out.Params += t.Elements()
+		}
 		if _, seen := bytes[t.DType.String()]; !seen {
 			out.DTypes = append(out.DTypes, t.DType.String())
 		}

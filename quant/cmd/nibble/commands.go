@@ -35,6 +35,9 @@ type tensorLine struct {
 	DType string  `json:"dtype"`
 	Shape []int64 `json:"shape"`
 	Bytes int64   `json:"bytes"`
+	// of codes in words: bits of each, and the shape of the weight; else 0 and null
+	Bits   int     `json:"code_bits"`
+	Weight []int64 `json:"weight_shape"`
 }
 
 // model opens what the paths name.
@@ -76,9 +79,14 @@ func inspect(ctx context.Context, c *call) error {
 	out := inspection{Name: m.Name, Bytes: m.Bytes(), Format: m.Format, Tensors: []tensorLine{},
 		Notes: append([]string{}, m.State.Notes...),
 		Parts: append([]tensor.Part{}, m.State.Parts...), Quantized: m.Quantized, Missing: append([]string{}, m.Missing...)}
+	packed := map[string]model.Packed{}
+	for _, p := range m.Packed() {
+		packed[p.Words] = p
+	}
 	for i := range m.State.Tensors {
 		t := &m.State.Tensors[i]
-		out.Tensors = append(out.Tensors, tensorLine{t.Name, t.DType.String(), t.Shape, t.Bytes()})
+		p := packed[t.Name]
+		out.Tensors = append(out.Tensors, tensorLine{t.Name, t.DType.String(), t.Shape, t.Bytes(), p.Bits, p.Shape})
 	}
 	if c.json {
 		return c.printJSON(out)

@@ -111,7 +111,11 @@ func (c *call) printInspection(x inspection) {
 	}
 	c.table(func(w *tabwriter.Writer) {
 		for _, t := range x.Tensors {
-			fmt.Fprintf(w, "  %s\t%s\t%s\t%s\n", printable(t.Name), t.DType, shape(t.Shape), report.Size(t.Bytes))
+			size := report.Size(t.Bytes)
+			if t.Bits > 0 {
+				size += fmt.Sprintf("\t%s in %d bits", shape(t.Weight), t.Bits)
+			}
+			fmt.Fprintf(w, "  %s\t%s\t%s\t%s\n", printable(t.Name), t.DType, shape(t.Shape), size)
 		}
 	})
 	c.notes(x.Notes)

@@ -11,6 +11,8 @@ for key, scheme in schemes.items():
     codes = (words[:, :, None] >> places & (1 << bits) - 1).reshape(rows, -1)[:, :row] - shift
     steps = codes.reshape(shape).float()
     scale = scale[one_per_block].reshape(blocks)
+    if scale.dtype == torch.bfloat16:  # which coremltools does not know
+        scale = scale.float()
     owner, dot, param = key.rpartition(".")
     fields = {"quantization_n_bits": torch.tensor(bits), "quantization_scale": scale}
     if key + "_zero_point" in state:

@@ -36,6 +36,7 @@ type Config struct {
 	VocabSize     int64  // 0 where it is not said
 	QuantMethod   string // of a quantization_config that is there, such as "gptq"; "" without one
 
+	codes   quantizations
 	members []member
 }
 
@@ -126,6 +127,7 @@ func (c *Config) note(key string, value jsontext.Value) {
 		if c.QuantMethod == "" {
 			c.QuantMethod = said.Method
 		}
+		c.readCodes(key, value)
 	}
 }
 

@@ -50,11 +50,27 @@ def check_int8(out, source, codes, high_nibble, bits_of):
         assert not names, f"unexpected tensors {names}"
 
 
+def narrow(weight, q, scale, zp, bits):
+    """Codes made with scales of bfloat16, and these scales, which packed has for weights of bfloat16."""
+    rows, across = q.shape[0], scale.size // scale.shape[0]
+    tall = rows // scale.shape[0]
+    rounded = torch.from_numpy(scale).bfloat16()
+    wide = lambda a: np.repeat(np.repeat(a.reshape(a.shape[0], across), tall, axis=0), q.size // rows // across, axis=1)
+    least, most = (0, (1 << bits) - 1) if q.dtype == np.uint8 else (-(1 << bits - 1), (1 << bits - 1) - 1)
+    with np.errstate(all="ignore"):
+        steps = np.rint(weight.float().numpy().reshape(rows, -1) / wide(rounded.float().numpy()))
+    steps = np.nan_to_num(steps) + (0 if zp is None else wide(zp.astype(np.float32)))
+    return np.clip(steps, least, most).astype(q.dtype).reshape(q.shape), rounded
+
+
 def check_packed(out, source, codes, bits_of):
     with safe_open(out, framework="pt") as f:
         names = check_kept(f, source, codes)
         for key, (q, scale, zp) in codes.items():
             bits, shift = bits_of(key), 0
+            stored = torch.from_numpy(scale)
+            if source[key].dtype == torch.bfloat16:
+                q, stored = narrow(source[key], q, scale, zp, bits)
             if q.dtype == np.uint8:
                 shift = 1 << (bits - 1)  # unsigned codes travel as signed ones
             rows = q.shape[0]
@@ -66,7 +82,8 @@ def check_packed(out, source, codes, bits_of):
             assert torch.equal(got.to(torch.int16), want), f"{key}: unpacked codes differ"
             across = scale.size // scale.shape[0]
             per_row = lambda a: torch.from_numpy(np.repeat(a.reshape(a.shape[0], across), rows // a.shape[0], axis=0))
-            same(f.get_tensor(key + "_scale"), per_row(scale), key + "_scale")
+            scales = stored.reshape(len(stored), across).repeat_interleave(rows // len(stored), 0)
+            same(f.get_tensor(key + "_scale"), scales, key + "_scale")
             names -= {key + "_packed", key + "_shape", key + "_scale"}
             if key + "_zero_point" in names:
                 got = unpack_from_int32(f.get_tensor(key + "_zero_point"), bits, torch.Size((rows, across)),

@@ -1,0 +1,74 @@
+package model
+
+import (
+	"slices"
+	"strings"
+
+	"nibble/quant/tensor"
+)
+
+// Packed is a weight of a folder that is quantized already, as its codes lie in 32-bit words.
+type Packed struct {
+	Module    string
+	Bits      int     // of a code
+	Shape     []int64 // of the weight: codes, not words
+	Symmetric bool    // it has no zero points and no offsets
+	Group     int64   // inputs that share a scale
+	Words     string  // name of the tensor with the words
+	Scale     string  // name of the one with the scales
+}
+
+// The names of packed weights: compressed-tensors', and MLX's.
+const (
+	PackedEnd      = ".weight_packed"
+	PackedScaleEnd = ".weight_scale"
+	PackedShapeEnd = ".weight_shape"
+)
+
+// Packed are the weights of a folder whose codes lie in words, by what its config says of them; none without a config.
+func (c *Model) Packed() (out []Packed) {
+	if c.Config == nil || c.Quantized == nil {
+		return nil
+	}
+	scales := map[string]*tensor.Tensor{}
+	for i := range c.State.Tensors {
+		scales[c.State.Tensors[i].Name] = &c.State.Tensors[i]
+	}
+	for i := range c.State.Tensors {
+		t := &c.State.Tensors[i]
+		module, end := strings.CutSuffix(t.Name, PackedEnd)
+		scale := scales[module+PackedScaleEnd]
+		if !end {
+			module, end = strings.CutSuffix(t.Name, ".weight")
+			end = end && t.DType == tensor.U32
+			scale = scales[module+".scales"]
+		}
+		if !end || scale == nil {
+			continue
+		}
+		if p, ok := c.unpacked(module, t, scale); ok {
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
+// unpacked is the weight that words and scales stand for; false where the config says nothing of it, or what cannot be.
+func (c *Model) unpacked(module string, words, scale *tensor.Tensor) (p Packed, ok bool) {
+	k, ok := c.Config.CodesOf(module)
+	n := len(words.Shape)
+	if !ok || n < 2 || len(scale.Shape) != n || k.Bits < 2 || k.Bits > 8 || words.DType.Size() != 4 ||
+		!slices.Equal(words.Shape[:n-1], scale.Shape[:n-1]) {
+		return p, false
+	}
+	p = Packed{Module: module, Bits: k.Bits, Symmetric: k.Symmetric, Group: k.Group, Words: words.Name, Scale: scale.Name}
+	inputs := words.Shape[n-1] * 32 / int64(k.Bits)
+	if across := scale.Shape[n-1]; k.Group > 0 && across > 0 && across <= inputs/k.Group+1 {
+		inputs = across * k.Group // the last word may be filled with zeros
+	}
+	if inputs <= 0 || (inputs*int64(k.Bits)+31)/32 != words.Shape[n-1] {
+		return p, false
+	}
+	p.Shape = append(slices.Clone(words.Shape[:n-1]), inputs)
+	return p, true
+}
