@@ -125,10 +125,20 @@ func (o *Options) decide(m *Model) (plan.Policy, *target.Row, error) {
 			return nil, nil, coremltools.WithoutLine(err)
 		}
 	}
-	if row == nil {
+	switch {
+	case row == nil:
 		return r, nil, nil
+	case m.Quantized != nil:
+		return row.Relabel(r, m), row, nil
 	}
 	return row.Policy(r, m.Config), row, nil
+}
+
+// relabels reports whether what is asked for is a place with a form for codes that are there already. Whether it has
+// one for these, it says itself.
+func (o *Options) relabels(m *Model) bool {
+	row, _, err := o.place(m)
+	return err == nil && row != nil && row.Relabels != nil && o.Policy == nil
 }
 
 // place is the row of the place that is asked for, or meant, nil where there is none; and the config, nil where none

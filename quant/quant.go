@@ -85,7 +85,7 @@ type Job struct {
 // that cannot be converted, or a config that cannot be right. A job that can be shown and not converted (two names
 // of one weight with two verdicts, or nothing to quantize) is returned, and Conflict says why.
 func Plan(m *Model, o Options) (*Job, error) {
-	if err := m.Convertible(); err != nil {
+	if err := m.Convertible(); err != nil && (m.Quantized == nil || !o.relabels(m)) {
 		return nil, err
 	}
 	policy, place, err := o.decide(m)

@@ -20,7 +20,7 @@ var stages = map[string]int{
 	"quant/fault": 0, "quant/tensor": 0, "quant/scheme": 0, "quant/layer": 0,
 	"quant/pattern": 1, "quant/python": 1, "quant/kernel": 1, "quant/tile": 1, "quant/format": 2, "quant/format/pickle": 1,
 	"quant/recipe": 2, "quant/model": 3, "quant/plane": 2,
-	"quant/plan": 3, "quant/pack": 3, "quant/method/linear": 3, "quant/method/mlx": 3,
+	"quant/plan": 3, "quant/pack": 3, "quant/method/linear": 3, "quant/method/mlx": 3, "quant/method/relabel": 3,
 	"quant/recipe/coremltools": 4, "quant/recipe/compressedtensors": 5, "quant/recipe/mlx": 5,
 	"quant/method/apple": 4, "quant/method/minmax": 4, "quant/method": 5,
 	"quant/layout":  6,

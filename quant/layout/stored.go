@@ -19,7 +19,7 @@ type Stored struct {
 	Schemes []scheme.Scheme // that may have made it: the one that the output names, or all that its pieces allow
 	Grid    scheme.Grid
 	Pieces  []Piece // that it must have
-	Kept    bool    // it is kept, in its one piece
+	Kept    bool    // it is kept, in its one piece, or in none where others say it
 }
 
 // Wrong is a weight that cannot be looked at.

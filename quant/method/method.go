@@ -16,6 +16,7 @@ import (
 	"nibble/quant/method/linear"
 	"nibble/quant/method/minmax"
 	"nibble/quant/method/mlx"
+	"nibble/quant/method/relabel"
 	"nibble/quant/plane"
 	"nibble/quant/scheme"
 	"nibble/quant/tensor"
@@ -62,6 +63,8 @@ const (
 	Apple  = "apple"
 	MinMax = "minmax" // compressed-tensors'
 	MLX    = "mlx"
+
+	Relabel = "relabel" // of weights that are quantized already
 )
 
 // Table is the methods by name.
@@ -78,6 +81,10 @@ var Table = []Row{
 	{
 		MLX, false, mlx.Planes,
 		func(s scheme.Scheme, d tensor.Type) Method[float32] { return mlx.New(s, d) }, nil,
+	},
+	{
+		Relabel, false, relabel.Planes,
+		func(s scheme.Scheme, d tensor.Type) Method[float32] { return relabel.New(s, d) }, nil,
 	},
 }
 

@@ -70,9 +70,13 @@ var (
 func quantized(c *Model) *Quantized {
 	if by := safetensors.Meta(c.Bodies, safetensors.NibbleVersion); by != "" &&
 		safetensors.Meta(c.Bodies, safetensors.NibbleContainer) != "" {
-		var schemes map[string]any
-		if json.Unmarshal([]byte(safetensors.Meta(c.Bodies, safetensors.NibbleSchemes)), &schemes) != nil ||
-			len(schemes) == 0 {
+		schemes := map[string]any{}
+		for _, body := range c.Bodies { // of each shard
+			if json.Unmarshal([]byte(safetensors.Meta([]any{body}, safetensors.NibbleSchemes)), &schemes) != nil {
+				return nil
+			}
+		}
+		if len(schemes) == 0 {
 			return nil
 		}
 		return &Quantized{By: "Nibble " + by, Weights: len(schemes), do: "convert the checkpoint it was made from"}
@@ -115,9 +119,15 @@ func (c *Model) Convertible() error {
 	if len(c.State.Tensors) == 0 {
 		return c.chooseError()
 	}
-	if q := c.Quantized; q != nil {
-		return fault.Not(c.Name, "this model is quantized already (%s)", q.By).In(q.Tensor).
-			Code(fault.AlreadyQuantized, q.By).Hint("%s", q.do)
+	if c.Quantized != nil {
+		return c.Already()
 	}
 	return nil
+}
+
+// Already is the error for a model that is quantized already.
+func (c *Model) Already() *fault.Error {
+	q := c.Quantized
+	return fault.Not(c.Name, "this model is quantized already (%s)", q.By).In(q.Tensor).
+		Code(fault.AlreadyQuantized, q.By).Hint("%s", q.do)
 }

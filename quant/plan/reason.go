@@ -39,6 +39,8 @@ const (
 	IsTiedHead Code = "tied_head"   // which is not read there
 	NoGroups   Code = "no_groups"   // inputs, group size
 	IsFused    Code = "fused"       // loaded as one with a weight that is kept: its name
+	Relabelled Code = "relabelled"  // codes and scales of a model that is quantized already
+	AsItIs     Code = "as_it_is"    // what else such a model has
 )
 
 // Reason is why a tensor has its verdict: a code and arguments, which are texts or reasons in their turn, so that it
@@ -147,6 +149,10 @@ var own = Sentences{
 		Text: "its %s inputs cannot be cut into groups of %s", Many: "layers that the group size does not divide",
 		Remedy: "choose a smaller group size, or one scale per channel",
 	},
+	Relabelled: {
+		Text: "its codes and scales stay as they are, in another form", Many: "codes that stay as they are, in another form",
+	},
+	AsItIs: {Text: "it stays as it is", Many: "tensors that stay as they are"},
 	IsFused: {
 		Text: "it is loaded as one weight with %s, which is kept", Many: "layers that are loaded as one with kept ones",
 	},

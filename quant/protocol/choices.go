@@ -126,7 +126,7 @@ func grains(all ...scheme.Granularity) (out []Grain) {
 
 // addRuntimes adds the places where a result can run, and the one that is meant for the model.
 func (c *Choices) addRuntimes(m *model.Model) {
-	if row := target.Home(m); row != nil {
+	if row := target.Open(m); row != nil {
 		c.Defaults.Runtime = RuntimeName(row.Name)
 	}
 	for _, row := range target.Table {

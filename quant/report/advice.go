@@ -83,7 +83,7 @@ const MostKept = "mostly_"
 // fitAdvice is what would quantize more of a model, or why both of two tied weights are kept.
 func fitAdvice(p *plan.Plan) []Advice {
 	out := []Advice{}
-	if most := p.MostKept(); most.Of > 0 && most.Bytes*2 > most.Of && p.Conflict == nil {
+	if most := p.MostKept(); most.Of > 0 && most.Bytes*2 > most.Of && p.Conflict == nil && most.Code != plan.AsItIs {
 		text := fmt.Sprintf("%d %% of the model is kept: %s.", most.Bytes*100/most.Of, most.Text)
 		if do := p.Remedy(most.Code); do != "" {
 			text += " To try: " + do + "."

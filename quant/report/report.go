@@ -163,7 +163,7 @@ func Build(p *plan.Plan, l *layout.Output) *Report {
 			t.Scheme = &Scheme{e.Scheme.WeightDType, e.Scheme.Granularity, e.Scheme.Mode, e.Scheme.BlockSize,
 				e.Grid.ScaleShape(len(e.Tensor.Shape))}
 			r.Totals.Quantized++
-			if t.BytesOut > t.BytesIn && !l.AsLarge {
+			if t.BytesOut > t.BytesIn && !l.AsLarge && e.Reason.Code != plan.Relabelled {
 				larger = append(larger, t.Name)
 			}
 		}

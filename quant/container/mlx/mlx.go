@@ -8,7 +8,7 @@
 // Experts that mlx-lm looks for in one tensor are stacked (stack.go).
 //
 // Codes are those of the method mlx, or coremltools' symmetric ones, which take the value of the least code as their
-// offset and are the same numbers.
+// offset and are the same numbers; or those of a folder of compressed-tensors, copied.
 //
 // Only package quant is stable.
 package mlx
@@ -23,6 +23,7 @@ import (
 	"nibble/quant/fault"
 	"nibble/quant/format/huggingface"
 	"nibble/quant/layout"
+	"nibble/quant/method"
 	"nibble/quant/model"
 	"nibble/quant/pack"
 	"nibble/quant/plan"
@@ -48,7 +49,7 @@ func container(o layout.Options, modelType string, parts func(stack string) int6
 		Pieces: func(t *tensor.Tensor, s scheme.Scheme, g scheme.Grid, _ safetensors.Note) []layout.Piece {
 			return placed(piecesOf(t, s, g), t)
 		},
-		Kept: func(t *tensor.Tensor) []layout.Piece { return placed(layout.Kept(t), t) },
+		Kept: func(t *tensor.Tensor) []layout.Piece { return placed(keptPieces(t), t) },
 	}
 }
 
@@ -74,6 +75,8 @@ func Lay(c *model.Model, p *plan.Plan, o layout.Options) (*layout.Output, error)
 func holds(e *plan.Entry) *fault.Error {
 	s, size := e.Scheme, e.Grid.GroupWidth()
 	switch {
+	case s.Method == method.Relabel:
+		return nil
 	case !strings.HasSuffix(e.Tensor.Name, ".weight") || len(e.Tensor.Shape) != 2:
 		return fault.Not("", "MLX reads codes of matrices called weight alone").Hint("keep it")
 	case e.Grid.BlockRows != 1 || size != 32 && size != 64 && size != 128:
@@ -89,14 +92,33 @@ func holds(e *plan.Entry) *fault.Error {
 func piecesOf(t *tensor.Tensor, s scheme.Scheme, g scheme.Grid) []layout.Piece {
 	words := pack.Spec{Form: pack.Words, Plane: plane.Codes, Bits: s.Bits(), Signed: s.Signed()}
 	module := strings.TrimSuffix(t.Name, "weight")
+	relabelled := s.Method == method.Relabel
+	if relabelled {
+		module = strings.TrimSuffix(t.Name, strings.TrimPrefix(model.PackedScaleEnd, "."))
+	}
 	perGroup := func(name string, kind plane.Kind) layout.Piece {
 		return layout.Piece{Name: module + name, DType: t.DType, Shape: []int64{g.Rows, g.Across()},
 			Code: pack.Spec{Form: pack.Floats, Plane: kind, DType: t.DType, PerRow: true}}
 	}
-	return []layout.Piece{
-		{Name: t.Name, DType: tensor.U32, Shape: []int64{g.Rows, words.Bytes(g.Row()) / 4}, Code: words},
-		perGroup("scales", plane.Scale), perGroup("biases", plane.Offset),
+	groups := []layout.Piece{perGroup("scales", plane.Scale), perGroup("biases", plane.Offset)}
+	if relabelled { // the words are the source's, and kept
+		return groups
 	}
+	return append([]layout.Piece{
+		{Name: t.Name, DType: tensor.U32, Shape: []int64{g.Rows, words.Bytes(g.Row()) / 4}, Code: words},
+	}, groups...)
+}
+
+// keptPieces are the piece of a tensor that is kept. The words of compressed-tensors are called otherwise, and the
+// shapes that stand beside them are theirs here.
+func keptPieces(t *tensor.Tensor) []layout.Piece {
+	if module, words := strings.CutSuffix(t.Name, model.PackedEnd); words && t.DType == tensor.I32 {
+		return []layout.Piece{{Name: module + ".weight", DType: tensor.U32, Shape: t.Shape}}
+	}
+	if strings.HasSuffix(t.Name, model.PackedShapeEnd) && t.DType == tensor.I64 {
+		return nil
+	}
+	return layout.Kept(t)
 }
 
 // kind is what MLX is told of a module.
@@ -114,6 +136,9 @@ func config(c *model.Model, p *plan.Plan) ([]byte, error) {
 		tied = tied && e.Module != c.Config.Head()
 		if e.Quantize {
 			k := kind{e.Grid.GroupWidth(), e.Scheme.Bits()}
+			if e.Scheme.Method == method.Relabel {
+				k.GroupSize = e.Scheme.BlockSize[0]
+			}
 			if count[k]++; count[k] == 1 {
 				order = append(order, k)
 			}

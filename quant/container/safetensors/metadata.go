@@ -112,10 +112,10 @@ func (k Container) Open(out *model.Model) (layout.Opener, error) {
 	return func(src *tensor.Tensor, _ func(string) *tensor.Tensor) (*layout.Stored, error) {
 		note, ok := notes[src.Name]
 		if !ok {
-			if piece := k.kept(src); piece[0].Parts > 0 {
-				return &layout.Stored{Kept: true, Pieces: piece}, nil
+			if k.Kept == nil {
+				return nil, nil
 			}
-			return nil, nil
+			return &layout.Stored{Kept: true, Pieces: k.Kept(src)}, nil
 		}
 		q := layout.Claim(src, note.ScaleShape, note.Scheme())
 		switch {

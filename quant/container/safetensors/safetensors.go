@@ -36,7 +36,8 @@ type Container struct {
 	Copies  int // how often a quantized weight's name is written at least
 	// Pieces are those of a quantized weight; the first carries its codes.
 	Pieces func(t *tensor.Tensor, s scheme.Scheme, g scheme.Grid, n Note) []layout.Piece
-	// Kept is the one piece of a tensor that is kept; nil where that is the tensor under its own name.
+	// Kept is the one piece of a tensor that is kept, or none of one that is said otherwise; nil where it is the tensor
+	// under its own name.
 	Kept func(t *tensor.Tensor) []layout.Piece
 	// Sound reports whether what a note says beyond its scheme can be; nil where nothing can be said.
 	Sound func(n Note) bool
@@ -97,7 +98,7 @@ func (k *Container) file(p *plan.Plan) (f layout.File, err error) {
 	return f, nil
 }
 
-// kept is the one piece of a tensor that is not quantized.
+// kept is the one piece of a tensor that is not quantized, or none.
 func (k *Container) kept(t *tensor.Tensor) []layout.Piece {
 	if k.Kept != nil {
 		return k.Kept(t)
@@ -117,6 +118,9 @@ func ordered(entries [][]layout.Piece) []layout.Section {
 			} else {
 				rest = append(rest, piece)
 			}
+		}
+		if len(rest) == 0 {
+			continue
 		}
 		if rest[0].Parts == 0 && aligned(rest) {
 			together = append(together, layout.Section{Made: true, Entry: i, Pieces: rest})

@@ -164,8 +164,9 @@ func cut(s scheme.Scheme, shape []int64) (scheme.Scheme, scheme.Grid, bool) {
 // Export implements plan.Policy: it is the recipe as it was given and the place under the key nibble, which gives the
 // same again. coremltools itself would round otherwise.
 func (r *Policy) Export(p *plan.Plan) (plan.Config, []string) {
-	return r.With(nil).Asking(p.Options), []string{fmt.Sprintf("it is for %s: its key nibble says so, which coremltools refuses, "+
-		"and coremltools rounds otherwise", p.Options.For)}
+	note := fmt.Sprintf("it is for %s: its key nibble says so, which coremltools refuses, and coremltools rounds "+
+		"otherwise", p.Options.For)
+	return r.With(nil).Asking(p.Options), []string{note}
 }
 
 // decimal is a number as an argument of a reason.

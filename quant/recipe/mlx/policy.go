@@ -148,8 +148,8 @@ func schemeOf(s scheme.Scheme) (scheme.Scheme, error) {
 // Export implements plan.Policy: it is the recipe as it was given and the place under the key nibble, which gives the
 // same again. coremltools itself would do otherwise.
 func (r *Policy) Export(p *plan.Plan) (plan.Config, []string) {
-	return r.With(nil).Asking(p.Options), []string{"it is for MLX: its key nibble says so, which coremltools refuses, and " +
-		"coremltools rounds otherwise"}
+	note := "it is for MLX: its key nibble says so, which coremltools refuses, and coremltools rounds otherwise"
+	return r.With(nil).Asking(p.Options), []string{note}
 }
 
 // decimal is a number as an argument of a reason.

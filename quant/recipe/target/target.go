@@ -36,10 +36,14 @@ type Row struct {
 	Offers    Offers
 	Policy    func(r *coremltools.Recipe, c *huggingface.Config) plan.Policy
 	Refuses   func(c *huggingface.Config) *fault.Error // of families that break there; nil where none is known to
-	Tried     []string                                 // model types whose results ran there as they should
-	python    string                                   // the lines that load and try a result, MODEL_FILE its folder
-	groups    []int64                                  // of inputs, that it is fast with; none where all are alike
-	alone     bool                                     // nothing else reads the container
+	// why the codes of a model that is quantized already have no form there, and the policy that gives them it; nil where
+	// no codes have
+	Relabels func(c *model.Model) *fault.Error
+	Relabel  func(r *coremltools.Recipe, c *model.Model) plan.Policy
+	Tried    []string // model types whose results ran there as they should
+	python   string   // the lines that load and try a result, MODEL_FILE its folder
+	groups   []int64  // of inputs, that it is fast with; none where all are alike
+	alone    bool     // nothing else reads the container
 }
 
 // Offers are what there is to choose there.
@@ -93,9 +97,13 @@ var Table = []Row{
 		Policy: func(r *coremltools.Recipe, c *huggingface.Config) plan.Policy {
 			return mlxpolicy.New(r, c.ModelType, tiedHead(c))
 		},
-		Refuses: func(c *huggingface.Config) *fault.Error { return mlxpolicy.Refuses(c.ModelType) },
-		python:  mlxPython,
-		Tried:   []string{"llama", "mistral", "qwen2", "qwen3", "gemma2", "phi3", "mixtral", "qwen3_moe"},
+		Refuses:  func(c *huggingface.Config) *fault.Error { return mlxpolicy.Refuses(c.ModelType) },
+		Relabels: mlxpolicy.Relabels,
+		Relabel: func(r *coremltools.Recipe, c *model.Model) plan.Policy {
+			return mlxpolicy.NewRelabel(r, c)
+		},
+		python: mlxPython,
+		Tried:  []string{"llama", "mistral", "qwen2", "qwen3", "gemma2", "phi3", "mixtral", "qwen3_moe"},
 	},
 }
 
@@ -132,8 +140,21 @@ func Of(container string) *Row {
 // Home is the row that is meant for a model where nothing is said: the first, for a folder whose config names an
 // architecture; else nil.
 func Home(c *model.Model) *Row {
-	if c.Folder && c.Config.Architecture() != "" {
+	if c.Folder && c.Config.Architecture() != "" && c.Quantized == nil {
 		return &Table[0]
+	}
+	return nil
+}
+
+// Open is the row that is offered first for a model: its home, or the first that takes its codes; else nil.
+func Open(c *model.Model) *Row {
+	if row := Home(c); row != nil || c.Quantized == nil {
+		return row
+	}
+	for i := range Table {
+		if row := &Table[i]; row.Takes(c) == nil {
+			return row
+		}
 	}
 	return nil
 }
@@ -148,15 +169,20 @@ func (row *Row) Takes(c *model.Model) *fault.Error {
 		return fault.Not(c.Config.File.Name, "it names no architecture, by which %s finds the model's class", row.Name).
 			Code(fault.NoArchitecture, row.Name).
 			Hint("choose the folder that the model's config.json lies in, or another place")
-	case row.Refuses == nil:
+	}
+	if row.Refuses != nil {
+		if why := row.Refuses(c.Config); why != nil {
+			why.File = c.Config.File.Name
+			return why.Code(fault.FamilyRefused, c.Config.ModelType, row.Name)
+		}
+	}
+	switch {
+	case c.Quantized == nil:
 		return nil
+	case row.Relabels == nil:
+		return c.Already()
 	}
-	why := row.Refuses(c.Config)
-	if why != nil {
-		why.File = c.Config.File.Name
-		why.Code(fault.FamilyRefused, c.Config.ModelType, row.Name)
-	}
-	return why
+	return row.Relabels(c)
 }
 
 // Lines are the lines of Python that load and try a result. MODEL_FILE stands for its folder.

@@ -12,6 +12,8 @@ from mlx_lm.utils import load_model
 
 import consumers
 import consumers_models as models
+from consumers_folder import read as folder_of
+from consumers_folder import stands_for, with_values
 
 mx.set_default_device(mx.cpu)
 IDS = mx.array([[1, 5, 77, 200, 9, 42, 210, 8]])
@@ -24,6 +26,8 @@ OWN = {
     "b64": {"weight_dtype": "int4", "granularity": "per_block", "block_size": 64},
     "int8": {"weight_dtype": "int8", "granularity": "per_block", "block_size": 32},
 }
+# Folders of compressed-tensors that become MLX's, and their bits.
+MOVED = {"usual": ([], 4), "g32": (["--group-size", "32"], 4), "int8": (["--dtype", "int8"], 8)}
 
 
 def read(folder):
@@ -81,8 +85,19 @@ def relabelled(nibble, source, entry):
     out, packed = consumers.HOME / "mlx", consumers.HOME / "packed"
     for folder, to in ((out, "mlx"), (packed, "packed")):
         consumers.convert(nibble, source, folder, ["--to", to], {"global_config": entry})
-    own, other = read(out), read(packed)
-    bits, count = int(entry["weight_dtype"][-1]), 0
+    return same_numbers(source, out, packed, int(entry["weight_dtype"][-1]))
+
+
+def moved(nibble, source, words, bits):
+    """A folder of compressed-tensors becomes one of MLX with the same numbers."""
+    out, packed = consumers.HOME / "mlx", consumers.HOME / "packed"
+    consumers.convert(nibble, source, packed, ["--for", "transformers", *words])
+    consumers.convert(nibble, packed, out, ["--for", "mlx"])
+    return same_numbers(source, out, packed, bits)
+
+
+def same_numbers(source, out, packed, bits):
+    own, other, count = read(out), read(packed), 0
     for name in [n for n in other if n.endswith("_packed")]:
         module = name.removesuffix(".weight_packed")
         words, scale = other[name].view(mx.uint32), other[module + ".weight_scale"]
@@ -93,7 +108,13 @@ def relabelled(nibble, source, entry):
         count += 1
     if count == 0 or any(n.endswith("_zero_point") for n in other):
         return "there is nothing to compare"
-    return "" if np.isfinite(logits(out)).all() else "logits are not finite"
+    got = logits(out)
+    if "f32" not in source.name:  # half floats are summed in another order, which is seen
+        return "" if np.isfinite(got).all() else "logits are not finite"
+    values, _ = stands_for(*folder_of(packed))
+    floats, _ = folder_of(source)
+    want = logits(with_values(source, "floats-mlx", floats | values))
+    return "" if np.allclose(got, want, rtol=0, atol=2e-5 * abs(want).max()) else f"off by {abs(got - want).max():g}"
 
 
 def attempt(name, step):
@@ -127,6 +148,8 @@ def run(nibble, wanted):
         if row[0] in models.DENSE:
             for recipe, entry in OWN.items():
                 attempt(f"mlx {name} own {recipe}", lambda: relabelled(nibble, source, entry))
+            for recipe, (words, bits) in MOVED.items():
+                attempt(f"mlx {name} moved {recipe}", lambda: moved(nibble, source, words, bits))
     if not wanted:
         attempt("mlx red", lambda: red(nibble))
     consumers.finish(1 if wanted else 150)

@@ -216,4 +216,9 @@ def check_folder(path, out, want):
             assert key in f.keys(), f"{key} is not in {shard}"
     for file in path.iterdir():
         if file.suffix in (".json", ".md") and ".index." not in file.name:
-            assert (out / file.name).read_bytes() == file.read_bytes(), f"{file.name} was not copied"
+            if file.name == "config.json":  # which says what is quantized, too
+                said = json.loads((out / file.name).read_text())
+                assert said.pop("quantization_config")["quant_method"] == "compressed-tensors", "config.json"
+                assert said == json.loads(file.read_text()), "config.json was not carried over"
+            else:
+                assert (out / file.name).read_bytes() == file.read_bytes(), f"{file.name} was not copied"

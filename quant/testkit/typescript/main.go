@@ -63,7 +63,8 @@ func values() map[string][]string {
 		"Verdict":     {string(report.Quantized), string(report.Kept)},
 		"ClassSource": {""},
 		"FaultCode":   {""},
-		"ReasonCode":  {}, "KeptCode": {}, "RemedyCode": {}, "WeightDType": {}, "ContainerName": {}, "RuntimeName": {}, "ClassName": {},
+		"ReasonCode":  {}, "KeptCode": {}, "RemedyCode": {}, "WeightDType": {}, "ContainerName": {},
+		"RuntimeName": {}, "ClassName": {},
 	}
 	add := func(name, value string) { out[name] = append(out[name], value) }
 	for _, c := range fault.Codes {

@@ -88,6 +88,8 @@ export const en = {
     tied_head: 'tied output heads',
     no_groups: 'layers that the group size does not divide',
     fused: 'layers that are loaded as one with kept ones',
+    relabelled: 'codes that stay as they are, in another form',
+    as_it_is: 'tensors that stay as they are',
   } as Record<KeptCode, string>,
   remedies: {
     not_float: 'the checkpoint from before it was quantized or cast',
@@ -150,7 +152,9 @@ export const en = {
     mlx: {
       label: 'MLX',
       needs: 'A folder that mlx_lm.load opens, on a Mac with Apple silicon or on Linux.',
-      note: 'Affine is MLX’s own arithmetic, as on a processor; a Mac’s GPU rounds a few codes otherwise. Symmetric is coremltools’.',
+      note:
+        'Affine is MLX’s own arithmetic, as on a processor; a Mac’s GPU rounds a few codes otherwise. ' +
+        'Symmetric is coremltools’.',
       next: 'Load and try it, where mlx-lm is installed:',
     },
   } as Record<RuntimeName, { label: string; needs: string; note: string; next: string }>,
