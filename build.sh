@@ -179,21 +179,27 @@ test_page() {
     node --test --test-timeout=240000 --test-reporter=spec site/test/*.test.mjs
 }
 
-# The kernels as programs: natively and as wasm, and where clang is found in C, both ways.
+# As root on Debian they are installed when they are missing.
+need_clang() {
+  command -v clang >/dev/null && command -v wasm-ld >/dev/null || apt_install clang lld
+  command -v clang >/dev/null && command -v wasm-ld >/dev/null ||
+    die "clang and wasm-ld are missing, with which the kernels are built in C (Debian: apt-get install clang lld)"
+}
+
+# The kernels as programs: in Go and in C, each natively and as wasm.
 build_kernels() {
   need_go
   need_node
+  need_clang
   mkdir -p build
   rm -f build/kernels-c build/kernels-c.wasm
   go build -trimpath -o build/kernels ./quant/testkit/kernels
   GOOS=js GOARCH=wasm go build -trimpath -ldflags='-s -w' -o build/kernels.wasm ./quant/testkit/kernels
   cp "$(go env GOROOT)/lib/wasm/wasm_exec.js" build/
-  if command -v clang >/dev/null && command -v wasm-ld >/dev/null; then
-    local strict="-O3 -ffp-contract=off"
-    clang $strict -march=native -o build/kernels-c site/bench/kernels.c
-    clang $strict --target=wasm32 -msimd128 -nostdlib -Wl,--no-entry -Wl,--export-dynamic \
-      -o build/kernels-c.wasm site/bench/kernels.c
-  fi
+  local strict="-O3 -ffp-contract=off"
+  clang $strict -march=native -o build/kernels-c site/bench/kernels.c
+  clang $strict --target=wasm32 -msimd128 -nostdlib -Wl,--no-entry -Wl,--export-dynamic \
+    -o build/kernels-c.wasm site/bench/kernels.c
 }
 
 # Both browsers, the command and the page, for the benches that need them.

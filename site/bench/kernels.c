@@ -23,7 +23,7 @@ enum { WEIGHTS = 1 << 20, PERIOD = 128 };
 
 static union { float f[WEIGHTS]; uint16_t h[WEIGHTS]; } source;
 static uint8_t packed[WEIGHTS / 2];
-static float scales[WEIGHTS / 8];
+static float scales[WEIGHTS / 8], offsets[WEIGHTS / 8];
 static int8_t zeros[WEIGHTS / 8];
 static double sums[3][4];
 static uint32_t most;
@@ -46,6 +46,17 @@ INLINE float round_half1(float x) {
   float a = __builtin_fabsf(x);
   if (a < 0x1p-14f) return x < 0 ? -((a + 0.75f) - 0.75f) : (a + 0.75f) - 0.75f;
   v.u = (v.u + 0xfff + (v.u >> 13 & 1)) & 0xffffe000;
+  return v.f;
+}
+
+INLINE f4 round_brain(f4 v) {
+  u4 b = (u4)v;
+  return (f4)((b + 0x7fff + (b >> 16 & 1)) & 0xffff0000);
+}
+
+INLINE float round_brain1(float x) {
+  union { float f; uint32_t u; } v = {x};
+  v.u = (v.u + 0x7fff + (v.u >> 16 & 1)) & 0xffff0000;
   return v.f;
 }
 
@@ -88,8 +99,20 @@ INLINE void load8(int dtype, long at, f4 *a, f4 *b) {
   *b = (f4)((u4)((i4)(hi << 16) >> 3) & 0x8fffe000) * up;
 }
 
+// Codes lie in the low nibbles of words: four vectors become one, then pairs of words
+// become bytes.
+INLINE void pack(u4 *y, long i, uint8_t flip) {
+  u4 m = {0x4B400000u, 0x4B400000u, 0x4B400000u, 0x4B400000u};
+  u4 left = (y[0] - m) + ((y[1] - m) << 8) + ((y[2] - m) << 16) + ((y[3] - m) << 24);
+  u4 right = (y[4] - m) + ((y[5] - m) << 8) + ((y[6] - m) << 16) + ((y[7] - m) << 24);
+  u4 even = __builtin_shufflevector(left, right, 0, 2, 4, 6), odd = __builtin_shufflevector(left, right, 1, 3, 5, 7);
+  b16 bytes = (b16)(even | odd << 4) ^ flip;
+  bytes = __builtin_shufflevector(bytes, bytes, 0, 4, 1, 5, 2, 6, 3, 7, 8, 12, 9, 13, 10, 14, 11, 15);
+  *(b16 *)(packed + i / 2) = bytes;
+}
+
 // One run: its range, its scale and zero point, its codes and errors.
-INLINE void one_run(int dtype, int affine, long at, long run, long block, tally *t) {
+INLINE void one_run(int dtype, int affine, int brain, long at, long run, long block, tally *t) {
   int half = dtype == F16;
   i4 high = {0, 0, 0, 0};
   u4 low = {1u << 31, 1u << 31, 1u << 31, 1u << 31};
@@ -123,6 +146,7 @@ INLINE void one_run(int dtype, int affine, long at, long run, long block, tally 
   }
   float s = span / (affine ? 15 : 14);
   if (half) s = round_half1(s);
+  if (brain) s = round_brain1(s);
   scales[block] = s;
 
   f4 scale = splat(s), base = splat(magic + 8);
@@ -146,32 +170,74 @@ INLINE void one_run(int dtype, int affine, long at, long run, long block, tally 
           d = (sum - base) * scale;
         }
         if (half) d = round_half(d);
+        if (brain) d = round_brain(d);
         add(t, w[m], d);
       }
     }
-    // Codes lie in the low nibbles of words: four vectors become one, then pairs of words
-    // become bytes.
-    u4 m = {0x4B400000u, 0x4B400000u, 0x4B400000u, 0x4B400000u};
-    u4 left = (y[0] - m) + ((y[1] - m) << 8) + ((y[2] - m) << 16) + ((y[3] - m) << 24);
-    u4 right = (y[4] - m) + ((y[5] - m) << 8) + ((y[6] - m) << 16) + ((y[7] - m) << 24);
-    u4 even = __builtin_shufflevector(left, right, 0, 2, 4, 6), odd = __builtin_shufflevector(left, right, 1, 3, 5, 7);
-    b16 bytes = (b16)(even | odd << 4) ^ 0x88;
-    bytes = __builtin_shufflevector(bytes, bytes, 0, 4, 1, 5, 2, 6, 3, 7, 8, 12, 9, 13, 10, 14, 11, 15);
-    *(b16 *)(packed + i / 2) = bytes;
+    pack(y, i, 0x88);
     if ((i + 32) % PERIOD == 0) turn(t);
   }
 }
 
-INLINE void all(int dtype, int affine, long n, long run) {
+// One run in MLX's arithmetic: its edges, its scale and offset, its codes and errors.
+INLINE void mlx_run(int dtype, long at, long run, long block, tally *t) {
+  i4 high = {INT32_MIN, INT32_MIN, INT32_MIN, INT32_MIN}, low = ~high;
+  for (long i = at; i < at + run; i += 8) {
+    f4 a, b;
+    load8(dtype, i, &a, &b);
+    i4 x = (i4)a ^ ((i4)a >> 31 & 0x7fffffff), y = (i4)b ^ ((i4)b >> 31 & 0x7fffffff);
+    high = larger(high, larger(x, y));
+    low = smaller(low, smaller(x, y));
+  }
+  int32_t h1 = INT32_MIN, l1 = INT32_MAX;
+  for (int k = 0; k < 4; k++) {
+    h1 = high[k] > h1 ? high[k] : h1;
+    l1 = low[k] < l1 ? low[k] : l1;
+  }
+  union { int32_t i; float f; } l = {l1 ^ (l1 >> 31 & 0x7fffffff)}, h = {h1 ^ (h1 >> 31 & 0x7fffffff)};
+  float s = (h.f - l.f) / 15, edge = h.f, b = 0;
+  s = s > 1e-7f ? s : 1e-7f;
+  if (__builtin_fabsf(l.f) > __builtin_fabsf(h.f)) edge = l.f;
+  else s = -s;
+  float whole = (edge / s + magic) - magic;
+  if (whole != 0) s = edge / whole, b = edge;
+  float stored = dtype == BF16 ? round_brain1(s) : s, shift = dtype == BF16 ? round_brain1(b) : b;
+  scales[block] = stored;
+  offsets[block] = shift;
+  f4 scale = splat(s), offset = splat(b), base = splat(magic), out = splat(stored), more = splat(shift);
+  i4 bottom = (i4)splat(magic), top = (i4)splat(magic + 15);
+  for (long i = at; i < at + run; i += 32) {
+    u4 y[8];
+    for (int k = 0; k < 8; k += 2) {
+      f4 w[2];
+      load8(dtype, i + 4 * k, w, w + 1);
+      for (int m = 0; m < 2; m++) {
+        i4 code = smaller(larger((i4)((w[m] - offset) / scale + base), bottom), top);
+        y[k + m] = (u4)code;
+        f4 d = ((f4)code - base) * out;
+        add(t, w[m], d + more);
+      }
+    }
+    pack(y, i, 0);
+    if ((i + 32) % PERIOD == 0) turn(t);
+  }
+}
+
+enum { SYMMETRIC, AFFINE, NARROW, MLX };
+
+INLINE void all(int dtype, int kind, long n, long run) {
   tally t = {splat(0), splat(0), splat(0), {0, 0, 0, 0}};
-  for (long at = 0, block = 0; at < n; at += run, block++) one_run(dtype, affine, at, run, block, &t);
+  for (long at = 0, block = 0; at < n; at += run, block++) {
+    if (kind == MLX) mlx_run(dtype, at, run, block, &t);
+    else one_run(dtype, kind == AFFINE, kind == NARROW, at, run, block, &t);
+  }
   turn(&t);
   for (int k = 0; k < 4; k++) most = t.most[k] > most ? t.most[k] : most;
 }
 
 #define EXPORT __attribute__((visibility("default"), noinline))
-#define KERNEL(name, dtype, affine, run) \
-  EXPORT void name(long n) { all(dtype, affine, n, run); }
+#define KERNEL(name, dtype, kind, run) \
+  EXPORT void name(long n) { all(dtype, kind, n, run); }
 
 KERNEL(symmetric_b32_f32, F32, 0, 32)
 KERNEL(symmetric_row_f32, F32, 0, 4096)
@@ -181,6 +247,9 @@ KERNEL(symmetric_b32_bf16, BF16, 0, 32)
 KERNEL(affine_b32_bf16, BF16, 1, 32)
 KERNEL(symmetric_b32_f16, F16, 0, 32)
 KERNEL(affine_b32_f16, F16, 1, 32)
+KERNEL(packed_b32_bf16, BF16, NARROW, 32)
+KERNEL(mlx_b64_f32, F32, MLX, 64)
+KERNEL(mlx_b64_bf16, BF16, MLX, 64)
 
 // Fills the source: dtype, how many weights.
 EXPORT void prepare(int dtype, long n) {
@@ -225,6 +294,8 @@ int main(int argc, char **argv) {
     {"affine-b32-f32", affine_b32_f32, F32}, {"affine-row-f32", affine_row_f32, F32},
     {"symmetric-b32-bf16", symmetric_b32_bf16, BF16}, {"affine-b32-bf16", affine_b32_bf16, BF16},
     {"symmetric-b32-f16", symmetric_b32_f16, F16}, {"affine-b32-f16", affine_b32_f16, F16},
+    {"packed-b32-bf16", packed_b32_bf16, BF16}, {"mlx-b64-f32", mlx_b64_f32, F32},
+    {"mlx-b64-bf16", mlx_b64_bf16, BF16},
   };
   double span = (argc > 1 ? atof(argv[1]) : 60) / 1000;
   for (unsigned i = 0; i < sizeof cases / sizeof *cases; i++) {

@@ -1,12 +1,11 @@
 // ./build.sh bench kernels: each kernel as it runs natively, in Node, Chromium and Firefox,
-// beside its generic twin, a plain copy and, where clang is found, the same in C
-// (kernels.c). Ratios are within one process: the C kernel, the twins and the copy take
+// beside its generic twin, a plain copy and the same in C (kernels.c). Ratios are within one process: the C kernel, the twins and the copy take
 // turns, and the best of the rounds counts. Writes build/bench/kernels.json.
 //
 //   node site/bench/kernels.mjs [--quick] [native|node|chromium|firefox ...]
 
 import { execFileSync } from 'node:child_process'
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import { cpus } from 'node:os'
 import { dirname, join } from 'node:path'
@@ -30,10 +29,13 @@ const cases = [
   'affine-b32-bf16',
   'symmetric-b32-f16',
   'affine-b32-f16',
+  'packed-b32-bf16',
+  'minmax-b128-bf16',
+  'mlx-b64-f32',
+  'mlx-b64-bf16',
 ]
 const ms = quick ? 25 : 60
 const rounds = quick ? 3 : 7
-const hasC = existsSync(join(build, 'kernels-c'))
 
 /** Lines of the native programs, by case. */
 function native() {
@@ -47,7 +49,7 @@ function native() {
       }
     }
     for (let round = 0; round < rounds; round++) {
-      if (hasC) take('kernels-c', [String(ms), name])
+      take('kernels-c', [String(ms), name])
       take('kernels', ['-ms', String(ms), '-rounds', '1', name])
     }
   }
@@ -64,7 +66,7 @@ async function node() {
     globalThis.fs = { constants, writeSync() {}, write() {} }
     require(${JSON.stringify(join(build, 'wasm_exec.js'))})
     require(${JSON.stringify(join(here, 'kernels-worker.js'))})
-    const go = readFileSync(${JSON.stringify(wasm.go)}), c = ${hasC} && readFileSync(${JSON.stringify(wasm.c)})
+    const go = readFileSync(${JSON.stringify(wasm.go)}), c = readFileSync(${JSON.stringify(wasm.c)})
     globalThis.timeKernels({ go, c, cases: ${JSON.stringify(cases)}, ms: ${ms}, rounds: ${rounds} })
       .then(r => process.stdout.write(JSON.stringify(r)))`
   return JSON.parse(
@@ -114,7 +116,7 @@ async function browser(kind, executablePath) {
           worker.onerror = e => reject(new Error(e.message))
           worker.postMessage(job)
         }),
-      { exec: '/exec.js', go: '/go.wasm', c: hasC ? '/c.wasm' : '', cases, ms, rounds },
+      { exec: '/exec.js', go: '/go.wasm', c: '/c.wasm', cases, ms, rounds },
     )
     if (answer.error) throw new Error(`${kind}: ${answer.error}`)
     return answer.results
@@ -143,7 +145,6 @@ for (const [place, run] of Object.entries(places)) {
     print(place, name, ...speeds, ratio(r.simd, r.generic), ratio(r.simd, r.c))
   }
 }
-if (!hasC) console.log('clang was not found: nothing to hold against C')
 mkdirSync(join(build, 'bench'), { recursive: true })
 writeFileSync(
   join(build, 'bench', 'kernels.json'),

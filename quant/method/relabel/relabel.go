@@ -1,6 +1,6 @@
 // Package relabel is the method of weights that are quantized already, with symmetric codes, when they are said in a
-// form with offsets: the scales are what it is given, one to a group, and stay as they are; the offset is what the least
-// code stands for, a scale times a power of two, and exact. There are no codes to make: those of the source are copied.
+// form with offsets. The scales are what it is given, one to a group, and stay as they are; the offset is what the
+// least code stands for, a scale times a power of two, and exact. There are no codes to make: the source's are copied.
 //
 // It stands in the table of package method, through which the executor and verify come to it.
 //

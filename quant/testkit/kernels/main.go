@@ -26,23 +26,30 @@ type bench struct {
 	group int
 	bits  int
 	arith kernel.Arith
+	mlx   bool // MLX's arithmetic, and not arith
 }
 
 func cases() []bench {
 	sym := scheme.Scheme{WeightDType: scheme.Int4, Mode: scheme.Symmetric}
 	affine := scheme.Scheme{WeightDType: scheme.Int4, Mode: scheme.Affine}
 	wide := scheme.Scheme{WeightDType: scheme.Int8, Mode: scheme.Symmetric}
+	brain := kernel.NewArith(sym, false)
+	brain.Brain = true
 	return []bench{
-		{"symmetric-b32-f32", tensor.F32, 32, sym.Bits(), kernel.NewArith(sym, false)},
-		{"symmetric-row-f32", tensor.F32, 4096, sym.Bits(), kernel.NewArith(sym, false)},
-		{"affine-b32-f32", tensor.F32, 32, affine.Bits(), kernel.NewArith(affine, false)},
-		{"affine-row-f32", tensor.F32, 4096, affine.Bits(), kernel.NewArith(affine, false)},
-		{"int8-row-f32", tensor.F32, 4096, wide.Bits(), kernel.NewArith(wide, false)},
-		{"symmetric-b8-f32", tensor.F32, 8, sym.Bits(), kernel.NewArith(sym, false)},
-		{"symmetric-b32-bf16", tensor.BF16, 32, sym.Bits(), kernel.NewArith(sym, false)},
-		{"affine-b32-bf16", tensor.BF16, 32, affine.Bits(), kernel.NewArith(affine, false)},
-		{"symmetric-b32-f16", tensor.F16, 32, sym.Bits(), kernel.NewArith(sym, true)},
-		{"affine-b32-f16", tensor.F16, 32, affine.Bits(), kernel.NewArith(affine, true)},
+		{"symmetric-b32-f32", tensor.F32, 32, sym.Bits(), kernel.NewArith(sym, false), false},
+		{"symmetric-row-f32", tensor.F32, 4096, sym.Bits(), kernel.NewArith(sym, false), false},
+		{"affine-b32-f32", tensor.F32, 32, affine.Bits(), kernel.NewArith(affine, false), false},
+		{"affine-row-f32", tensor.F32, 4096, affine.Bits(), kernel.NewArith(affine, false), false},
+		{"int8-row-f32", tensor.F32, 4096, wide.Bits(), kernel.NewArith(wide, false), false},
+		{"symmetric-b8-f32", tensor.F32, 8, sym.Bits(), kernel.NewArith(sym, false), false},
+		{"symmetric-b32-bf16", tensor.BF16, 32, sym.Bits(), kernel.NewArith(sym, false), false},
+		{"affine-b32-bf16", tensor.BF16, 32, affine.Bits(), kernel.NewArith(affine, false), false},
+		{"symmetric-b32-f16", tensor.F16, 32, sym.Bits(), kernel.NewArith(sym, true), false},
+		{"affine-b32-f16", tensor.F16, 32, affine.Bits(), kernel.NewArith(affine, true), false},
+		{"packed-b32-bf16", tensor.BF16, 32, sym.Bits(), brain, false},
+		{"minmax-b128-bf16", tensor.BF16, 128, sym.Bits(), kernel.NewMinMax(sym, false, true), false},
+		{"mlx-b64-f32", tensor.F32, 64, 4, kernel.Arith{}, true},
+		{"mlx-b64-bf16", tensor.BF16, 64, 4, kernel.Arith{}, true},
 	}
 }
 
@@ -56,6 +63,7 @@ type work struct {
 	wide   []float32
 	lo, hi []float32
 	scale  []float32
+	offset []float32
 	zp     []byte
 	codes  []byte
 	packed []byte
@@ -89,6 +97,7 @@ func newWork(b bench) *work {
 	}
 	blocks := chunk / b.group
 	w.lo, w.hi, w.scale = make([]float32, blocks), make([]float32, blocks), make([]float32, blocks)
+	w.offset = make([]float32, blocks)
 	if b.arith.HasZero {
 		w.zp = make([]byte, blocks)
 	}
@@ -105,10 +114,16 @@ func (w *work) once() {
 		} else {
 			kernel.Widen(src, tensor.View[uint16](w.source)[at:at+chunk], w.dtype == tensor.F16)
 		}
-		kernel.Reset(w.lo, w.hi)
-		kernel.Range(src, w.group, w.lo, w.hi)
-		kernel.Params(w.arith, w.lo, w.hi, w.scale, w.zp)
-		kernel.Quantize(w.arith, src, w.group, w.scale, w.zp, w.codes, &w.errors)
+		if w.mlx {
+			a := kernel.OffsetArith{Brain: w.dtype == tensor.BF16, Max: 15}
+			kernel.FitOffset(a, src, w.group, w.lo, w.hi, w.scale, w.offset)
+			kernel.QuantizeOffset(a, src, w.group, w.scale, w.offset, w.codes, &w.errors)
+		} else {
+			kernel.Reset(w.lo, w.hi)
+			kernel.Range(src, w.group, w.lo, w.hi)
+			kernel.Params(w.arith, w.lo, w.hi, w.scale, w.zp)
+			kernel.Quantize(w.arith, src, w.group, w.scale, w.zp, w.codes, &w.errors)
+		}
 		if w.bits == 4 {
 			kernel.Pack4(w.codes, w.arith.Signed, w.packed[at/2:at/2+chunk/2])
 		} else {
