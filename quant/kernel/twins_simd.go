@@ -38,6 +38,8 @@ func quantizeOf(a Arith, src []float32, group int, scale []float32, zp []byte, c
 		quantizeSingle(a, src, group, scale, zp, codes, e)
 	case group%32 != 0:
 		quantizeShort(a, src, group, scale, zp, codes, e)
+	case a.MinMax && !a.Affine:
+		quantizeMinMaxSymmetricOf(a, src, group, scale, zp, codes, e)
 	case a.MinMax && a.Half:
 		quantizeMinMaxHalf(a, src, group, scale, zp, codes, e)
 	case a.MinMax && a.Brain:
@@ -54,6 +56,18 @@ func quantizeOf(a Arith, src []float32, group int, scale []float32, zp []byte, c
 		quantizeSymmetric(a, src, group, scale, zp, codes, e)
 	default:
 		quantizeClipped(a, src, group, scale, zp, codes, e)
+	}
+}
+
+func quantizeMinMaxSymmetricOf(a Arith, src []float32, group int, scale []float32, zp []byte, codes []byte,
+	e *Errors) {
+	switch {
+	case a.Half:
+		quantizeMinMaxSymmetricHalf(a, src, group, scale, zp, codes, e)
+	case a.Brain:
+		quantizeMinMaxSymmetricBrain(a, src, group, scale, zp, codes, e)
+	default:
+		quantizeMinMaxSymmetric(a, src, group, scale, zp, codes, e)
 	}
 }
 

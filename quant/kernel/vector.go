@@ -11,6 +11,7 @@ import (
 //go:generate go run nibble/quant/testkit/unroll unrolled_simd.go
 //go:generate go run nibble/quant/testkit/unroll unrolled_brain_simd.go
 //go:generate go run nibble/quant/testkit/unroll unrolled_minmax_simd.go
+//go:generate go run nibble/quant/testkit/unroll unrolled_symmetric_simd.go
 //go:generate go run nibble/quant/testkit/unroll unrolled_offset_simd.go
 
 // These types are the vectors of the SIMD twins: four lanes of 32 bits, which amd64 (AVX), arm64 and wasm all have.

@@ -22,6 +22,8 @@ type twin struct {
 	Half      string // whether its arithmetic is float16's, as an expression
 	Symmetric bool   // it has no zero points
 	Float     bool   // its zero points are added as floats
+	Top       bool   // its codes are clipped above, and it has no zero points
+	Bottom    bool   // and below
 	Step      string // the call that makes the code and the value of four weights
 }
 
@@ -35,7 +37,8 @@ type file struct {
 // files are the generated ones, by their names.
 var files = map[string]file{
 	"unrolled_simd.go": {Whole: coremltools, Short: &twin{Half: "half"}}, "unrolled_brain_simd.go": {Whole: brain},
-	"unrolled_minmax_simd.go": {Whole: minMax}, "unrolled_offset_simd.go": {Offset: true},
+	"unrolled_minmax_simd.go": {Whole: minMax}, "unrolled_symmetric_simd.go": {Whole: minMaxSymmetric},
+	"unrolled_offset_simd.go": {Offset: true},
 }
 
 // coremltools are the twins for coremltools' arithmetic.
@@ -83,6 +86,23 @@ var minMax = []twin{
 	{
 		Name: "quantizeMinMaxBrain", Half: "false", Float: true, Step: "minMaxBrain(w, s, base, z, bottom, top)",
 		Doc: `// quantizeMinMaxBrain is quantizeMinMax in bfloat16.`,
+	},
+}
+
+// minMaxSymmetric are those of them without zero points.
+var minMaxSymmetric = []twin{
+	{
+		Name: "quantizeMinMaxSymmetric", Half: "false", Top: true, Step: "minMaxSymmetric(w, s, base, top)",
+		Doc: `// quantizeMinMaxSymmetric is quantizeMinMax for symmetric codes: none lies below the least.`,
+	},
+	{
+		Name: "quantizeMinMaxSymmetricHalf", Half: "true", Top: true, Bottom: true,
+		Step: "minMaxSymmetricHalf(w, s, base, bottom, top)",
+		Doc:  `// quantizeMinMaxSymmetricHalf is quantizeMinMaxSymmetric in float16.`,
+	},
+	{
+		Name: "quantizeMinMaxSymmetricBrain", Half: "false", Top: true, Step: "minMaxSymmetricBrain(w, s, base, top)",
+		Doc: `// quantizeMinMaxSymmetricBrain is quantizeMinMaxSymmetric in bfloat16.`,
 	},
 }
 
