@@ -237,76 +237,8 @@ fuzz() {
   done)
 }
 
-# The Python environment with the real tools, in $ORACLE.
-oracle_env() {
-  command -v python3 >/dev/null ||
-    die "Python is missing: install Python 3.11 with venv (Debian: apt-get install python3-venv)"
-  local want=quant/testkit/oracle/requirements.txt
-  ORACLE="${XDG_CACHE_HOME:-$HOME/.cache}/nibble/oracle-$(sha256sum $want | cut -c1-12)"
-  if [ ! -e "$ORACLE/ready" ]; then
-    python3 -m venv "$ORACLE" || die "Python's venv is missing (Debian: apt-get install python3-venv)"
-    "$ORACLE/bin/pip" install --disable-pip-version-check -r $want
-    touch "$ORACLE/ready"
-  fi
-}
-
-# What torch and safetensors read of thousands of files with one thing changed, and what Nibble does.
-oracle_readers() {
-  mkdir -p build
-  go build -trimpath -o build/readers ./quant/testkit/readers
-  "$ORACLE/bin/python" quant/testkit/oracle/readers.py "$NIBBLE_BUILD/readers" "$@"
-}
-
-# What the layers of real models are taken for, against Python's own classes.
-oracle_classes() { "$ORACLE/bin/python" quant/testkit/oracle/classes.py "$PWD/build/nibble" "$@"; }
-
-# Those who open Nibble's folders: Transformers 5 with compressed-tensors, and MLX, in an environment over the
-# oracle's; and Transformers 4 in another.
-oracle_consumers() {
-  local here=quant/testkit/oracle list env
-  for list in consumers consumers4; do
-    env="$ORACLE-$list-$(sha256sum $here/$list.txt | cut -c1-12)"
-    if [ ! -e "$env/ready" ]; then
-      python3 -m venv "$env" || die "Python's venv is missing (Debian: apt-get install python3-venv)"
-      "$ORACLE/bin/python" -c 'import site; print(site.getsitepackages()[0])' \
-        >"$("$env/bin/python" -c 'import site; print(site.getsitepackages()[0])')/oracle.pth"
-      "$env/bin/pip" install --disable-pip-version-check --no-deps -r $here/$list.txt
-      touch "$env/ready"
-    fi
-    [ $list = consumers ] || continue
-    "$env/bin/python" $here/consumers.py "$PWD/build/nibble" models
-    "$env/bin/python" $here/consumers.py "$PWD/build/nibble" mlx "$@"
-    "$env/bin/python" $here/consumers.py "$PWD/build/nibble" transformers "$@"
-  done
-  "$env/bin/python" $here/consumers.py "$PWD/build/nibble" transformers "$@"
-}
-
-# vLLM on the CPU, in an environment of its own (6 GB).
-oracle_vllm() {
-  local here=quant/testkit/oracle env models
-  env="$ORACLE-vllm-$(sha256sum $here/consumers-vllm.txt | cut -c1-12)"
-  if [ ! -e "$env/ready" ]; then
-    python3 -m venv "$env" || die "Python's venv is missing (Debian: apt-get install python3-venv)"
-    "$env/bin/pip" install --disable-pip-version-check --no-deps -r $here/consumers-vllm.txt
-    touch "$env/ready"
-  fi
-  "$ORACLE/bin/python" $here/consumers.py "$PWD/build/nibble" models
-  "$env/bin/python" $here/consumers.py "$PWD/build/nibble" vllm "$@"
-}
-
-oracle_numbers() { "$ORACLE/bin/python" quant/testkit/oracle/oracle.py "$PWD/build/nibble" "$@"; }
-
-oracle() {
-  oracle_env
-  case ${1:-all} in
-    all) oracle_numbers; oracle_readers; oracle_classes; oracle_consumers; oracle_vllm ;;
-    readers) oracle_readers "${@:2}" ;;
-    classes) oracle_classes "${@:2}" ;;
-    consumers) oracle_consumers "${@:2}" ;;
-    vllm) oracle_vllm "${@:2}" ;;
-    *) oracle_numbers "$1" ;;
-  esac
-}
+# What ./build.sh oracle runs.
+. quant/testkit/oracle/run.sh
 
 case ${1:-build} in
   build) build_command; build_site ;;

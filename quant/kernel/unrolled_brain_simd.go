@@ -10,7 +10,7 @@ import (
 )
 
 // quantizeSymmetricBrain is quantizeSymmetric with scales and values of bfloat16.
-func quantizeSymmetricBrain(a Arith, src []float32, group int, scale []float32, zp []byte, codes []byte, e *Errors) {
+func quantizeSymmetricBrain(a Arith, src []float32, group int, scale []float32, zp, codes []byte, e *Errors) {
 	c := newSymmetricCodec(a)
 	base, excess, flip := c.base, c.excess, c.flip
 	unsigned := splatWord(math.MaxInt32)
@@ -75,7 +75,7 @@ func quantizeSymmetricBrain(a Arith, src []float32, group int, scale []float32, 
 }
 
 // quantizeClippedBrain is quantizeClipped with scales and values of bfloat16.
-func quantizeClippedBrain(a Arith, src []float32, group int, scale []float32, zp []byte, codes []byte, e *Errors) {
+func quantizeClippedBrain(a Arith, src []float32, group int, scale []float32, zp, codes []byte, e *Errors) {
 	c, signed := newCodec(a), a.Signed
 	base, bottom, top, excess, flip := c.base, c.bottom, c.top, c.excess, c.flip
 	unsigned := splatWord(math.MaxInt32)

@@ -10,7 +10,7 @@ import (
 )
 
 // quantizeMinMax is the twin for compressed-tensors' arithmetic in float32, and groups of a multiple of 32 weights.
-func quantizeMinMax(a Arith, src []float32, group int, scale []float32, zp []byte, codes []byte, e *Errors) {
+func quantizeMinMax(a Arith, src []float32, group int, scale []float32, zp, codes []byte, e *Errors) {
 	c, signed := newCodec(a), a.Signed
 	base, bottom, top, excess, flip := c.base, c.bottom, c.top, c.excess, c.flip
 	unsigned := splatWord(math.MaxInt32)
@@ -78,7 +78,7 @@ func quantizeMinMax(a Arith, src []float32, group int, scale []float32, zp []byt
 }
 
 // quantizeMinMaxHalf is quantizeMinMax in float16.
-func quantizeMinMaxHalf(a Arith, src []float32, group int, scale []float32, zp []byte, codes []byte, e *Errors) {
+func quantizeMinMaxHalf(a Arith, src []float32, group int, scale []float32, zp, codes []byte, e *Errors) {
 	c, signed := newCodec(a), a.Signed
 	base, bottom, top, excess, flip := c.base, c.bottom, c.top, c.excess, c.flip
 	unsigned := splatWord(math.MaxInt32)
@@ -146,7 +146,7 @@ func quantizeMinMaxHalf(a Arith, src []float32, group int, scale []float32, zp [
 }
 
 // quantizeMinMaxBrain is quantizeMinMax in bfloat16.
-func quantizeMinMaxBrain(a Arith, src []float32, group int, scale []float32, zp []byte, codes []byte, e *Errors) {
+func quantizeMinMaxBrain(a Arith, src []float32, group int, scale []float32, zp, codes []byte, e *Errors) {
 	c, signed := newCodec(a), a.Signed
 	base, bottom, top, excess, flip := c.base, c.bottom, c.top, c.excess, c.flip
 	unsigned := splatWord(math.MaxInt32)

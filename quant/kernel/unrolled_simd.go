@@ -11,7 +11,7 @@ import (
 
 // quantizeSymmetric is the twin for symmetric codes in float32 arithmetic and groups of a multiple of 32 weights. What
 // Params made of a symmetric range keeps the quotients within the codes but for rounding, so nothing is clipped.
-func quantizeSymmetric(a Arith, src []float32, group int, scale []float32, zp []byte, codes []byte, e *Errors) {
+func quantizeSymmetric(a Arith, src []float32, group int, scale []float32, zp, codes []byte, e *Errors) {
 	c := newSymmetricCodec(a)
 	base, excess, flip := c.base, c.excess, c.flip
 	unsigned := splatWord(math.MaxInt32)
@@ -77,7 +77,7 @@ func quantizeSymmetric(a Arith, src []float32, group int, scale []float32, zp []
 
 // quantizeClipped is the twin for codes with zero points, in float32 arithmetic, and groups of a multiple of 32
 // weights.
-func quantizeClipped(a Arith, src []float32, group int, scale []float32, zp []byte, codes []byte, e *Errors) {
+func quantizeClipped(a Arith, src []float32, group int, scale []float32, zp, codes []byte, e *Errors) {
 	c, signed := newCodec(a), a.Signed
 	base, bottom, top, excess, flip := c.base, c.bottom, c.top, c.excess, c.flip
 	unsigned := splatWord(math.MaxInt32)
@@ -145,7 +145,7 @@ func quantizeClipped(a Arith, src []float32, group int, scale []float32, zp []by
 }
 
 // quantizeHalf is the twin for float16 arithmetic and groups of a multiple of 32 weights.
-func quantizeHalf(a Arith, src []float32, group int, scale []float32, zp []byte, codes []byte, e *Errors) {
+func quantizeHalf(a Arith, src []float32, group int, scale []float32, zp, codes []byte, e *Errors) {
 	c, signed := newCodec(a), a.Signed
 	base, bottom, top, excess, flip := c.base, c.bottom, c.top, c.excess, c.flip
 	unsigned := splatWord(math.MaxInt32)
@@ -213,7 +213,7 @@ func quantizeHalf(a Arith, src []float32, group int, scale []float32, zp []byte,
 }
 
 // quantizeShort is the twin for groups of a multiple of 8 weights, in any arithmetic.
-func quantizeShort(a Arith, src []float32, group int, scale []float32, zp []byte, codes []byte, e *Errors) {
+func quantizeShort(a Arith, src []float32, group int, scale []float32, zp, codes []byte, e *Errors) {
 	c, half, signed := newCodec(a), a.Half, a.Signed
 	base, bottom, top, excess, flip := c.base, c.bottom, c.top, c.excess, c.flip
 	unsigned := splatWord(math.MaxInt32)

@@ -10,7 +10,7 @@ import (
 )
 
 // quantizeMinMaxSymmetric is quantizeMinMax for symmetric codes: none lies below the least.
-func quantizeMinMaxSymmetric(a Arith, src []float32, group int, scale []float32, zp []byte, codes []byte, e *Errors) {
+func quantizeMinMaxSymmetric(a Arith, src []float32, group int, scale []float32, zp, codes []byte, e *Errors) {
 	c := newCodec(a)
 	base, top, excess, flip := c.base, c.top, c.excess, c.flip
 	unsigned := splatWord(math.MaxInt32)
@@ -75,7 +75,7 @@ func quantizeMinMaxSymmetric(a Arith, src []float32, group int, scale []float32,
 }
 
 // quantizeMinMaxSymmetricHalf is quantizeMinMaxSymmetric in float16.
-func quantizeMinMaxSymmetricHalf(a Arith, src []float32, group int, scale []float32, zp []byte, codes []byte, e *Errors) {
+func quantizeMinMaxSymmetricHalf(a Arith, src []float32, group int, scale []float32, zp, codes []byte, e *Errors) {
 	c := newCodec(a)
 	base, top, excess, flip := c.base, c.top, c.excess, c.flip
 	bottom := c.bottom
@@ -141,7 +141,7 @@ func quantizeMinMaxSymmetricHalf(a Arith, src []float32, group int, scale []floa
 }
 
 // quantizeMinMaxSymmetricBrain is quantizeMinMaxSymmetric in bfloat16.
-func quantizeMinMaxSymmetricBrain(a Arith, src []float32, group int, scale []float32, zp []byte, codes []byte, e *Errors) {
+func quantizeMinMaxSymmetricBrain(a Arith, src []float32, group int, scale []float32, zp, codes []byte, e *Errors) {
 	c := newCodec(a)
 	base, top, excess, flip := c.base, c.top, c.excess, c.flip
 	unsigned := splatWord(math.MaxInt32)

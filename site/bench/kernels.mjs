@@ -1,6 +1,6 @@
 // ./build.sh bench kernels: each kernel as it runs natively, in Node, Chromium and Firefox,
-// beside its generic twin, a plain copy and the same in C (kernels.c). Ratios are within one process: the C kernel, the twins and the copy take
-// turns, and the best of the rounds counts. Writes build/bench/kernels.json.
+// beside its generic twin, a plain copy and the same in C (kernels.c). Ratios are within one process: the C kernel,
+// the twins and the copy take turns, and the best of the rounds counts. Writes build/bench/kernels.json.
 //
 //   node site/bench/kernels.mjs [--quick] [native|node|chromium|firefox ...]
 
