@@ -11,7 +11,9 @@ import (
 	"encoding/json"
 	"encoding/json/jsontext"
 	"fmt"
+	"maps"
 	"path"
+	"slices"
 	"strings"
 
 	"nibble/quant/fault"
@@ -72,13 +74,9 @@ func (k *Container) fileName(c *model.Model) string {
 // addShards lays out a file for each shard of the model, and their index.
 func (k *Container) addShards(c *model.Model, p *plan.Plan, out *layout.Output) error {
 	x := newIndex(c, *k)
-	for i := range c.Files {
-		var entries []int
-		for e := range p.Entries {
-			if c.From[e] == i {
-				entries = append(entries, e)
-			}
-		}
+	of := entriesOf(c, p)
+	for n, i := range slices.Sorted(maps.Keys(of)) {
+		entries := of[i]
 		shard := p.Shard(entries)
 		f, err := k.File(shard)
 		if err == nil {
@@ -87,7 +85,7 @@ func (k *Container) addShards(c *model.Model, p *plan.Plan, out *layout.Output) 
 		if err != nil {
 			return err
 		}
-		f.Format, f.Name = k.Name, fmt.Sprintf("%s-%05d-of-%05d%s", k.Stem, i+1, len(c.Files), k.Extension)
+		f.Format, f.Name = k.Name, fmt.Sprintf("%s-%05d-of-%05d%s", k.Stem, n+1, len(of), k.Extension)
 		if err := x.add(i, &f, shard); err != nil {
 			return err
 		}
@@ -101,6 +99,16 @@ func (k *Container) addShards(c *model.Model, p *plan.Plan, out *layout.Output) 
 		out.Add(f, nil)
 	}
 	return err
+}
+
+// entriesOf are the entries of a plan that go to each shard, by the number of the file of the source; a shard that has
+// none left is none.
+func entriesOf(c *model.Model, p *plan.Plan) map[int][]int {
+	of := map[int][]int{}
+	for e := range p.Entries {
+		of[c.From[e]] = append(of[c.From[e]], e)
+	}
+	return of
 }
 
 // addBeside lays out the small files of the folder.

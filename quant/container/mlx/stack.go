@@ -3,6 +3,7 @@ package mlx
 import (
 	"regexp"
 	"strconv"
+	"strings"
 
 	"nibble/quant/fault"
 	"nibble/quant/layout"
@@ -77,14 +78,23 @@ func alike(a, b *plan.Entry) bool {
 	return !a.Quantize || a.Grid == b.Grid && a.Scheme.String() == b.Scheme.String() && a.Scheme.Method == b.Scheme.Method
 }
 
-// gathered is the model with all parts of a stack in one file of the output: that of the first.
+// gathered is the model with all parts of a stack in one file of the output, that of the first; and shapes of words,
+// which become no tensor, in the file of these.
 func gathered(c *model.Model, p *plan.Plan) *model.Model {
 	if !c.Sharded {
 		return c
 	}
-	out, home := *c, map[string]int{}
+	out, home, words := *c, map[string]int{}, map[string]int{}
 	out.From = append([]int(nil), c.From...)
 	for i := range p.Entries {
+		if module, ok := strings.CutSuffix(p.Entries[i].Tensor.Name, model.PackedEnd); ok {
+			words[module] = c.From[i]
+		}
+	}
+	for i := range p.Entries {
+		if module, ok := strings.CutSuffix(p.Entries[i].Tensor.Name, model.PackedShapeEnd); ok {
+			out.From[i] = words[module]
+		}
 		at := placeOf(c.Config.ModelType, p.Entries[i].Tensor.Name)
 		if at.module == "" {
 			continue
