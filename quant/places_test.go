@@ -105,7 +105,7 @@ func openAll(t *testing.T, files []*tensor.File) *quant.Model {
 }
 
 // config.json says what most modules have, and by name what others have; and whether the head is tied.
-func TestWhatMLXIsTold(t *testing.T) {
+func TestWhatMLXReads(t *testing.T) {
 	weights := []testkit.Weight{
 		matrix("model.layers.0.mlp.gate.weight", 4, 64), matrix("model.layers.0.a.weight", 8, 64),
 		matrix("model.layers.0.b.weight", 8, 64),
@@ -124,8 +124,8 @@ func TestWhatMLXIsTold(t *testing.T) {
 		if head != "" {
 			all = append(all[:len(all):len(all)], matrix(head, 8, 64))
 		}
-		files := folderOf(t, `{"architectures": ["XForCausalLM"], "model_type": "qwen3_moe", "quantization_config": {"a": 1}}`,
-			1, append(all, matrix("model.layers.0.mlp.experts.0.up_proj.weight", 8, 64))...)
+		files := folderOf(t, `{"architectures": ["XForCausalLM"], "model_type": "qwen3_moe",
+			"quantization_config": {"a": 1}}`, 1, append(all, matrix("model.layers.0.mlp.experts.0.up_proj.weight", 8, 64))...)
 		var text bytes.Buffer
 		if err := json.Compact(&text, convertFolder(t, files, quant.Options{Target: "mlx"})["config.json"]); err != nil {
 			t.Fatal(err)
@@ -138,8 +138,8 @@ func TestWhatMLXIsTold(t *testing.T) {
 	}
 }
 
-// Experts that MLX wants in one tensor are stacked, in the order of their numbers, those that are kept, too, wherever the
-// shards had them; verify agrees.
+// Experts that MLX wants in one tensor are stacked, in the order of their numbers, those that are kept, too, wherever
+// the shards had them; verify agrees.
 func TestStackedExperts(t *testing.T) {
 	const config = `{"architectures": ["XForCausalLM"], "model_type": "qwen3_moe"}`
 	var experts []testkit.Weight
@@ -193,12 +193,12 @@ func TestStackedExperts(t *testing.T) {
 		}
 	}
 	_, err := quant.Plan(openAll(t, folderOf(t, config, 1, experts[:4]...)), quant.Options{Target: "mlx"})
-	if fault.KindOf(err) != fault.Format || !strings.Contains(err.Error(), "has experts up to number 2, and only 2 of them") {
+	if fault.KindOf(err) != fault.Format || !strings.Contains(err.Error(), "up to number 2, and only 2 of them") {
 		t.Errorf("an expert is missing: %v", err)
 	}
 	other := matrix("model.layers.0.mlp.experts.3.up_proj.weight", 16, 64)
 	_, err = quant.Plan(openAll(t, folderOf(t, config, 1, append(experts, other)...)), quant.Options{Target: "mlx"})
-	if fault.KindOf(err) != fault.Unsupported || !strings.Contains(err.Error(), "the two differ in shape, dtype or scheme") {
+	if fault.KindOf(err) != fault.Unsupported || !strings.Contains(err.Error(), "the two differ in shape") {
 		t.Errorf("an expert of another shape: %v", err)
 	}
 }

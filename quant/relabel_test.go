@@ -89,6 +89,14 @@ func TestAlreadyQuantized(t *testing.T) {
 	source := folderFiles(t, filepath.Join(consumers, "llama-bf16-g32", "src"))
 	folder := func(o quant.Options) []*tensor.File { return asFiles(convertFolder(t, source, o)) }
 	usual := folder(quant.Options{})
+	words := testkit.Weight{Name: "a.weight_packed", DType: tensor.I32, Shape: []int64{2, 8}, Values: make([]byte, 64)}
+	order := testkit.Weight{Name: "a.weight_g_idx", DType: tensor.I32, Shape: []int64{64}, Values: make([]byte, 256)}
+	scale := testkit.F32("a.weight_scale", []int64{2, 2}, 1)
+	const config = `{"architectures": ["XForCausalLM"], "model_type": "llama",
+		"quantization_config": {"format": "pack-quantized", "config_groups": {"a": {"targets": ["Linear"],
+		"weights": {"num_bits": 4, "type": "int", "symmetric": true, "strategy": "group", "group_size": 32,
+		"actorder": "static"}}}}}`
+	convertFolder(t, folderOf(t, config, 1, words, scale), quant.Options{Target: "mlx"}) // GPTQ's codes, in their places
 	for name, c := range map[string]struct {
 		files []*tensor.File
 		asks  quant.Options
@@ -99,6 +107,7 @@ func TestAlreadyQuantized(t *testing.T) {
 		"zero points":     {folder(quant.Options{Global: quant.Words{Scheme: "affine"}}), quant.Options{Target: "mlx"}},
 		"groups of 16":    {folder(quant.Options{Global: quant.Words{GroupSize: "16"}}), quant.Options{Target: "mlx"}},
 		"MLX's own":       {folder(quant.Options{Target: "mlx"}), quant.Options{Target: "mlx"}},
+		"another order":   {folderOf(t, config, 1, words, scale, order), quant.Options{Target: "mlx"}},
 		"one code a byte": {folder(quant.Options{Container: "int8"}), quant.Options{Target: "mlx"}},
 	} {
 		m, err := quant.Open(c.files, quant.Options{Folder: true})
@@ -111,12 +120,21 @@ func TestAlreadyQuantized(t *testing.T) {
 	}
 }
 
-// Codes in words are known by the bits and the shape of their weight, in folders of either form.
+// Codes in words are known by the bits and the shape of their weight, in folders of either form: there are as many
+// parameters as the source has.
 func TestBitsOfFolders(t *testing.T) {
 	source := folderFiles(t, filepath.Join(consumers, "llama-bf16-g32", "src"))
+	floats, err := quant.Open(source, quant.Options{Folder: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var total int64
+	for i := range floats.State.Tensors {
+		total += floats.State.Tensors[i].Elements()
+	}
 	for name, o := range map[string]quant.Options{
 		"mlx": {Target: "mlx", Global: quant.Words{GroupSize: "32"}}, "transformers": {},
-		"eight": {Global: quant.Words{DType: "int8"}},
+		"eight": {Global: quant.Words{DType: "int8"}}, "affine": {Global: quant.Words{Scheme: "affine"}},
 	} {
 		m, err := quant.Open(asFiles(convertFolder(t, source, o)), quant.Options{Folder: true})
 		if err != nil {
@@ -126,14 +144,29 @@ func TestBitsOfFolders(t *testing.T) {
 		if name == "eight" {
 			bits = 8
 		}
+		parameters := map[string]int64{}
+		for i := range m.State.Tensors {
+			parameters[m.State.Tensors[i].Name] = m.State.Tensors[i].Elements()
+		}
 		for _, p := range m.Packed() {
 			found++
+			parameters[p.Words], _ = tensor.Elements(p.Shape)
+			for _, name := range p.Beside() {
+				delete(parameters, name)
+			}
 			if p.Module == "model.layers.0.mlp.down_proj" && !slices.Equal(p.Shape, []int64{64, 96}) || p.Bits != bits {
 				t.Errorf("%s: %+v", name, p)
 			}
 		}
 		if found != m.Quantized.Weights || found < 7 {
 			t.Errorf("%s: %d of %d", name, found, m.Quantized.Weights)
+		}
+		var sum int64
+		for _, n := range parameters {
+			sum += n
+		}
+		if sum != total {
+			t.Errorf("%s: %d parameters of %d", name, sum, total)
 		}
 	}
 }

@@ -72,6 +72,9 @@ func describe(c *model.Model) protocol.Inspection {
 	bytes, codes := map[string]int64{}, map[string]int64{}
 	for _, p := range c.Packed() {
 		codes[p.Words], _ = tensor.Elements(p.Shape)
+		for _, name := range p.Beside() {
+			codes[name] = 0
+		}
 	}
 	for i := range c.State.Tensors {
 		t := &c.State.Tensors[i]

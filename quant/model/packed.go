@@ -18,30 +18,43 @@ type Packed struct {
 	Scale     string  // name of the one with the scales
 }
 
-// The names of packed weights: compressed-tensors', and MLX's.
+// The names of packed weights in compressed-tensors.
 const (
 	PackedEnd      = ".weight_packed"
 	PackedScaleEnd = ".weight_scale"
 	PackedShapeEnd = ".weight_shape"
+	packedZeroEnd  = ".weight_zero_point"
+	packedOrderEnd = ".weight_g_idx"
 )
+
+// Beside are the names of the tensors that may stand beside the words, and are no weights of their own.
+func (p *Packed) Beside() []string {
+	if !strings.HasSuffix(p.Words, PackedEnd) { // MLX's
+		return []string{p.Scale, p.Module + ".biases"}
+	}
+	return []string{p.Scale, p.Module + PackedShapeEnd, p.Module + packedZeroEnd}
+}
 
 // Packed are the weights of a folder whose codes lie in words, by what its config says of them; none without a config.
 func (c *Model) Packed() (out []Packed) {
 	if c.Config == nil || c.Quantized == nil {
 		return nil
 	}
-	scales := map[string]*tensor.Tensor{}
+	all := map[string]*tensor.Tensor{}
 	for i := range c.State.Tensors {
-		scales[c.State.Tensors[i].Name] = &c.State.Tensors[i]
+		all[c.State.Tensors[i].Name] = &c.State.Tensors[i]
 	}
 	for i := range c.State.Tensors {
 		t := &c.State.Tensors[i]
 		module, end := strings.CutSuffix(t.Name, PackedEnd)
-		scale := scales[module+PackedScaleEnd]
+		scale := all[module+PackedScaleEnd]
+		if end && all[module+packedOrderEnd] != nil {
+			continue // its groups are not of neighbours
+		}
 		if !end {
 			module, end = strings.CutSuffix(t.Name, ".weight")
 			end = end && t.DType == tensor.U32
-			scale = scales[module+".scales"]
+			scale = all[module+".scales"]
 		}
 		if !end || scale == nil {
 			continue

@@ -11,6 +11,7 @@ import {
   fixture,
   id,
   kind,
+  nibble,
   openPage,
   row,
   start,
@@ -96,6 +97,21 @@ test('a config says where it is for', { skip: kind === 'firefox' }, async () => 
   await convert(page)
   await page.click(`${id('next')} summary`)
   assert.match(await textOf(page, 'python'), /LLM\(/)
+  assert.deepEqual(problems, [])
+  await page.close()
+})
+
+test('a folder of compressed-tensors becomes one of MLX, with its codes', { skip: kind === 'firefox' }, async () => {
+  const { page, problems } = await openPage(site)
+  const folder = join(site.folder, 'packed-llama')
+  await nibble('convert', modelFolder(), '-o', folder)
+  await chooseFolder(page, folder)
+  await page.waitForSelector(`${id('convert')}:not(:disabled)`)
+  assert.equal(await chosen(page, 'runs-on'), 'mlx')
+  assert.match(await page.$eval('.meta', e => e.textContent), /65\.\d K parameters/)
+  const off = await page.$$eval(`${id('runs-on')} option`, all => all.filter(o => o.disabled).map(o => o.value))
+  assert.deepEqual(off, ['transformers', 'vllm'])
+  await sameFolder(page, folder, 'packed-llama-int4-mlx', '--for', 'mlx')
   assert.deepEqual(problems, [])
   await page.close()
 })

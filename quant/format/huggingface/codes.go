@@ -17,8 +17,8 @@ type Codes struct {
 
 // quantizations are what a config says of codes: compressed-tensors' config_groups, or MLX's quantization.
 type quantizations struct {
-	packed bool // compressed-tensors' pack-quantized
-	groups []codeGroup
+	packed bool             // compressed-tensors' pack-quantized
+	groups []codeGroup      // in the config's order
 	main   *Codes           // MLX's, of modules that are not named
 	named  map[string]Codes // MLX's
 }
@@ -54,15 +54,20 @@ func (c *Config) readCodes(key string, value []byte) {
 		return
 	}
 	var said struct {
-		Format string               `json:"format"`
-		Groups map[string]codeGroup `json:"config_groups"`
+		Format string          `json:"format"`
+		Groups json.RawMessage `json:"config_groups"`
 	}
 	if json.Unmarshal(value, &said) != nil || said.Format != "pack-quantized" {
 		return
 	}
 	c.codes.packed = true
-	for _, g := range said.Groups {
-		if g.Weights != nil {
+	groups, err := membersOf(said.Groups)
+	if err != nil {
+		return
+	}
+	for _, m := range groups {
+		var g codeGroup
+		if json.Unmarshal(m.text, &g) == nil && g.Weights != nil {
 			c.codes.groups = append(c.codes.groups, g)
 		}
 	}
@@ -125,5 +130,7 @@ func (g *codeGroup) codes() (Codes, bool) {
 		k.Group = *w.GroupSize
 	}
 	plain := w.Type == "" || w.Type == "int"
-	return k, plain && w.ActOrder == nil && (w.Strategy == "channel" || k.Group > 0)
+	// GPTQ may have gone by another order of inputs, and left them in theirs: that is "static", once "weight".
+	inPlace := w.ActOrder == nil || *w.ActOrder == "static" || *w.ActOrder == "weight"
+	return k, plain && inPlace && (w.Strategy == "channel" || k.Group > 0)
 }

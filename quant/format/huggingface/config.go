@@ -3,8 +3,9 @@
 // called there. Nothing else of a folder is read; its small files are copied.
 //
 // A config is read as far as Nibble goes by it, and written again with some keys changed: the others stay as they
-// are, in their order. What is not one JSON object of UTF-8 text, holds a key twice, or is longer than MaxBytes is
-// refused. Package model reads configs, targets ask them, containers write them.
+// are, in their order. What is not one JSON object of UTF-8 text (a bare Infinity, as Python writes it, is let pass),
+// holds a key twice, or is longer than MaxBytes is refused. Package model reads configs, targets ask them, containers
+// write them.
 //
 // Only package quant is stable.
 package huggingface
@@ -71,33 +72,69 @@ func Read(f *tensor.File) (*Config, error) {
 var errObject = errors.New("it is no object")
 
 // parse takes the members apart, and reads those that are gone by. One of another type than it should be says nothing.
-func (c *Config) parse(text []byte) error {
+func (c *Config) parse(text []byte) (err error) {
+	if c.members, err = membersOf(finite(text)); err != nil {
+		return err
+	}
+	for _, m := range c.members {
+		c.note(m.key, m.text)
+	}
+	return nil
+}
+
+// membersOf are those of the one object that a text is, in its order.
+func membersOf(text []byte) (out []member, err error) {
 	d := jsontext.NewDecoder(bytes.NewReader(text))
 	if tok, err := d.ReadToken(); err != nil {
-		return err
+		return nil, err
 	} else if tok.Kind() != '{' {
-		return errObject
+		return nil, errObject
 	}
 	for d.PeekKind() == '"' {
 		key, err := d.ReadToken()
 		if err != nil {
-			return err
+			return nil, err
 		}
 		name := key.String()
 		value, err := d.ReadValue()
 		if err != nil {
-			return err
+			return nil, err
 		}
-		c.members = append(c.members, member{name, value.Clone()})
-		c.note(name, value)
+		out = append(out, member{name, value.Clone()})
 	}
 	if _, err := d.ReadToken(); err != nil {
-		return err
+		return nil, err
 	}
 	if _, err := d.ReadToken(); err != io.EOF {
-		return errors.New("it goes on after its object")
+		return nil, errors.New("it goes on after its object")
 	}
-	return nil
+	return out, nil
+}
+
+// finite is a text with 1e999 where Python's json module, as older versions of transformers use it, writes a bare
+// Infinity. That is no JSON; 1e999 is, and Python reads infinity from it.
+func finite(text []byte) []byte {
+	const infinity = "Infinity"
+	if !bytes.Contains(text, []byte(infinity)) {
+		return text
+	}
+	var out []byte
+	for i, quoted := 0, false; i < len(text); i++ {
+		switch rest := text[i:]; {
+		case quoted && text[i] == '\\' && len(rest) > 1:
+			out = append(out, rest[:2]...)
+			i++
+			continue
+		case text[i] == '"':
+			quoted = !quoted
+		case !quoted && bytes.HasPrefix(rest, []byte(infinity)):
+			out = append(out, "1e999"...)
+			i += len(infinity) - 1
+			continue
+		}
+		out = append(out, text[i])
+	}
+	return out
 }
 
 // note reads a member that is gone by.

@@ -39,7 +39,8 @@ func TestWith(t *testing.T) {
 
 // A config is gone by as far as it says something of the right type.
 func TestRead(t *testing.T) {
-	c := read(t, `{"architectures": ["BertForMaskedLM"], "model_type": "bert", "tie_word_embeddings": true, "vocab_size": 9}`)
+	c := read(t, `{"architectures": ["BertForMaskedLM"], "model_type": "bert", "tie_word_embeddings": true,
+		"vocab_size": 9}`)
 	if c.Architecture() != "BertForMaskedLM" || c.Head() != "cls.predictions.decoder" || !*c.Tied || c.VocabSize != 9 {
 		t.Errorf("%+v", c)
 	}
@@ -65,6 +66,24 @@ func TestBroken(t *testing.T) {
 	}
 }
 
+// Infinity is let pass as Python writes it, in values alone.
+func TestInfinity(t *testing.T) {
+	c := read(t, `{"model_type": "mamba2", "time_step_limit": [-Infinity, Infinity], "say \"Infinity": "\"Infinity\\"}`)
+	got, err := c.With()
+	want := `{
+  "model_type": "mamba2",
+  "time_step_limit": [
+    -1e999,
+    1e999
+  ],
+  "say \"Infinity": "\"Infinity\\"
+}
+`
+	if err != nil || string(got) != want {
+		t.Errorf("%s, %v", got, err)
+	}
+}
+
 // What the codes of a module are: by its name, by a pattern, by its class.
 func TestCodesOf(t *testing.T) {
 	group := func(targets string, more string) string {
@@ -75,8 +94,11 @@ func TestCodesOf(t *testing.T) {
 			"a": `+group(`["Linear"]`, `"strategy": "group", "group_size": 32`)+`,
 			"b": `+group(`["re:.*\\.down"]`, `"strategy": "channel"`)+`,
 			"c": `+group(`["l.0.down"]`, `"strategy": "group", "group_size": 128`)+`,
+			"z": `+group(`["re:l\\.7"]`, `"strategy": "group", "group_size": 64, "actorder": "static"`)+`,
+			"y": `+group(`["re:l\\.7"]`, `"strategy": "group", "group_size": 16`)+`,
+			"x": 3,
 			"d": `+group(`["l.9"]`, `"strategy": "group", "group_size": 128, "actorder": "group"`)+`}}}`)
-	for module, group := range map[string]int64{"l.0.up": 32, "l.1.down_proj": 0, "l.0.down": 128} {
+	for module, group := range map[string]int64{"l.0.up": 32, "l.1.down_proj": 0, "l.0.down": 128, "l.7": 64} {
 		if k, ok := c.CodesOf(module); !ok || k.Group != group || k.Bits != 4 || !k.Symmetric {
 			t.Errorf("%s: %+v, %v", module, k, ok)
 		}
@@ -95,7 +117,8 @@ func TestCodesOf(t *testing.T) {
 // FuzzConfig reads any text as a config. One that is accepted is the same when it is written without changes.
 func FuzzConfig(f *testing.F) {
 	for _, seed := range []string{`{}`, `{"architectures": ["A"], "vocab_size": 1e3, "quantization": {"bits": 4}}`,
-		`{"quantization_config": {"format": "pack-quantized", "config_groups": {"g": {"targets": ["re:("], "weights": {}}}}}`} {
+		`{"quantization_config": {"format": "pack-quantized",
+			"config_groups": {"g": {"targets": ["re:("], "weights": {}}}}}`} {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {

@@ -21,7 +21,7 @@ func TestGeneratedTypes(t *testing.T) {
 	for _, line := range []string{
 		"export const PROTOCOL = ", "\nexport interface TensorRow extends Figures {\n", "  reason_args: ReasonArg[]\n",
 		"  scheme: Scheme | null\n",
-		"  block_size: number[] | null\n", "  | 'packed' | 'int8' | 'coremltools'\n", "  module_types: string[]\n",
+		"  block_size: number[] | null\n", "  | 'packed' | 'int8' | 'coremltools' | 'mlx'\n", "  module_types: string[]\n",
 	} {
 		if !bytes.Contains(want.Bytes(), []byte(line)) {
 			t.Errorf("the types lack %q", line)

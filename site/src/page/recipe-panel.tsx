@@ -119,7 +119,7 @@ function Numbers({
         value={now.dtype}
         from={offers.dtypes}
         off={off}
-        word={v => text.dtypes[v]}
+        word={v => (runtimeOf(chosen, choices) ? text.bits : text.dtypes)[v]}
         pick={dtype => choose({ dtype })}
       />
       <Select

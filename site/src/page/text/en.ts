@@ -178,6 +178,7 @@ export const en = {
     int8: 'int8 · signed',
     uint8: 'uint8 · unsigned',
   } as Record<WeightDType, string>,
+  bits: { int4: '4 bits', uint4: '4 bits', int8: '8 bits', uint8: '8 bits' } as Record<WeightDType, string>,
   grains: { per_block: 'block of inputs', per_channel: 'output channel', per_tensor: 'whole tensor' } as Record<
     Granularity,
     string

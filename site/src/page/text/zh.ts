@@ -117,6 +117,7 @@ export const zh: Text = {
     keep_unfit: '遇到无法量化的张量（NaN、无穷）就保留，不中止；文件要读两遍',
   },
   dtypes: { int4: 'int4 · 有符号', uint4: 'uint4 · 无符号', int8: 'int8 · 有符号', uint8: 'uint8 · 无符号' },
+  bits: { int4: '4 位', uint4: '4 位', int8: '8 位', uint8: '8 位' },
   grains: { per_block: '按输入分块', per_channel: '按输出通道', per_tensor: '按整个张量' },
   schemes: { symmetric: '对称', affine: '仿射，带零点' },
   highNibbles: { sign: '符号位（补码）', zero: '零' },
