@@ -229,3 +229,28 @@ func TestWhereAFolderGoes(t *testing.T) {
 		}
 	}
 }
+
+// One checkpoint is a folder by its name, or by a config of a model beside it; not by a recipe of that name.
+func TestWhenAFileIsAFolder(t *testing.T) {
+	const model, recipe = `{"model_type": "llama"}`, `{"global_config": {"weight_dtype": "uint8"}}`
+	text := testkit.Safetensors(matrix("a.weight", 64, 128))
+	for _, c := range []struct {
+		name, config string
+		folder       bool
+	}{
+		{"m/model.safetensors", "", true}, {"m/model.safetensors", recipe, true}, {"m/x.safetensors", model, true},
+		{"m/x.safetensors", recipe, false}, {"m/x.safetensors", "{", false}, {"m/x.safetensors", "", false},
+	} {
+		files := []*tensor.File{testkit.File(c.name, text)}
+		if c.config != "" {
+			files = append(files, testkit.File("m/config.json", []byte(c.config)))
+		}
+		m, err := quant.Open(files, quant.Options{Folder: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if home := map[bool]string{true: "m", false: c.name}[c.folder]; m.Folder != c.folder || m.Home() != home {
+			t.Errorf("%s beside %q: a folder %v, called %s", c.name, c.config, m.Folder, m.Home())
+		}
+	}
+}

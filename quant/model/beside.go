@@ -19,10 +19,15 @@ const maxBeside = 64 << 20
 var homes = []string{"model.safetensors", "pytorch_model.bin"}
 
 // isHome reports whether the one checkpoint of a folder is at home in it, so that the folder is the model: it has the
-// name that Transformers gives it, or there is a config beside it.
+// name that Transformers gives it, or there is a config of a model beside it. A recipe may have a config's name, too.
 func (f *folder) isHome(one *tensor.File) bool {
-	return slices.Contains(homes, path.Base(one.Name)) ||
-		slices.ContainsFunc(f.rest, func(x *tensor.File) bool { return path.Base(x.Name) == huggingface.ConfigName })
+	return slices.Contains(homes, path.Base(one.Name)) || slices.ContainsFunc(f.rest, func(x *tensor.File) bool {
+		if path.Base(x.Name) != huggingface.ConfigName {
+			return false
+		}
+		config, err := huggingface.Read(x)
+		return err == nil && (config.ModelType != "" || config.Architecture() != "")
+	})
 }
 
 // modelName is what a model is called by its folder.
