@@ -139,7 +139,9 @@ func Measure(ctx context.Context, j *Job, names []string, o Options) (map[string
 	}
 	one := *j.Model
 	one.Sharded = false // nothing is written, so that the files do not matter
-	l, err := container.Lay(&one, &some, j.options.container())
+	asked := j.options.container()
+	asked.Some = true
+	l, err := container.Lay(&one, &some, asked)
 	if err != nil {
 		return nil, err
 	}

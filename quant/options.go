@@ -115,23 +115,56 @@ func (o *Options) decide(m *Model) (plan.Policy, *target.Row, error) {
 			return nil, nil, why
 		}
 	}
-	if r == nil {
-		if r, err = coremltools.Parse("", o.Global.Over(usual).Config()); err != nil {
-			return nil, nil, coremltools.WithoutLine(err)
+	if row != nil && m.Quantized != nil {
+		if o.asksNumbers(r) {
+			return nil, nil, fault.Not(m.Name, "it is quantized already, and its codes stay as they are").
+				Code(fault.CodesStay).Hint("leave out what the recipe asks for beside %s", row.Name)
 		}
+		policy, err := row.Relabel(m)
+		return policy, row, err
+	}
+	if r, err = o.orUsual(r, usual); err != nil {
+		return nil, nil, err
 	}
 	if len(o.Edits) > 0 {
 		if r, err = r.Edited(o.Edits, usual); err != nil {
 			return nil, nil, coremltools.WithoutLine(err)
 		}
 	}
-	switch {
-	case row == nil:
+	if row == nil {
 		return r, nil, nil
-	case m.Quantized != nil:
-		return row.Relabel(r, m), row, nil
 	}
 	return row.Policy(r, m.Config), row, nil
+}
+
+// orUsual is the recipe of a config; where there is none, or it only says where the result is to run, that of the
+// words of Global, and of those that are usual.
+func (o *Options) orUsual(r *coremltools.Recipe, usual coremltools.Global) (*coremltools.Recipe, error) {
+	if r != nil && (!r.Silent() || r.Options().For == "") {
+		return r, nil
+	}
+	words, err := coremltools.Parse("", o.Global.Over(usual).Config())
+	if err != nil {
+		return nil, coremltools.WithoutLine(err)
+	}
+	if r != nil {
+		words = words.Asking(r.Options())
+	}
+	return words, nil
+}
+
+// asksNumbers reports whether something is asked for of the numbers.
+func (o *Options) asksNumbers(config *coremltools.Recipe) bool {
+	asked, err := o.beyondConfig()
+	if config != nil {
+		own := config.Options()
+		own.For, own.Parts = "", nil
+		if !config.Silent() || !own.IsZero() {
+			return true
+		}
+	}
+	asked.AllowNone = false
+	return err != nil || o.Global != Words{} || len(o.Edits) > 0 || !asked.IsZero()
 }
 
 // relabels reports whether what is asked for is a place with a form for codes that are there already. Whether it has

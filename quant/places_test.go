@@ -71,7 +71,7 @@ func TestWhatMLXGets(t *testing.T) {
 		matrix("model.norm.weight", 128),
 	}
 	own, eight := "mlx uint4 affine per_block 64", "mlx uint8 affine per_block 64"
-	tied := "the config ties it to the embedding, and it is not read there"
+	tied := "tied to the embedding, which is read in its place: left out"
 	router := "router of a mixture of experts: kept, since small errors send tokens to other experts; its type can be " +
 		"set to Linear"
 	for config, want := range map[string][3]string{ // embedding, head, router

@@ -38,13 +38,12 @@ type Row struct {
 	Bytes       bool        // it holds one code a byte, whatever the bits
 	Holds       plane.Has   // which planes beside codes and scales it has a place for
 	Asks        scheme.Held // what it asks of the numbers that it holds
-	// what could be chosen where an output of it could not be opened again, to end a sentence; or ""
-	Instead   string // what could be chosen where an output of it could not be opened again, to end a sentence; or ""
-	Lay       func(c *model.Model, p *plan.Plan, o Options) (*layout.Output, error)
-	Takes     func(c *model.Model) *fault.Error // why it cannot hold a model; nil where it can
-	Wrote     func(out *model.Model) bool       // an opened file can be one of its
-	Quantized func(out *model.Model) bool       // and holds something quantized; nil where Wrote says so
-	Open      func(out *model.Model) (layout.Opener, error)
+	Instead     string      // what to choose where an output of it could not be opened again, to end a sentence; or ""
+	Lay         func(c *model.Model, p *plan.Plan, o Options) (*layout.Output, error)
+	Takes       func(c *model.Model) *fault.Error // why it cannot hold a model; nil where it can
+	Wrote       func(out *model.Model) bool       // an opened file can be one of its
+	Quantized   func(out *model.Model) bool       // and holds something quantized; nil where Wrote says so
+	Open        func(out *model.Model) (layout.Opener, error)
 	// what an output says was asked for beyond its recipe; nil where it says nothing
 	Asked func(out *model.Model) recipe.Options
 	// makes of an output what coremltools knows, as lines of Python; nil where nothing does

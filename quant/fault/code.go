@@ -20,8 +20,9 @@ const (
 	NeedsFolder      Code = "needs_folder"      // place where a model runs that is a folder with its config
 	NoArchitecture   Code = "no_architecture"   // place that finds a model's class by it
 	FamilyRefused    Code = "family_refused"    // model type, place
+	CodesStay        Code = "codes_stay"        // of a model that is quantized already, whatever a recipe says
 )
 
 // Codes are all of them, for those who have a sentence for each.
 var Codes = []Code{ChoosePart, NoPart, OtherPart, Distributed, ZeRO3, AlreadyQuantized, NoneQuantized, Tied, NoPlace,
-	Reserved, Unfit, NeedsFolder, NoArchitecture, FamilyRefused}
+	Reserved, Unfit, NeedsFolder, NoArchitecture, FamilyRefused, CodesStay}

@@ -22,6 +22,7 @@ type Options struct {
 	To         string // name in the table of containers; "" is the default
 	HighNibble string // "sign" (default) or "zero"; only for containers of one code a byte
 	Version    string // of Nibble, for the metadata
+	Some       bool   // the plan has some tensors of a model, to be measured; nothing is written
 
 	Instead string // what could be chosen where an output could not be opened again, to end a sentence; or ""
 	Tied    string // what could be chosen where a weight has many names

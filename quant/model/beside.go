@@ -50,7 +50,7 @@ func (c *Model) Home() string {
 }
 
 // takeAlong gives a model the small files of its folder, and the config among them. One that cannot be read is
-// copied, and said.
+// copied, and said; where a config is wanted, that is an error.
 func (f *folder) takeAlong(c *Model) {
 	var notes []string
 	c.Beside, notes = f.beside()
@@ -59,12 +59,11 @@ func (f *folder) takeAlong(c *Model) {
 		if path.Base(x.Name) != huggingface.ConfigName {
 			continue
 		}
-		config, err := huggingface.Read(x)
-		if err != nil {
-			c.State.Notes = append(c.State.Notes, err.Error()+"; it is copied as it is")
+		if c.Config, c.NoConfig = huggingface.Read(x); c.NoConfig != nil {
+			c.State.Notes = append(c.State.Notes, c.NoConfig.Error()+"; it is copied as it is")
 		}
-		c.Config = config
 	}
+	c.packed = c.findPacked()
 }
 
 // others are notes on the checkpoints of the folder that are not part of the model.

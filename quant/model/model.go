@@ -36,11 +36,15 @@ type Model struct {
 	From    []int          // of a sharded model: the file of each tensor, as index into Files
 	Beside  []*tensor.File // small files of the folder, to be copied
 
-	Config *huggingface.Config // of the folder; nil where there is none that can be read
+	Config   *huggingface.Config // of the folder; nil where there is none that can be read
+	NoConfig error               // why one that is there cannot
 
 	Wanted    []string   // parts that were asked for
 	Quantized *Quantized // what quantized it before; nil when nothing did
 	Missing   []string   // shards that are not there, by the name of the one file that is
+
+	packed  []Packed // see Packed
+	checked bool     // their shapes were read
 }
 
 // Bytes is the size of the files that hold weights.
@@ -52,12 +56,15 @@ func (c *Model) Bytes() (n int64) {
 }
 
 // LeaveOut takes small files away that are not to be copied along, with a note on each; why says the reason,
-// "" for those that stay.
+// "" for those that stay. A config that is left out says nothing of the model.
 func (c *Model) LeaveOut(why func(name string) string) {
 	c.Beside = slices.DeleteFunc(c.Beside, func(f *tensor.File) bool {
 		reason := why(f.Name)
 		if reason != "" {
 			c.State.Notes = append(c.State.Notes, path.Base(f.Name)+" "+reason+" and is left out")
+			if c.Config != nil && c.Config.File == f {
+				c.Config, c.packed = nil, nil
+			}
 		}
 		return reason != ""
 	})

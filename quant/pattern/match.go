@@ -7,6 +7,7 @@ type match struct {
 	text   []rune
 	groups []span
 	steps  int
+	most   int // steps
 	depth  int
 }
 
@@ -19,13 +20,13 @@ type rest func(at int) bool
 // step counts; after the budget every node fails, so that the match ends soon.
 func (m *match) step() bool {
 	m.steps++
-	return m.steps <= maxSteps
+	return m.steps <= m.most
 }
 
 // enter counts a call that others nest in. The browser's stack is small.
 func (m *match) enter() bool {
 	if m.depth++; m.depth > maxDepth {
-		m.steps = maxSteps
+		m.steps = m.most
 	}
 	if !m.step() {
 		m.depth--

@@ -72,15 +72,23 @@ func unquoted(text string) (string, bool) {
 
 // FullMatch reports whether the whole name matches. The error is ErrSteps or nil.
 func (p *Pattern) FullMatch(name string) (bool, error) {
+	left := maxSteps
+	return p.MatchWithin(name, &left)
+}
+
+// MatchWithin is FullMatch within the steps that are left of a budget, from which it takes its own.
+func (p *Pattern) MatchWithin(name string, left *int) (bool, error) {
 	if p.plain {
+		*left--
 		return name == p.literal, nil
 	}
-	m := &match{text: []rune(name), groups: make([]span, p.groups+1)}
+	m := &match{text: []rune(name), groups: make([]span, p.groups+1), most: min(maxSteps, *left)}
 	for i := range m.groups {
 		m.groups[i].from = -1
 	}
 	ok := p.root.match(m, 0, func(at int) bool { return at == len(m.text) })
-	if m.steps > maxSteps {
+	*left -= m.steps
+	if m.steps > m.most {
 		return false, ErrSteps
 	}
 	return ok, nil

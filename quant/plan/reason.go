@@ -144,7 +144,7 @@ var own = Sentences{
 		Remedy: "set the types of their modules, where they are layers",
 	},
 	IsHead:     {Text: "output head: kept, as is usual there", Many: "output heads"},
-	IsTiedHead: {Text: "the config ties it to the embedding, and it is not read there", Many: "tied output heads"},
+	IsTiedHead: {Text: "tied to the embedding, which is read in its place: left out", Many: "tied output heads"},
 	NoGroups: {
 		Text: "its %s inputs cannot be cut into groups of %s", Many: "layers that the group size does not divide",
 		Remedy: "choose a smaller group size, or one scale per channel",

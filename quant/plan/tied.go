@@ -26,8 +26,8 @@ func (p *Plan) unifyTied(facts *facts, known *classes) error {
 	groups, order := map[string][]*Entry{}, []string{}
 	for i := range p.Entries {
 		e := &p.Entries[i]
-		if e.Tensor.Storage.File == nil || e.Tensor.Elements() == 0 {
-			continue
+		if e.Tensor.Storage.File == nil || e.Tensor.Elements() == 0 || e.Reason.Code == IsTiedHead {
+			continue // the place that reads the model knows of the tie
 		}
 		view := e.Tensor.View()
 		if groups[view] == nil {

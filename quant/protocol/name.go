@@ -26,7 +26,7 @@ func OutputName(j *quant.Job, q *PlanRequest) (string, error) {
 			break
 		}
 	}
-	dtype := q.Global.Filled().DType
+	dtype := dtypeOf(j, q)
 	what := "-" + dtype
 	switch {
 	case strings.TrimSpace(q.Config) != "" || len(q.Edits) > 0:
@@ -35,4 +35,14 @@ func OutputName(j *quant.Job, q *PlanRequest) (string, error) {
 		what += "-bytes" // one code a byte
 	}
 	return base + what + row.Suffix + j.Extension(), nil
+}
+
+// dtypeOf is what layers become: as the request says, or, of a model that is quantized already, as they are.
+func dtypeOf(j *quant.Job, q *PlanRequest) string {
+	for i := range j.Plan.Entries {
+		if e := &j.Plan.Entries[i]; e.Quantize && j.Model.Quantized != nil {
+			return string(e.Scheme.WeightDType)
+		}
+	}
+	return q.Global.Filled().DType
 }

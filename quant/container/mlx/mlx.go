@@ -15,6 +15,7 @@ package mlx
 
 import (
 	"encoding/json"
+	"errors"
 	"slices"
 	"strconv"
 	"strings"
@@ -38,18 +39,26 @@ const Name = "mlx"
 // Held is what it asks of the numbers that it holds.
 var Held = scheme.Held{NarrowScales: true, Offsets: true}
 
-// container is the container for models of a type, whose stacks have so many parts.
-func container(o layout.Options, modelType string, parts func(stack string) int64) safetensors.Container {
+// family is what the names of a model's tensors depend on.
+type family struct {
+	modelType string                   // whose experts may be stacked
+	parts     func(stack string) int64 // experts of a stack
+	tiedHead  string                   // weight that is left out, since the embedding is read in its place; or ""
+	scales    map[string]bool          // of codes that are relabelled
+}
+
+// container is the container for the models of a family.
+func container(o layout.Options, of family) safetensors.Container {
 	placed := func(pieces []layout.Piece, t *tensor.Tensor) []layout.Piece {
-		at := placeOf(modelType, t.Name)
-		return inPlace(pieces, t, at, parts(at.module))
+		at := placeOf(of.modelType, t.Name)
+		return inPlace(pieces, t, at, of.parts(at.module))
 	}
 	return safetensors.Container{
 		Name: Name, Options: o, Copies: 4, Config: config, Format: "mlx", OneName: true,
 		Pieces: func(t *tensor.Tensor, s scheme.Scheme, g scheme.Grid, _ safetensors.Note) []layout.Piece {
 			return placed(piecesOf(t, s, g), t)
 		},
-		Kept: func(t *tensor.Tensor) []layout.Piece { return placed(keptPieces(t), t) },
+		Kept: func(t *tensor.Tensor) []layout.Piece { return placed(of.kept(t), t) },
 	}
 }
 
@@ -63,12 +72,29 @@ func Lay(c *model.Model, p *plan.Plan, o layout.Options) (*layout.Output, error)
 			}
 		}
 	}
-	count, err := stacks(c, p)
+	of := family{modelType: c.Config.ModelType, tiedHead: tiedHead(c.Config), scales: map[string]bool{}}
+	for i := range p.Entries {
+		if e := &p.Entries[i]; e.Quantize && e.Scheme.Method == method.Relabel {
+			of.scales[e.Tensor.Name] = true
+		}
+	}
+	if o.Some {
+		of.modelType = ""
+	}
+	count, err := stacks(of.modelType, p)
 	if err != nil {
 		return nil, err
 	}
-	k := container(o, c.Config.ModelType, func(stack string) int64 { return count[stack] })
-	return safetensors.Lay(gathered(c, p), p, k)
+	of.parts = func(stack string) int64 { return count[stack] }
+	return safetensors.Lay(gathered(c, p, of), p, container(o, of))
+}
+
+// tiedHead is the weight of the output head of a model whose config says that it is tied to the embedding.
+func tiedHead(c *huggingface.Config) string {
+	if c.Tied != nil && *c.Tied && c.Head() != "" {
+		return c.Head() + ".weight"
+	}
+	return ""
 }
 
 // holds says why a weight has no form here; nil where it has.
@@ -109,13 +135,14 @@ func piecesOf(t *tensor.Tensor, s scheme.Scheme, g scheme.Grid) []layout.Piece {
 	}, groups...)
 }
 
-// keptPieces are the piece of a tensor that is kept. The words of compressed-tensors are called otherwise, and the
-// shapes that stand beside them are theirs here.
-func keptPieces(t *tensor.Tensor) []layout.Piece {
-	if module, words := strings.CutSuffix(t.Name, model.PackedEnd); words && t.DType == tensor.I32 {
+// kept are the piece of a tensor that is kept. The words of compressed-tensors are called otherwise, and the shapes
+// that stand beside them are theirs here.
+func (of *family) kept(t *tensor.Tensor) []layout.Piece {
+	if module, words := strings.CutSuffix(t.Name, model.PackedEnd); words && of.scales[module+model.PackedScaleEnd] {
 		return []layout.Piece{{Name: module + ".weight", DType: tensor.U32, Shape: t.Shape}}
 	}
-	if strings.HasSuffix(t.Name, model.PackedShapeEnd) && t.DType == tensor.I64 {
+	if module, ok := strings.CutSuffix(t.Name, model.PackedShapeEnd); ok && of.scales[module+model.PackedScaleEnd] ||
+		t.Name == of.tiedHead {
 		return nil
 	}
 	return layout.Kept(t)
@@ -194,7 +221,11 @@ func said(main kind, of map[string]kind) (json.RawMessage, error) {
 
 // Takes says why no folder can hold a model; nil where one can.
 func Takes(c *model.Model) *fault.Error {
-	if c.Config == nil {
+	var broken *fault.Error
+	switch {
+	case errors.As(c.NoConfig, &broken):
+		return broken
+	case c.Config == nil:
 		return fault.Not(c.Name, "MLX opens a model's folder, with its config.json, and there is none").
 			Code(fault.NeedsFolder, Name).Hint("choose the whole folder")
 	}
@@ -219,5 +250,13 @@ func Open(out *model.Model) (layout.Opener, error) {
 		}
 		return 1 // which the stack that is there is not
 	}
-	return container(layout.Options{}, out.Config.ModelType, parts).Open(out)
+	notes, err := safetensors.Notes(out)
+	if err != nil {
+		return nil, err
+	}
+	of := family{modelType: out.Config.ModelType, parts: parts, tiedHead: tiedHead(out.Config), scales: map[string]bool{}}
+	for name, n := range notes {
+		of.scales[name] = n.Method == method.Relabel
+	}
+	return container(layout.Options{}, of).Open(out)
 }

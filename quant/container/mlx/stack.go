@@ -16,6 +16,9 @@ import (
 // checkpoint when it loads them, but not their scales and offsets.
 var stacked = map[string]bool{"qwen3_moe": true}
 
+// Stacks reports whether the experts of models of a type lie in one tensor here.
+func Stacks(modelType string) bool { return stacked[modelType] }
+
 // expertName parts the name of an expert's weight: what is before, number, layer.
 var expertName = regexp.MustCompile(`^(.*\.mlp)\.experts\.(0|[1-9][0-9]{0,4})\.((?:gate|up|down)_proj)\.weight$`)
 
@@ -40,17 +43,15 @@ func placeOf(modelType, name string) (p place) {
 }
 
 // stacks are how many parts each stack of a plan has. All of them must be there, and alike.
-func stacks(c *model.Model, p *plan.Plan) (map[string]int64, error) {
+func stacks(modelType string, p *plan.Plan) (map[string]int64, error) {
 	count, first := map[string]int64{}, map[string]*plan.Entry{}
-	numbers := map[place]bool{}
 	for i := range p.Entries {
 		e := &p.Entries[i]
-		at := placeOf(c.Config.ModelType, e.Tensor.Name)
+		at := placeOf(modelType, e.Tensor.Name)
 		if at.module == "" {
 			continue
 		}
 		count[at.module]++
-		numbers[at] = true
 		if first[at.module] == nil {
 			first[at.module] = e
 		}
@@ -59,9 +60,9 @@ func stacks(c *model.Model, p *plan.Plan) (map[string]int64, error) {
 				"scheme", a.Tensor.Name).In(e.Tensor.Name).Hint("give all experts of a layer the same")
 		}
 	}
-	for at := range numbers {
-		if at.part >= count[at.module] {
-			e := first[at.module]
+	for i := range p.Entries {
+		e := &p.Entries[i]
+		if at := placeOf(modelType, e.Tensor.Name); at.module != "" && at.part >= count[at.module] {
 			return nil, fault.Bad(e.Tensor.Storage.FileName(), "its layer has experts up to number %d, and only %d of them",
 				at.part, count[at.module]).In(e.Tensor.Name).Hint("choose all files of the model")
 		}
@@ -80,7 +81,7 @@ func alike(a, b *plan.Entry) bool {
 
 // gathered is the model with all parts of a stack in one file of the output, that of the first; and shapes of words,
 // which become no tensor, in the file of these.
-func gathered(c *model.Model, p *plan.Plan) *model.Model {
+func gathered(c *model.Model, p *plan.Plan, of family) *model.Model {
 	if !c.Sharded {
 		return c
 	}
@@ -92,10 +93,11 @@ func gathered(c *model.Model, p *plan.Plan) *model.Model {
 		}
 	}
 	for i := range p.Entries {
-		if module, ok := strings.CutSuffix(p.Entries[i].Tensor.Name, model.PackedShapeEnd); ok {
+		name := p.Entries[i].Tensor.Name
+		if module, ok := strings.CutSuffix(name, model.PackedShapeEnd); ok && of.scales[module+model.PackedScaleEnd] {
 			out.From[i] = words[module]
 		}
-		at := placeOf(c.Config.ModelType, p.Entries[i].Tensor.Name)
+		at := placeOf(of.modelType, p.Entries[i].Tensor.Name)
 		if at.module == "" {
 			continue
 		}

@@ -30,16 +30,17 @@ const Name = "packed"
 // Held is what it asks of the numbers that it holds.
 var Held = scheme.Held{NarrowScales: true}
 
-func container(o layout.Options) safetensors.Container {
+// container is the container; Transformers looks for the one file of a folder under one name.
+func container(o layout.Options, oneName bool) safetensors.Container {
 	return safetensors.Container{
 		Name: Name, Options: o, Copies: 4, Pieces: piecesOf, // a name with code, scale, shape and scheme
-		Config: config,
+		Config: config, OneName: oneName,
 	}
 }
 
 // Lay lays out a model.
 func Lay(c *model.Model, p *plan.Plan, o layout.Options) (*layout.Output, error) {
-	out, err := safetensors.Lay(c, p, container(o))
+	out, err := safetensors.Lay(c, p, container(o, c.Config.Architecture() != ""))
 	if err == nil && c.Config != nil {
 		out.Warnings = warnings(p)
 	}
@@ -78,5 +79,5 @@ func Wrote(out *model.Model) bool { return safetensors.Wrote(out, Name) }
 
 // Open finds the quantized weights of an opened file.
 func Open(out *model.Model) (layout.Opener, error) {
-	return container(layout.Options{}).Open(out)
+	return container(layout.Options{}, false).Open(out)
 }

@@ -100,14 +100,23 @@ func Asked(out *model.Model) (asked recipe.Options) {
 	return asked
 }
 
-// Open finds quantized weights by what the output says of them, shard by shard.
-func (k Container) Open(out *model.Model) (layout.Opener, error) {
+// Notes are what an output says of its quantized weights, by the names that the source has, in all shards.
+func Notes(out *model.Model) (map[string]Note, error) {
 	notes := map[string]Note{}
 	for i, body := range out.Bodies {
 		text := safetensors.Meta([]any{body}, metaSchemes)
 		if err := json.Unmarshal([]byte(text), &notes); err != nil {
 			return nil, fault.Bad(out.Files[i].Name, "its %s entry is broken (%v)", metaSchemes, err)
 		}
+	}
+	return notes, nil
+}
+
+// Open finds quantized weights by what the output says of them.
+func (k Container) Open(out *model.Model) (layout.Opener, error) {
+	notes, err := Notes(out)
+	if err != nil {
+		return nil, err
 	}
 	return func(src *tensor.Tensor, _ func(string) *tensor.Tensor) (*layout.Stored, error) {
 		note, ok := notes[src.Name]

@@ -3,9 +3,9 @@
 // called there. Nothing else of a folder is read; its small files are copied.
 //
 // A config is read as far as Nibble goes by it, and written again with some keys changed: the others stay as they
-// are, in their order. What is not one JSON object of UTF-8 text (a bare Infinity, as Python writes it, is let pass),
-// holds a key twice, or is longer than MaxBytes is refused. Package model reads configs, targets ask them, containers
-// write them.
+// are, in their order. What is not one JSON object of UTF-8 text (but for NaN and Infinity, which Python writes and
+// reads), holds a key twice, or is longer than MaxBytes is refused. Package model reads configs, targets ask them,
+// containers write them.
 //
 // Only package quant is stable.
 package huggingface
@@ -15,6 +15,7 @@ import (
 	"encoding/json"
 	"encoding/json/jsontext"
 	"errors"
+	"fmt"
 	"io"
 	"strings"
 
@@ -73,17 +74,20 @@ var errObject = errors.New("it is no object")
 
 // parse takes the members apart, and reads those that are gone by. One of another type than it should be says nothing.
 func (c *Config) parse(text []byte) (err error) {
-	if c.members, err = membersOf(finite(text)); err != nil {
+	plain := plainJSON(text)
+	if c.members, err = membersOf(plain, text); err != nil {
 		return err
 	}
-	for _, m := range c.members {
+	read, err := membersOf(plain, plain)
+	for _, m := range read {
 		c.note(m.key, m.text)
 	}
-	return nil
+	return err
 }
 
-// membersOf are those of the one object that a text is, in its order.
-func membersOf(text []byte) (out []member, err error) {
+// membersOf are those of the one object that a JSON text is, in its order; their values are cut out of another text of
+// the same length.
+func membersOf(text, from []byte) (out []member, err error) {
 	d := jsontext.NewDecoder(bytes.NewReader(text))
 	if tok, err := d.ReadToken(); err != nil {
 		return nil, err
@@ -100,7 +104,8 @@ func membersOf(text []byte) (out []member, err error) {
 		if err != nil {
 			return nil, err
 		}
-		out = append(out, member{name, value.Clone()})
+		end := int(d.InputOffset())
+		out = append(out, member{name, jsontext.Value(from[end-len(value) : end])})
 	}
 	if _, err := d.ReadToken(); err != nil {
 		return nil, err
@@ -111,28 +116,25 @@ func membersOf(text []byte) (out []member, err error) {
 	return out, nil
 }
 
-// finite is a text with 1e999 where Python's json module, as older versions of transformers use it, writes a bare
-// Infinity. That is no JSON; 1e999 is, and Python reads infinity from it.
-func finite(text []byte) []byte {
-	const infinity = "Infinity"
-	if !bytes.Contains(text, []byte(infinity)) {
-		return text
-	}
-	var out []byte
-	for i, quoted := 0, false; i < len(text); i++ {
-		switch rest := text[i:]; {
-		case quoted && text[i] == '\\' && len(rest) > 1:
-			out = append(out, rest[:2]...)
+// pythonNumbers are what Python's json module writes and reads besides JSON, and a number of the same length.
+var pythonNumbers = []struct{ name, plain string }{{"Infinity", "1.000000"}, {"NaN", "0.0"}}
+
+// plainJSON is a text in which numbers stand for those that only Python has, outside of strings.
+func plainJSON(text []byte) []byte {
+	out := bytes.Clone(text)
+	for i, quoted := 0, false; i < len(out); i++ {
+		switch {
+		case quoted && out[i] == '\\':
 			i++
-			continue
-		case text[i] == '"':
+		case out[i] == '"':
 			quoted = !quoted
-		case !quoted && bytes.HasPrefix(rest, []byte(infinity)):
-			out = append(out, "1e999"...)
-			i += len(infinity) - 1
-			continue
+		case !quoted:
+			for _, n := range pythonNumbers {
+				if bytes.HasPrefix(out[i:], []byte(n.name)) {
+					copy(out[i:], n.plain)
+				}
+			}
 		}
-		out = append(out, text[i])
 	}
 	return out
 }
@@ -182,8 +184,20 @@ type Member struct {
 	Value any
 }
 
-// With is the text of the config with members changed, those that are new last.
+// With is the text of the config with members changed, those that are new last. The others stand as they did.
 func (c *Config) With(changes ...Member) ([]byte, error) {
+	texts := map[string]jsontext.Value{}
+	for _, m := range changes {
+		texts[m.Key] = nil
+		if m.Value == nil {
+			continue
+		}
+		text, err := indented(m.Value)
+		if err != nil {
+			return nil, err
+		}
+		texts[m.Key] = text
+	}
 	var out bytes.Buffer
 	put := func(key string, value jsontext.Value) {
 		if out.Len() > 0 {
@@ -192,23 +206,7 @@ func (c *Config) With(changes ...Member) ([]byte, error) {
 			out.WriteByte('{')
 		}
 		name, _ := jsontext.AppendQuote(nil, key)
-		out.Write(name)
-		out.WriteByte(':')
-		out.Write(value)
-	}
-	texts := map[string]jsontext.Value{}
-	for _, m := range changes {
-		if m.Value == nil {
-			texts[m.Key] = nil
-			continue
-		}
-		var b bytes.Buffer
-		e := json.NewEncoder(&b) // names as they are, where Marshal would escape some for web pages
-		e.SetEscapeHTML(false)
-		if err := e.Encode(m.Value); err != nil {
-			return nil, err
-		}
-		texts[m.Key] = jsontext.Value(bytes.TrimSpace(b.Bytes()))
+		fmt.Fprintf(&out, "\n  %s: %s", name, value)
 	}
 	for _, m := range c.members {
 		text, changed := texts[m.key]
@@ -226,12 +224,21 @@ func (c *Config) With(changes ...Member) ([]byte, error) {
 		}
 	}
 	if out.Len() == 0 {
-		out.WriteByte('{')
+		return []byte("{}\n"), nil
 	}
-	out.WriteByte('}')
-	text := jsontext.Value(out.Bytes())
-	if err := text.Indent(jsontext.WithIndent("  ")); err != nil {
+	out.WriteString("\n}\n")
+	return out.Bytes(), nil
+}
+
+// indented is a value as a member of a config.
+func indented(v any) (jsontext.Value, error) {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b) // names as they are, where Marshal would escape some for web pages
+	e.SetEscapeHTML(false)
+	if err := e.Encode(v); err != nil {
 		return nil, err
 	}
-	return append(text, '\n'), nil
+	text := jsontext.Value(b.Bytes())
+	err := text.Indent(jsontext.WithIndentPrefix("  "), jsontext.WithIndent("  "))
+	return bytes.TrimSpace(text), err
 }

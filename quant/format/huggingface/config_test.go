@@ -1,7 +1,10 @@
 package huggingface_test
 
 import (
+	"bytes"
 	"encoding/json"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -27,8 +30,7 @@ func TestWith(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := "{\n  \"b\": \"<&>\",\n  \"a\": [\n    1,\n    {\n      \"<x>\": \"é\"\n    }\n  ],\n  \"z\": null,\n" +
-		"  \"new\": [\n    1\n  ]\n}\n"
+	want := "{\n  \"b\": \"<&>\",\n  \"a\": [1, {\"<x>\": \"é\"}],\n  \"z\": null,\n  \"new\": [\n    1\n  ]\n}\n"
 	if string(text) != want {
 		t.Errorf("%s", text)
 	}
@@ -57,7 +59,8 @@ func TestRead(t *testing.T) {
 
 // What is no config is refused, and says where.
 func TestBroken(t *testing.T) {
-	for _, text := range []string{"", "[]", `{"a": 1`, `{"a": 1} x`, `{"a": 1, "a": 2}`, `{"a": NaN}`, "{\"a\": \"\xff\"}",
+	for _, text := range []string{"", "[]", `{"a": 1`, `{"a": 1} x`, `{"a": 1, "a": 2}`, `{"a": Nan}`, `{NaN: 1}`,
+		"{\"a\": \"\xff\"}",
 		`{"a": ` + strings.Repeat("[", 20000) + strings.Repeat("]", 20000) + `}`, strings.Repeat(" ", 5<<20)} {
 		_, err := huggingface.Read(testkit.File("config.json", []byte(text)))
 		if fault.KindOf(err) != fault.Format {
@@ -66,20 +69,18 @@ func TestBroken(t *testing.T) {
 	}
 }
 
-// Infinity is let pass as Python writes it, in values alone.
-func TestInfinity(t *testing.T) {
-	c := read(t, `{"model_type": "mamba2", "time_step_limit": [-Infinity, Infinity], "say \"Infinity": "\"Infinity\\"}`)
+// NaN and Infinity are let pass as Python writes them, in values alone.
+func TestNumbersOfPython(t *testing.T) {
+	c := read(t, `{"model_type": "mamba2", "limit": [-Infinity, Infinity], "x": NaN, "say \"NaN": "\"Infinity\\"}`)
 	got, err := c.With()
 	want := `{
   "model_type": "mamba2",
-  "time_step_limit": [
-    -1e999,
-    1e999
-  ],
-  "say \"Infinity": "\"Infinity\\"
+  "limit": [-Infinity, Infinity],
+  "x": NaN,
+  "say \"NaN": "\"Infinity\\"
 }
 `
-	if err != nil || string(got) != want {
+	if err != nil || string(got) != want || c.ModelType != "mamba2" {
 		t.Errorf("%s, %v", got, err)
 	}
 }
@@ -114,6 +115,43 @@ func TestCodesOf(t *testing.T) {
 	}
 }
 
+// A config that nests deep is written in no more bytes than it has. One with many patterns, or with slow ones, says
+// little, but soon.
+func TestHostileConfigs(t *testing.T) {
+	deep := `{"x": ` + strings.Repeat("[", 9000) + strings.Repeat("]", 9000) + `}`
+	if text, err := read(t, deep).With(huggingface.Member{Key: "y", Value: 1}); err != nil || len(text) > len(deep)+20 {
+		t.Errorf("%d bytes became %d, %v", len(deep), len(text), err)
+	}
+	config := func(targets []string) *huggingface.Config {
+		text, err := json.Marshal(targets)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return read(t, `{"quantization_config": {"format": "pack-quantized", "config_groups": {"a": {"targets": `+
+			string(text)+`, "weights": {"num_bits": 4, "strategy": "channel"}}}}}`)
+	}
+	if c := config(slices.Repeat([]string{"re:a"}, 100_000)); c.BeyondCodes() != "targets" {
+		t.Error("100,000 patterns are asked")
+	}
+	c := config(append(slices.Repeat([]string{"re:(a+)+b"}, 50), "Linear"))
+	for i := range 20_000 {
+		if k, ok := c.CodesOf(strings.Repeat("a", 40) + strconv.Itoa(i)); ok {
+			t.Fatalf("what could not be matched has %+v", k)
+		}
+	}
+	for key, value := range map[string]string{"transform_config": `{"a": 1}`, "kv_cache_scheme": `{"num_bits": 8}`,
+		"activations": `0, "config_groups": {"a": {"targets": [], "weights": {}, "input_activations": {"num_bits": 8}}}`} {
+		c := read(t, `{"quantization_config": {"format": "pack-quantized", "`+key+`": `+value+`}}`)
+		if c.BeyondCodes() != key {
+			t.Errorf("%s is not seen", key)
+		}
+	}
+	c = read(t, `{"quantization_config": {"format": "pack-quantized", "transform_config": {}, "kv_cache_scheme": null}}`)
+	if c.BeyondCodes() != "" {
+		t.Errorf("nothing is %s", c.BeyondCodes())
+	}
+}
+
 // FuzzConfig reads any text as a config. One that is accepted is the same when it is written without changes.
 func FuzzConfig(f *testing.F) {
 	for _, seed := range []string{`{}`, `{"architectures": ["A"], "vocab_size": 1e3, "quantization": {"bits": 4}}`,
@@ -131,9 +169,18 @@ func FuzzConfig(f *testing.F) {
 		}
 		c.CodesOf("a.b")
 		again, err := c.With()
-		var before, after any
-		if err != nil || json.Unmarshal(text, &before) != nil || json.Unmarshal(again, &after) != nil {
+		if err != nil || len(again) > 8*len(text) {
 			t.Fatalf("%q became %q, %v", text, again, err)
+		}
+		var before, after any
+		if json.Unmarshal(text, &before) != nil { // it has numbers of Python
+			if twice, err := read(t, string(again)).With(); err != nil || !bytes.Equal(twice, again) {
+				t.Fatalf("%q became %q, and that %q, %v", text, again, twice, err)
+			}
+			return
+		}
+		if json.Unmarshal(again, &after) != nil {
+			t.Fatalf("%q became %q", text, again)
 		}
 		a, _ := json.Marshal(before)
 		b, _ := json.Marshal(after)

@@ -54,7 +54,14 @@ type Recipe struct {
 	Source []byte     // the config as given, as compact JSON, to be carried in outputs
 
 	options recipe.Options // under the key nibble
+	silent  bool           // it has no rules of its own, so that coremltools' default is the only one
 }
+
+// Silent reports whether a config says nothing of layers. coremltools then means its own default.
+func (r *Recipe) Silent() bool { return r.silent }
+
+// Without is the recipe without rules, for policies that have no use for any.
+func Without() *Recipe { return &Recipe{Source: []byte("{}"), silent: true} }
 
 // Options are what the config asks for under its key nibble.
 func (r *Recipe) Options() recipe.Options { return r.options }

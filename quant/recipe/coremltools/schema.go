@@ -103,7 +103,7 @@ func (p *parser) recipe(v value) (*Recipe, error) {
 		}
 	}
 	if r.Global == nil && r.Types == nil && r.Names == nil {
-		r.Global = &Entry{Scheme: defaultScheme()} // as coremltools does for an empty config
+		r.Global, r.silent = &Entry{Scheme: defaultScheme()}, true // as coremltools does for an empty config
 	}
 	return r, nil
 }

@@ -37,32 +37,41 @@ var known = strings.Fields(`
 	mistral llava phi-msft falcon_mamba joyai_llm_flash kimi_k2 qwen2_5_vl minimax_m2 iquestcoder xverse gemma4_unified
 	deepseek_v41_text`)
 
-// broken are families whose weights mlx-lm moves or changes when it loads them, which codes do not survive.
+// broken are families whose weights mlx-lm moves or changes when it loads them, which codes do not survive: why, and
+// which.
 var broken = map[string]string{
-	"gpt2":             "its Conv1D weights are turned when they are loaded",
-	"mellum":           "its experts are stacked when they are loaded",
-	"granitemoe":       "its experts are split when they are loaded",
-	"granitemoehybrid": "its experts are split when they are loaded",
-	"gemma4":           "its experts are split when they are loaded",
-	"gpt_oss":          "its experts are rearranged when they are loaded",
-	"falcon_h1":        "its weights are multiplied when they are loaded",
-	"baichuan_m1":      "its head is normalised when it is loaded",
-	"step3p5":          "its experts are rearranged when they are loaded",
-	"rwkv7":            "its weights are rearranged when they are loaded",
-	"minicpm":          "its embedding is copied to the head when it is loaded",
-	"deepseek_v2":      "its attention is split when it is loaded",
-	"deepseek_v32":     "its attention is split when it is loaded",
-	"glm_moe_dsa":      "its attention is split when it is loaded",
+	"its Conv1D weights are turned when they are loaded": "gpt2",
+	"its experts are stacked when they are loaded": "mellum Klear bailing_moe_v3 ernie4_5_moe kimi_linear lfm2_moe " +
+		"minimax minimax_m2 nemotron_h qwen3_next",
+	"its experts are split when they are loaded": "granitemoe granitemoehybrid gemma4 gemma4_unified dbrx " +
+		"deepseek_v41 deepseek_v41_text",
+	"its experts are rearranged when they are loaded":       "gpt_oss step3p5",
+	"its weights are multiplied when they are loaded":       "falcon_h1",
+	"its head is normalised when it is loaded":              "baichuan_m1 bailing_moe bailing_moe_linear",
+	"its weights are rearranged when they are loaded":       "rwkv7",
+	"its embedding is copied to the head when it is loaded": "minicpm",
+	"its attention is split when it is loaded":              "deepseek_v2 deepseek_v32 glm_moe_dsa bailing_hybrid",
 }
 
-// Refuses says why models of a family cannot be converted; nil where they can.
-func Refuses(modelType string) *fault.Error {
-	switch why := broken[modelType]; {
-	case modelType == "":
+// answers are what names of Transformers' classes that make text have in them. mlx-lm has no others: it goes by the
+// model type, and then finds weights that it has no place for, or none of those that it wants.
+var answers = []string{"ForCausalLM", "LMHeadModel", "ForConditionalGeneration"}
+
+// Refuses says why models of a family and a class cannot be converted; nil where they can.
+func Refuses(modelType, architecture string) *fault.Error {
+	if modelType == "" {
 		return fault.Not("", "config.json names no model_type, by which MLX finds the model's class")
-	case why != "":
-		return fault.Not("", "MLX does not load %s from such a folder: %s", modelType, why).
-			Hint("convert it on a Mac with mlx_lm.convert -q")
+	}
+	for why, types := range broken {
+		if slices.Contains(strings.Fields(types), modelType) {
+			return fault.Not("", "MLX does not load %s from such a folder: %s", modelType, why).
+				Hint("convert it on a Mac with mlx_lm.convert -q")
+		}
+	}
+	switch {
+	case !slices.ContainsFunc(answers, func(a string) bool { return strings.Contains(architecture, a) }):
+		return fault.Not("", "mlx-lm runs models that make text, and %s is none", architecture).
+			Hint("choose another place to run it")
 	case !slices.Contains(known, modelType):
 		return fault.Not("", "mlx-lm 0.32.2 has no model of the type %s", modelType).Hint("choose another place to run it")
 	}

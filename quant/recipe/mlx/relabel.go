@@ -22,15 +22,20 @@ type Relabel struct {
 	moved  map[string]bool // tensors whose name changes, or that are said by another's shape
 }
 
-// Relabels says why the codes of a model have no exact form in MLX; nil where they have.
-func Relabels(c *model.Model) *fault.Error {
+// Relabels says why the codes of a model have no exact form in MLX, where its experts may have to be stacked; nil where
+// they have.
+func Relabels(c *model.Model, stacked bool) *fault.Error {
 	packed := c.Packed()
 	refuse := func(p model.Packed, why string) *fault.Error {
 		return fault.Not(c.Name, "it is quantized already, and its codes have no exact form in MLX: %s", why).In(p.Words).
 			Code(fault.AlreadyQuantized, c.Quantized.By).Hint("take the checkpoint from before it was quantized")
 	}
-	if !c.Config.PackQuantized() || len(packed) != c.Quantized.Weights {
-		return refuse(model.Packed{}, "only compressed-tensors' pack-quantized codes can be said in its form")
+	switch {
+	case !c.Config.PackQuantized() || len(packed) != c.Quantized.Weights:
+		return refuse(model.Packed{}, "only compressed-tensors' pack-quantized codes can be said in its form, and of those "+
+			"only what config.json says rightly")
+	case c.Config.BeyondCodes() != "":
+		return refuse(model.Packed{}, "its config asks for more than codes of weights ("+c.Config.BeyondCodes()+")")
 	}
 	for _, p := range packed {
 		inputs := p.Shape[len(p.Shape)-1]
@@ -43,14 +48,11 @@ func Relabels(c *model.Model) *fault.Error {
 			return refuse(p, "they are not in groups of 32, 64 or 128 inputs")
 		}
 	}
-	if stackedExperts[c.Config.ModelType] {
+	if stacked {
 		return refuse(packed[0], "its experts would have to be stacked")
 	}
 	return nil
 }
-
-// stackedExperts are the model types whose experts lie in one tensor in MLX.
-var stackedExperts = map[string]bool{"qwen3_moe": true}
 
 // groupOf is how many inputs of a packed weight share a scale.
 func groupOf(p model.Packed) int64 {
@@ -60,14 +62,17 @@ func groupOf(p model.Packed) int64 {
 	return p.Group
 }
 
-// NewRelabel is the policy for a model that Relabels takes.
-func NewRelabel(r *coremltools.Recipe, c *model.Model) *Relabel {
-	out := &Relabel{Recipe: r, scales: map[string]model.Packed{}, moved: map[string]bool{}}
+// NewRelabel is the policy for a model that Relabels takes; an error of what its words and shapes say against that.
+func NewRelabel(c *model.Model) (*Relabel, error) {
+	if err := c.CheckPacked(); err != nil {
+		return nil, err
+	}
+	out := &Relabel{Recipe: coremltools.Without(), scales: map[string]model.Packed{}, moved: map[string]bool{}}
 	for _, p := range c.Packed() {
 		out.scales[p.Scale] = p
 		out.moved[p.Words], out.moved[p.Module+model.PackedShapeEnd] = true, true
 	}
-	return out
+	return out, nil
 }
 
 // Decide implements plan.Policy.
@@ -91,5 +96,5 @@ func (r *Relabel) Decide(w *plan.Weight, _ *recipe.Options) (plan.Verdict, error
 
 // Export implements plan.Policy.
 func (r *Relabel) Export(p *plan.Plan) (plan.Config, []string) {
-	return r.With(nil).Asking(p.Options), []string{"the codes are the source's own: no config makes them"}
+	return r.Asking(p.Options), []string{"the codes are the source's own: no config makes them"}
 }

@@ -10,6 +10,7 @@ package target
 
 import (
 	_ "embed"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -39,8 +40,8 @@ type Row struct {
 	// why the codes of a model that is quantized already have no form there, and the policy that gives them it; nil where
 	// no codes have
 	Relabels func(c *model.Model) *fault.Error
-	Relabel  func(r *coremltools.Recipe, c *model.Model) plan.Policy
-	Tried    []string // model types whose results ran there as they should
+	Relabel  func(c *model.Model) (plan.Policy, error)
+	Tried    []string // classes of models whose results ran there as they should
 	python   string   // the lines that load and try a result, MODEL_FILE its folder
 	groups   []int64  // of inputs, that it is fast with; none where all are alike
 	alone    bool     // nothing else reads the container
@@ -72,6 +73,10 @@ var linears = Offers{
 	DTypes: []scheme.WeightDType{scheme.Int4, scheme.Int8}, GroupSizes: []int{128, 64, 32},
 }
 
+// dense are the classes without experts that were tried everywhere.
+var dense = []string{"LlamaForCausalLM", "MistralForCausalLM", "Qwen2ForCausalLM", "Qwen3ForCausalLM",
+	"Gemma2ForCausalLM", "Phi3ForCausalLM"}
+
 func compressedTensors(r *coremltools.Recipe, c *huggingface.Config) plan.Policy {
 	return compressedtensors.New(r, c.Head(), c.VocabSize)
 }
@@ -81,12 +86,13 @@ var Table = []Row{
 	{
 		Name: "transformers", Container: packed.Name, Usual: compressedtensors.Usual, Offers: linears,
 		Policy: compressedTensors, python: transformersPython,
-		Tried: []string{"llama", "mistral", "qwen2", "qwen3", "gemma2", "phi3", "bert", "mixtral", "qwen3_moe"},
+		Tried: append([]string{"BertForMaskedLM", "BertForSequenceClassification", "MixtralForCausalLM",
+			"Qwen3MoeForCausalLM"}, dense...),
 	},
 	{
 		Name: "vllm", Container: packed.Name, Usual: compressedtensors.Usual, Offers: linears,
 		Policy: compressedTensors, python: vllmPython, groups: []int64{32, 64, 128},
-		Tried: []string{"llama", "mistral", "qwen2", "qwen3", "gemma2", "phi3"},
+		Tried: dense,
 	},
 	{
 		Name: "mlx", Container: mlx.Name, Usual: mlxpolicy.Usual, alone: true,
@@ -97,13 +103,13 @@ var Table = []Row{
 		Policy: func(r *coremltools.Recipe, c *huggingface.Config) plan.Policy {
 			return mlxpolicy.New(r, c.ModelType, tiedHead(c))
 		},
-		Refuses:  func(c *huggingface.Config) *fault.Error { return mlxpolicy.Refuses(c.ModelType) },
-		Relabels: mlxpolicy.Relabels,
-		Relabel: func(r *coremltools.Recipe, c *model.Model) plan.Policy {
-			return mlxpolicy.NewRelabel(r, c)
+		Refuses: func(c *huggingface.Config) *fault.Error { return mlxpolicy.Refuses(c.ModelType, c.Architecture()) },
+		Relabels: func(c *model.Model) *fault.Error {
+			return mlxpolicy.Relabels(c, mlx.Stacks(c.Config.ModelType))
 		},
-		python: mlxPython,
-		Tried:  []string{"llama", "mistral", "qwen2", "qwen3", "gemma2", "phi3", "mixtral", "qwen3_moe"},
+		Relabel: func(c *model.Model) (plan.Policy, error) { return mlxpolicy.NewRelabel(c) },
+		python:  mlxPython,
+		Tried:   append([]string{"MixtralForCausalLM", "Qwen3MoeForCausalLM"}, dense...),
 	},
 }
 
@@ -161,7 +167,10 @@ func Open(c *model.Model) *Row {
 
 // Takes says why a model cannot go there; nil where it can.
 func (row *Row) Takes(c *model.Model) *fault.Error {
+	var broken *fault.Error
 	switch {
+	case c.Folder && errors.As(c.NoConfig, &broken):
+		return broken
 	case !c.Folder || c.Config == nil:
 		return fault.Not(c.Name, "a model for %s is a folder with its config.json, and there is none", row.Name).
 			Code(fault.NeedsFolder, row.Name).Hint("choose the whole folder of the model, or another place")
@@ -203,8 +212,7 @@ func isName(text string) bool {
 
 // Warnings are what a user should know of a plan for the place.
 func (row *Row) Warnings(c *model.Model, p *plan.Plan) (out []layout.Warning) {
-	if !slices.Contains(row.Tried, c.Config.ModelType) {
-		name := c.Config.Architecture()
+	if name := c.Config.Architecture(); !slices.Contains(row.Tried, name) {
 		text := fmt.Sprintf("not tried with this architecture in %s: %s. Try the result before you rely on it.", row.Name,
 			name)
 		out = append(out, layout.Warning{About: layout.NotTried, Text: text, Names: []string{name}})
