@@ -115,6 +115,10 @@ func (o *Options) decide(m *Model) (plan.Policy, *target.Row, error) {
 			return nil, nil, why
 		}
 	}
+	if asked := o.layersAsked(r); row != nil && row.Layers && asked != "" {
+		return nil, nil, fault.Not("", "%s is of coremltools' rules for layers, and %s has its own", asked, row.Name).
+			Hint("leave it out")
+	}
 	if row != nil && m.Quantized != nil {
 		if o.asksNumbers(r) {
 			return nil, nil, fault.Not(m.Name, "it is quantized already, and its codes stay as they are").
@@ -151,6 +155,21 @@ func (o *Options) orUsual(r *coremltools.Recipe, usual coremltools.Global) (*cor
 		words = words.Asking(r.Options())
 	}
 	return words, nil
+}
+
+// layersAsked is the option that is asked for of coremltools' rules for layers; "" for none.
+func (o *Options) layersAsked(config *coremltools.Recipe) string {
+	asked := recipe.Options{Embeddings: o.IncludeEmbeddings, CoremltoolsSkips: o.CoremltoolsSkips}
+	if config != nil {
+		asked = asked.With(config.Options())
+	}
+	switch {
+	case asked.Embeddings:
+		return "include_embeddings"
+	case asked.CoremltoolsSkips:
+		return "coremltools_skips"
+	}
+	return ""
 }
 
 // asksNumbers reports whether something is asked for of the numbers.

@@ -21,6 +21,7 @@ const (
 	NotLoaded  WarningCode = "not_loaded"  // weights that nobody reads in such a folder
 	NotTried   WarningCode = "not_tried"   // the architecture, in the list of names
 	SlowGroups WarningCode = "slow_groups" // layers with groups that have no fast kernel
+	NoConfig   WarningCode = "no_config"   // the folder's config.json cannot be read, so that it says nothing of the codes
 )
 
 // FirstOf lists a few names, and says how many more there are.

@@ -50,6 +50,8 @@ type Runtime struct {
 	Grains     []Grain              `json:"grains"`
 	Schemes    []scheme.Mode        `json:"schemes"`
 	GroupSizes []int                `json:"group_sizes"`
+	Edit       coremltools.Global   `json:"edit"`    // what is offered first for layers that are picked one by one
+	Fixed      bool                 `json:"fixed"`   // the codes are the model's own: there is nothing to choose
 	WhyNot     *Failure             `json:"why_not"` // why this model cannot go there; null when it can
 }
 
@@ -58,6 +60,7 @@ type Container struct {
 	Name        ContainerName `json:"name"`
 	Extension   string        `json:"extension"`    // of a single file, with the dot
 	HighNibbles bool          `json:"high_nibbles"` // it takes one of these
+	Runtime     RuntimeName   `json:"for"`          // the place that alone reads it; "" where there are more
 	WhyNot      *Failure      `json:"why_not"`      // why it cannot hold this model; null when it can
 }
 
@@ -102,6 +105,9 @@ func ChoicesFor(m *model.Model) Choices {
 	c.addRuntimes(m)
 	for _, row := range container.Table {
 		k := Container{Name: ContainerName(row.Name), Extension: row.Extension, HighNibbles: row.HighNibbles}
+		if place := target.Of(row.Name); place != nil {
+			k.Runtime = RuntimeName(place.Name)
+		}
 		if why := row.Takes(m); why != nil {
 			f := FailureOf(why)
 			k.WhyNot = &f
@@ -133,8 +139,9 @@ func (c *Choices) addRuntimes(m *model.Model) {
 		t := Runtime{
 			Name: RuntimeName(row.Name), Container: ContainerName(row.Container), Global: row.Usual,
 			DTypes: row.Offers.DTypes, Grains: grains(row.Offers.Grains...), Schemes: row.Offers.Modes,
-			GroupSizes: row.Offers.GroupSizes,
+			GroupSizes: row.Offers.GroupSizes, Edit: row.Usual, Fixed: m.Quantized != nil,
 		}
+		t.Edit.DType = string(scheme.Int8)
 		if why := row.Takes(m); why != nil {
 			f := FailureOf(why)
 			t.WhyNot = &f

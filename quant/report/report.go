@@ -56,7 +56,8 @@ const (
 )
 
 // WarningCodes are all of them, for those who have a sentence for each.
-var WarningCodes = []WarningCode{noise, grows, shards, layout.NotLoaded, layout.NotTried, layout.SlowGroups}
+var WarningCodes = []WarningCode{noise, grows, shards, layout.NotLoaded, layout.NotTried, layout.SlowGroups,
+	layout.NoConfig}
 
 // File is an input or the output; SHA256 is null unless asked for.
 type File struct {

@@ -16,6 +16,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"nibble/quant/format/safetensors"
@@ -149,13 +150,20 @@ func Zip(pairs ...string) []byte {
 	return b.Bytes()
 }
 
-// Torch makes a torch.save file of weights.
+// Torch makes a torch.save file of weights. Those of the same values, not equal ones, are one storage.
 func Torch(weights ...Weight) []byte {
 	var items []torch.Item
 	var sizes []int64
-	for i, w := range weights {
-		items = append(items, torch.Item{Name: w.Name, DType: w.DType, Shape: w.Shape, Key: i})
-		sizes = append(sizes, int64(len(w.Values)))
+	var storages [][]byte
+	for _, w := range weights {
+		key := slices.IndexFunc(storages, func(s []byte) bool {
+			return len(s) > 0 && len(s) == len(w.Values) && &s[0] == &w.Values[0]
+		})
+		if key < 0 {
+			key, storages = len(storages), append(storages, w.Values)
+			sizes = append(sizes, int64(len(w.Values)))
+		}
+		items = append(items, torch.Item{Name: w.Name, DType: w.DType, Shape: w.Shape, Key: key})
 	}
 	pickle, err := torch.Pickle(items, nil)
 	if err != nil {
@@ -166,12 +174,12 @@ func Torch(weights ...Weight) []byte {
 	if err != nil {
 		panic(err)
 	}
-	for _, w := range weights {
+	for _, values := range storages {
 		storage, err := z.Storage()
 		if err != nil {
 			panic(err)
 		}
-		storage.Write(w.Values)
+		storage.Write(values)
 	}
 	z.Close()
 	return b.Bytes()

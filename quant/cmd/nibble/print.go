@@ -183,7 +183,9 @@ func (c *call) printPlan(r *report.Report) {
 			verdict, why := string(t.Verdict), t.Reason
 			if t.Scheme != nil {
 				verdict = schemeText(t.Scheme)
-				why = fmt.Sprintf("%s (%s), %s", t.ModuleType, t.TypeSource, t.Rule)
+				if t.Code != plan.Relabelled {
+					why = fmt.Sprintf("%s (%s), %s", t.ModuleType, t.TypeSource, t.Rule)
+				}
 				if t.Beyond != "" {
 					why += "; coremltools keeps it: " + t.Beyond
 				}

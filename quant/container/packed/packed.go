@@ -14,6 +14,7 @@ import (
 	_ "embed"
 
 	"nibble/quant/container/safetensors"
+	"nibble/quant/format/huggingface"
 	"nibble/quant/layout"
 	"nibble/quant/method"
 	"nibble/quant/model"
@@ -41,8 +42,13 @@ func container(o layout.Options, oneName bool) safetensors.Container {
 // Lay lays out a model.
 func Lay(c *model.Model, p *plan.Plan, o layout.Options) (*layout.Output, error) {
 	out, err := safetensors.Lay(c, p, container(o, c.Config.Architecture() != ""))
-	if err == nil && c.Config != nil {
+	switch {
+	case err != nil:
+	case c.Config != nil:
 		out.Warnings = warnings(p)
+	case c.NoConfig != nil:
+		out.Warnings = []layout.Warning{{About: layout.NoConfig, Text: "config.json cannot be read, and is copied as it is: " +
+			"Transformers and vLLM do not find the weights in this folder", Names: []string{huggingface.ConfigName}}}
 	}
 	return out, err
 }

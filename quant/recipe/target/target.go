@@ -42,6 +42,7 @@ type Row struct {
 	Relabels func(c *model.Model) *fault.Error
 	Relabel  func(c *model.Model) (plan.Policy, error)
 	Tried    []string // classes of models whose results ran there as they should
+	Layers   bool     // it has rules of its own for which layers are quantized, and none of coremltools' counts
 	python   string   // the lines that load and try a result, MODEL_FILE its folder
 	groups   []int64  // of inputs, that it is fast with; none where all are alike
 	alone    bool     // nothing else reads the container
@@ -85,13 +86,13 @@ func compressedTensors(r *coremltools.Recipe, c *huggingface.Config) plan.Policy
 var Table = []Row{
 	{
 		Name: "transformers", Container: packed.Name, Usual: compressedtensors.Usual, Offers: linears,
-		Policy: compressedTensors, python: transformersPython,
+		Policy: compressedTensors, Layers: true, python: transformersPython,
 		Tried: append([]string{"BertForMaskedLM", "BertForSequenceClassification", "MixtralForCausalLM",
 			"Qwen3MoeForCausalLM"}, dense...),
 	},
 	{
 		Name: "vllm", Container: packed.Name, Usual: compressedtensors.Usual, Offers: linears,
-		Policy: compressedTensors, python: vllmPython, groups: []int64{32, 64, 128},
+		Policy: compressedTensors, Layers: true, python: vllmPython, groups: []int64{32, 64, 128},
 		Tried: dense,
 	},
 	{
@@ -197,8 +198,11 @@ func (row *Row) Takes(c *model.Model) *fault.Error {
 // Lines are the lines of Python that load and try a result. MODEL_FILE stands for its folder.
 func (row *Row) Lines(c *huggingface.Config) string {
 	name := c.Architecture()
-	if row.python != transformersPython || strings.HasSuffix(name, "ForCausalLM") || !isName(name) {
+	switch {
+	case row.python != transformersPython || strings.HasSuffix(name, "ForCausalLM") || !isName(name):
 		return row.python
+	case strings.HasSuffix(name, "ForConditionalGeneration"): // which the class for causal models may not find
+		return strings.ReplaceAll(row.python, "AutoModelForCausalLM", name)
 	}
 	return strings.ReplaceAll(encoderPython, "MODEL_CLASS", name)
 }

@@ -17,7 +17,7 @@ export type FailureKind =
 export type FaultCode =
   | '' | 'choose_part' | 'no_part' | 'other_part' | 'distributed' | 'zero3' | 'already_quantized'
   | 'none_quantized' | 'tied' | 'no_place' | 'reserved' | 'unfit' | 'needs_folder' | 'no_architecture'
-  | 'family_refused'
+  | 'family_refused' | 'codes_stay'
 export type Granularity =
   | 'per_tensor' | 'per_channel' | 'per_block'
 export type HighNibble =
@@ -46,7 +46,7 @@ export type SchemeMode =
 export type Verdict =
   | 'quantize' | 'keep'
 export type WarningCode =
-  | 'noise' | 'grows' | 'shards' | 'not_loaded' | 'not_tried' | 'slow_groups'
+  | 'noise' | 'grows' | 'shards' | 'not_loaded' | 'not_tried' | 'slow_groups' | 'no_config'
 export type WeightDType =
   | 'int4' | 'uint4' | 'int8' | 'uint8'
 
@@ -275,6 +275,8 @@ export interface Runtime {
   grains: Grain[]
   schemes: SchemeMode[]
   group_sizes: number[]
+  edit: Global
+  fixed: boolean
   why_not: Failure | null
 }
 
@@ -282,6 +284,7 @@ export interface Container {
   name: ContainerName
   extension: string
   high_nibbles: boolean
+  for: RuntimeName
   why_not: Failure | null
 }
 
