@@ -36,7 +36,7 @@ const (
 	OtherLayer Code = "other_layer" // of a class that is not read in 4 bits there
 	NotRead    Code = "not_read"    // no weight of a layer that is
 	IsHead     Code = "head"        // it makes the model's answer
-	IsTiedHead Code = "tied_head"   // which is not read there
+	IsTiedHead Code = "tied_head"   // which is left out there
 	NoGroups   Code = "no_groups"   // inputs, group size
 	IsFused    Code = "fused"       // loaded as one with a weight that is kept: its name
 	Relabelled Code = "relabelled"  // codes and scales of a model that is quantized already
@@ -53,6 +53,9 @@ type Reason struct {
 
 // Because makes a reason, without its sentence.
 func Because(c Code, args ...any) Reason { return Reason{Code: c, Args: args} }
+
+// Fixed reports whether no recipe has a say, since the model is quantized already.
+func (r Reason) Fixed() bool { return r.Code == Relabelled || r.Code == AsItIs }
 
 // MarshalJSON is the code and the arguments in one list, as an argument of another reason is written.
 func (r Reason) MarshalJSON() ([]byte, error) { return json.Marshal(append([]any{r.Code}, r.Args...)) }

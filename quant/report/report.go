@@ -154,7 +154,7 @@ func Build(p *plan.Plan, l *layout.Output) *Report {
 			Module: e.Module, ModuleType: e.Class.Name, TypeSource: e.ClassFrom,
 			Verdict: Kept, Rule: e.Rule, Reason: e.Reason.Text, Code: e.Reason.Code, Args: append([]any{}, e.Reason.Args...),
 			BytesIn: e.Tensor.Bytes(), BytesOut: l.EntryOut[i],
-			Parameters: e.Tensor.Elements(), Settable: e.Settable(), Beyond: e.Beyond.Text,
+			Parameters: e.Tensor.Elements(), Settable: e.Settable() && !e.Reason.Fixed(), Beyond: e.Beyond.Text,
 		}
 		if e.Quantize {
 			t.Verdict = Quantized

@@ -29,6 +29,7 @@ export interface Recipe {
   edits?: readonly { readonly module: string; readonly entry: Entry | null }[]
   /** The classes of single modules. */
   types?: readonly SetType[]
+  /** What is asked for beyond a config, as reports have it; its for counts where the recipe has none. */
   options?: Partial<Options>
   for?: RuntimeName | ''
   container?: ContainerName | ''
@@ -44,7 +45,8 @@ export function requestOf(recipe: Recipe, { defaults, runtimes, containers, grai
   const stranger = Object.keys(recipe).find(key => !keys.includes(key))
   if (stranger !== undefined) throw new NibbleError('unsupported', words.noKey(stranger))
   const { config = '', global = {}, edits = [], types = [], options } = recipe
-  const { for: runtime = '', container = '' } = recipe
+  const { container = '' } = recipe
+  const runtime = recipe.for || options?.for || ''
   const found = containers.find(c => c.name === (container || defaults.container))
   if (!found) throw new NibbleError('unsupported', words.noContainer(container))
   if (runtime && !runtimes.some(r => r.name === runtime)) throw new NibbleError('unsupported', words.noRuntime(runtime))

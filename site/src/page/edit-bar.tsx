@@ -1,6 +1,6 @@
 import type { ClassName, Global, TensorRow } from '../library/nibble'
 import { text } from './text'
-import { hasBlocks, offersOf, owner, typed } from './recipe'
+import { hasBlocks, inForce, offersOf, owner, typed } from './recipe'
 import type { Session } from './session'
 import { isOn, type State } from './state'
 
@@ -20,11 +20,9 @@ export function EditBar({ rows, hidden, state, session, draft, choose, done }: P
   const { model, chosen } = state
   if (!model) return null
   const { choices } = model
-  const offers = offersOf(chosen, choices)
+  const offers = offersOf(chosen, choices, state.report?.options.for)
   const busy = state.phase === 'converting'
-  const dtype = draft.dtype || choices.edit.dtype
-  const granularity = draft.granularity || choices.edit.granularity
-  const size = draft.group_size || choices.edit.group_size
+  const { dtype, granularity, group_size: size } = inForce(draft, offers, offers.edit)
   const modules = [...new Set(rows.map(t => t.module))]
   const owners = [...new Set(rows.map(owner))]
   const blocks = hasBlocks(granularity, choices)
@@ -33,7 +31,8 @@ export function EditBar({ rows, hidden, state, session, draft, choose, done }: P
   const ranks = [...new Set(rows.map(t => t.shape.length))]
   const classes = choices.classes.filter(c => c.other || (ranks.length === 1 && c.rank === ranks[0]))
   const sound = !blocks || /^[1-9]\d*$/.test(size.trim())
-  const embeddings = !isOn(state, 'include_embeddings') && rows.some(t => t.reason_code === 'embedding')
+  const embeddings =
+    !state.report?.options.for && !isOn(state, 'include_embeddings') && rows.some(t => t.reason_code === 'embedding')
   const present = [...new Set(owners.map(o => chosen.types.get(o) ?? ''))]
   return (
     <section class="edit" role="toolbar" aria-label={text.edit.title} data-testid="edit-bar">

@@ -11,7 +11,7 @@ import {
   type Plan,
   type TensorRow,
 } from '../library/nibble'
-import { recipeOf, schemeKey, type Chosen, type Switch } from './recipe'
+import { keptFor, recipeOf, schemeKey, type Chosen, type Switch } from './recipe'
 import { conflictOf, empty, isProgress, problemOf, withBefore, withFigures, type Edited, type State } from './state'
 import { Store } from './store'
 import type { Input } from '../library/nibble'
@@ -42,7 +42,8 @@ export class Planning extends Store {
       async () => {
         const inputs = await walk.wait(coming)
         const { inspection } = await walk.wait(this.openModel(inputs, []))
-        this.set({ model: inspection, asking: inspection.missing.length > 0 })
+        const chosen = keptFor(this.state.chosen, inspection.choices)
+        this.set({ model: inspection, chosen, asking: inspection.missing.length > 0 })
       },
       err =>
         old && err instanceof NibbleError && err.kind !== 'internal'

@@ -1,5 +1,5 @@
 import { useEffect, useState } from 'preact/hooks'
-import type { Choices, ContainerName, Failure, Global, HighNibble, RuntimeName } from '../library/nibble'
+import type { Choices, ContainerName, Failure, Global, HighNibble, Runtime, RuntimeName } from '../library/nibble'
 import { text } from './text'
 import {
   containerOf,
@@ -24,8 +24,10 @@ export function Recipe({ state, session }: { state: State; session: Session }) {
   const { choices } = model
   const busy = state.phase === 'converting'
   const custom = chosen.config.trim() !== ''
-  const container = containerOf(chosen, choices)
-  const runtime = runtimeOf(chosen, choices)
+  const byConfig = state.report?.options.for
+  const container = containerOf(chosen, choices, byConfig)
+  const runtime = runtimeOf(chosen, choices, byConfig)
+  const place = (name: string) => choices.containers.find(c => c.name === name)?.for
   return (
     <section class="recipe" aria-label={text.recipe}>
       <div class="fields first">
@@ -44,7 +46,7 @@ export function Recipe({ state, session }: { state: State; session: Session }) {
         </p>
       </div>
       <div class="fields">
-        <Numbers chosen={chosen} choices={choices} off={busy || custom} session={session} />
+        <Numbers state={state} choices={choices} off={busy || custom || !!runtime?.fixed} session={session} />
         <Select
           label={text.container}
           id="container"
@@ -53,7 +55,13 @@ export function Recipe({ state, session }: { state: State; session: Session }) {
           off={busy}
           word={v => text.containers[v].label}
           not={v => choices.containers.some(c => c.name === v && c.why_not)}
-          pick={v => session.choose({ container: v as ContainerName, runtime: nowhere })}
+          pick={v =>
+            session.choose(
+              place(v)
+                ? { container: '', runtime: place(v)!, global: nothing }
+                : { container: v as ContainerName, runtime: nowhere },
+            )
+          }
         />
         {container.high_nibbles && (
           <Select
@@ -67,7 +75,13 @@ export function Recipe({ state, session }: { state: State; session: Session }) {
           />
         )}
       </div>
-      <p class="fine">{runtime ? text.runtimes[runtime.name].note : text.containers[container.name].note}</p>
+      <p class="fine" data-testid="note">
+        {runtime?.fixed
+          ? text.codesStay
+          : runtime
+            ? text.runtimes[runtime.name].note
+            : text.containers[container.name].note}
+      </p>
       <WhyNot choices={choices} />
       <Config state={state} session={session} />
       <More state={state} busy={busy} session={session} />
@@ -97,19 +111,11 @@ function WhyNot({ choices }: { choices: Choices }) {
 }
 
 /** What all layers become. */
-function Numbers({
-  chosen,
-  choices,
-  off,
-  session,
-}: {
-  chosen: Chosen
-  choices: Choices
-  off: boolean
-  session: Session
-}) {
-  const offers = offersOf(chosen, choices)
-  const now = inForce(chosen.global, offers.usual)
+function Numbers({ state, choices, off, session }: { state: State; choices: Choices; off: boolean; session: Session }) {
+  const { chosen } = state
+  const byConfig = state.report?.options.for
+  const offers = offersOf(chosen, choices, byConfig)
+  const now = inForce(chosen.global, offers, offers.usual)
   const choose = (change: Partial<Global>) => session.choose({ global: { ...chosen.global, ...change } })
   return (
     <>
@@ -119,7 +125,7 @@ function Numbers({
         value={now.dtype}
         from={offers.dtypes}
         off={off}
-        word={v => (runtimeOf(chosen, choices) ? text.bits : text.dtypes)[v]}
+        word={v => (runtimeOf(chosen, choices, byConfig) ? text.bits : text.dtypes)[v]}
         pick={dtype => choose({ dtype })}
       />
       <Select
@@ -241,22 +247,28 @@ const switches: Record<Switch, string> = {
   keep_unfit: 'keep-unfit',
 }
 
+/** Whether a switch means something where a result is to run: which layers are quantized is the place's own rule. */
+const isForPlaces = (name: Switch, { fixed }: Runtime) => name === 'keep_unfit' && !fixed
+
 /** What is seldom asked for. */
 function More({ state, busy, session }: { state: State; busy: boolean; session: Session }) {
-  const { chosen } = state
+  const { chosen, model } = state
+  const runtime = runtimeOf(chosen, model!.choices, state.report?.options.for)
   return (
     <details class="config">
       <summary>{text.options}</summary>
-      {(Object.keys(switches) as Switch[]).map(name => (
-        <Check
-          key={name}
-          id={switches[name]}
-          label={text.switches[name]}
-          on={isOn(state, name)}
-          off={busy || isOnByConfig(state, name)}
-          set={on => session.switchOn(name, on)}
-        />
-      ))}
+      {(Object.keys(switches) as Switch[])
+        .filter(name => !runtime || isForPlaces(name, runtime))
+        .map(name => (
+          <Check
+            key={name}
+            id={switches[name]}
+            label={text.switches[name]}
+            on={isOn(state, name)}
+            off={busy || isOnByConfig(state, name)}
+            set={on => session.switchOn(name, on)}
+          />
+        ))}
       <label class="check">
         <select
           data-testid="workers"

@@ -61,8 +61,9 @@ export const untouched: Chosen = {
   workers: machineWorkers(),
 }
 
-/** The words in force: those chosen, else the ones that are usual. */
-export function inForce(g: Global, usual: Global): Global {
+/** The words in force: those chosen of what is offered, else the ones that are usual. */
+export function inForce(chosen: Global, offers: Offers, usual: Global): Global {
+  const g = offered(chosen, offers)
   return {
     dtype: g.dtype || usual.dtype,
     granularity: g.granularity || usual.granularity,
@@ -71,17 +72,34 @@ export function inForce(g: Global, usual: Global): Global {
   }
 }
 
-/** Where the result is to run; undefined for nowhere in particular, or as a config says. */
-export function runtimeOf(c: Chosen, { runtimes, defaults }: Choices): Runtime | undefined {
-  const free = c.container === '' && c.config.trim() === ''
-  const name = c.runtime || (free ? defaults.for : nowhere)
-  return runtimes.find(r => r.name === name)
+/**
+ * Where the result is to run; undefined for nowhere in particular. A config may say it: byConfig is what the plan of it
+ * has.
+ */
+export function runtimeOf(c: Chosen, { runtimes, defaults }: Choices, byConfig = ''): Runtime | undefined {
+  const otherwise = c.container ? nowhere : c.config.trim() ? byConfig : defaults.for
+  return runtimes.find(r => r.name === (c.runtime || otherwise))
 }
 
 /** What there is to choose among numbers: what the place offers, or everything. */
-export function offersOf(c: Chosen, choices: Choices) {
-  const runtime = runtimeOf(c, choices)
+export function offersOf(c: Chosen, choices: Choices, byConfig = '') {
+  const runtime = runtimeOf(c, choices, byConfig)
   return { ...choices, ...runtime, usual: runtime?.global ?? choices.defaults.global }
+}
+
+type Offers = ReturnType<typeof offersOf>
+
+/** The words that are offered; others, which were chosen for another place, are the default. */
+const offered = (g: Global, { dtypes, grains, schemes }: Offers): Global => ({
+  ...g,
+  dtype: dtypes.some(d => d === g.dtype) ? g.dtype : '',
+  granularity: grains.some(k => k.name === g.granularity) ? g.granularity : '',
+  scheme: schemes.some(s => s === g.scheme) ? g.scheme : '',
+})
+
+/** What stays chosen when a model is opened: not a place that it cannot go to, nor the words for that. */
+export function keptFor(c: Chosen, { runtimes }: Choices): Chosen {
+  return runtimes.find(r => r.name === c.runtime)?.why_not ? { ...c, runtime: '', global: nothing } : c
 }
 
 /**
@@ -98,23 +116,26 @@ export const hasBlocks = (granularity: string, { grains }: Choices) =>
   grains.some(g => g.name === granularity && g.blocks)
 
 /** The container in force. */
-export function containerOf(c: Chosen, choices: Choices): Container {
+export function containerOf(c: Chosen, choices: Choices, byConfig = ''): Container {
   const { containers, defaults } = choices
-  const name = runtimeOf(c, choices)?.container ?? (c.container || defaults.container)
+  const name = runtimeOf(c, choices, byConfig)?.container ?? (c.container || defaults.container)
   return containers.find(k => k.name === name)!
 }
 
 /** What the library is asked. A group size that does not go with the granularity is left where it is. */
 export function recipeOf(c: Chosen, choices: Choices): Recipe {
   const runtime = runtimeOf(c, choices)
+  if (runtime?.fixed) return { for: runtime.name }
   // A config may say itself where the result is to run; anything else is said.
-  const container = runtime || (c.config.trim() && !c.container) ? '' : containerOf(c, choices).name
+  const said = c.container || c.runtime || !c.config.trim()
+  const container = runtime || !said ? '' : containerOf(c, choices).name
+  const { include_embeddings: _, coremltools_skips: __, ...others } = c.options
   return {
     config: c.config,
-    global: c.global,
+    global: offered(c.global, offersOf(c, choices)),
     edits: Array.from(c.edits, ([module, entry]) => ({ module, entry })),
     types: Array.from(c.types, ([module, name]) => ({ module, class: name })),
-    options: c.options,
+    options: runtime ? others : c.options,
     for: runtime?.name ?? '',
     container,
     high_nibble: c.highNibble || null,

@@ -126,6 +126,8 @@ export const en = {
       `Transformers and vLLM read Linears alone in 4 bits, and would run with random values in the place of ` +
       `${some(names)}. Keep what is none, or choose one of the two as the place where it runs.`,
     not_tried: names => `Not tried with this architecture (${some(names)}): try the result before you rely on it.`,
+    no_config: () =>
+      'config.json cannot be read, and is copied as it is: Transformers and vLLM do not find the weights in this folder.',
     slow_groups: names => `vLLM has fast kernels for groups of 32, 64 and 128 alone, and none for ${some(names)}.`,
   } as Record<WarningCode, (names: string[]) => string>,
   doubtful: (n: number) => `Pick ${n.toLocaleString('en')} doubtful`,
@@ -178,6 +180,7 @@ export const en = {
     int8: 'int8 · signed',
     uint8: 'uint8 · unsigned',
   } as Record<WeightDType, string>,
+  codesStay: 'The codes stay as they are, in another form: there is nothing to choose.',
   bits: { int4: '4 bits', uint4: '4 bits', int8: '8 bits', uint8: '8 bits' } as Record<WeightDType, string>,
   grains: { per_block: 'block of inputs', per_channel: 'output channel', per_tensor: 'whole tensor' } as Record<
     Granularity,

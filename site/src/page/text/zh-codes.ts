@@ -66,7 +66,6 @@ export const reasons: Reasons = {
   as_it_is: () => '保持不变',
   fused: name => `加载时与 ${name} 合为一个权重，后者保留`,
   tied: (name, why) => `与 ${name} 是同一个权重（绑定），后者保留（${why}）`,
-  codes_stay: () => '它已经量化过，编码原样保留：方案里不能再有其他要求',
   unfit: why => `无法量化：${why}`,
   nan: () => '权重中有不是数的值（NaN）',
   infinite: () => '权重中有无穷大',
@@ -114,6 +113,7 @@ export const faults: Faults = {
   reserved: () => '这个名称由 safetensors 自己使用：请在源文件中改名，或选择其他格式',
   needs_folder: place => `${place} 需要带有 config.json 的模型文件夹：请选择整个文件夹`,
   no_architecture: place => `config.json 没有写明架构，${place} 无从得知模型的类`,
+  codes_stay: () => '它已经量化过，编码原样保留：方案里不能再有其他要求',
   family_refused: (type, place) => `${place} 不能从这样的文件夹加载 ${type}`,
   unfit: why => `${why}：请修复模型文件，或选择保留无法量化的张量`,
 }

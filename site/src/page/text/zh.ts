@@ -75,6 +75,7 @@ export const zh: Text = {
     not_loaded: names =>
       `Transformers 和 vLLM 只以 4 位读取 Linear，${some(names)} 会被随机数代替。请保留不是 Linear 的层，或在运行环境中选择两者之一。`,
     not_tried: names => `没有在该环境试过这种架构（${some(names)}）：使用前请先试运行。`,
+    no_config: () => '无法读取 config.json，已原样复制：Transformers 和 vLLM 在这个文件夹里找不到权重。',
     slow_groups: names => `vLLM 只为 32、64、128 的组提供快速内核，${some(names)} 没有。`,
   },
   doubtful: n => `选中 ${n.toLocaleString('zh')} 个存疑的`,
@@ -117,6 +118,7 @@ export const zh: Text = {
     keep_unfit: '遇到无法量化的张量（NaN、无穷）就保留，不中止；文件要读两遍',
   },
   dtypes: { int4: 'int4 · 有符号', uint4: 'uint4 · 无符号', int8: 'int8 · 有符号', uint8: 'uint8 · 无符号' },
+  codesStay: '编码原样保留，只换一种形式，没有可选的设置。',
   bits: { int4: '4 位', uint4: '4 位', int8: '8 位', uint8: '8 位' },
   grains: { per_block: '按输入分块', per_channel: '按输出通道', per_tensor: '按整个张量' },
   schemes: { symmetric: '对称', affine: '仿射，带零点' },
