@@ -23,8 +23,8 @@ type Options struct {
 	Parts []string
 
 	// Config is a coremltools PostTrainingQuantizerConfig in JSON or YAML, which may have one more key, nibble, for what
-	// coremltools has no word for (part, module_type, include_embeddings and so on); none is DefaultConfig. Open and Plan
-	// read it.
+	// coremltools has no word for (for, part, module_type and so on); without one Global says it, and what that leaves
+	// out is the place's usual, or DefaultConfig. Open and Plan read it.
 	Config []byte
 	// ConfigName is what errors call the config. Open and Plan read it.
 	ConfigName string
@@ -48,9 +48,10 @@ type Options struct {
 	// ModuleTypes set the classes of modules, as PATTERN=CLASS: all whose name the pattern (Python's re.fullmatch)
 	// matches; the first match wins. Plan reads it.
 	ModuleTypes []string
-	// IncludeEmbeddings quantizes embeddings too, which coremltools cannot. Plan reads it.
+	// IncludeEmbeddings quantizes embeddings too, which coremltools cannot. Plan reads it, and refuses it for places that
+	// have rules of their own for layers.
 	IncludeEmbeddings bool
-	// CoremltoolsSkips keeps each layer that coremltools would skip. Plan reads it.
+	// CoremltoolsSkips keeps each layer that coremltools would skip. Plan reads it, and refuses it likewise.
 	CoremltoolsSkips bool
 	// KeepUnfit keeps tensors that hold NaN or infinity, or more than the arithmetic can; without it the first of them is
 	// an error. Plan reads it; Convert, ConvertTo and Measure then read the weights once more, to find them.

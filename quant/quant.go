@@ -17,8 +17,9 @@
 //   - [Verify] opens an output again and holds it against its source: what was kept must be the same bytes, and of
 //     what was quantized every scale, zero point and code is computed once more and must be equal.
 //
-// One [Options] says what is wanted; each field names the calls that read it, and the zero value is the default: int4,
-// symmetric, one scale per block of 32 inputs, in the container packed.
+// One [Options] says what is wanted; each field names the calls that read it, and the zero value is the default: of
+// a folder whose config.json names an architecture what Transformers reads, of all else int4, symmetric, one scale per
+// block of 32 inputs, in the container packed.
 //
 // The result does not depend on the number of workers or on the platform: the same input and options give the same
 // bytes natively and as WebAssembly. Peak memory is tiles times workers, whatever the size of the model. Files are read
@@ -156,14 +157,14 @@ func (j *Job) Extension() string {
 // Folder reports whether the output is a folder: that of a model in shards, or in the form of Hugging Face.
 func (j *Job) Folder() bool { return j.Output.Folder }
 
-// Config is the recipe of the job as a coremltools config, as JSON and as YAML, which makes coremltools do the same.
-// Notes say what no config can.
+// Config is the recipe of the job as a coremltools config, as JSON and as YAML, which makes coremltools do the same;
+// that of a job for a place says so under its key nibble, and makes Nibble do the same. Notes say what no config can.
 func (j *Job) Config() (json, yaml []byte, notes []string) {
 	c, notes := j.Plan.Export()
 	return c.JSON(), c.YAML(), notes
 }
 
-// DefaultConfig is the config where none is given, as JSON.
+// DefaultConfig is the config where neither one nor a place is given or meant, as JSON.
 const DefaultConfig = coremltools.Default
 
 // Containers are the names that Options.Container can have, the default first.

@@ -61,7 +61,8 @@ CONTAINER  packed (default), int8 (with --high-nibble sign or zero), coremltools
            transformers and vllm, of 64 for mlx), or what --dtype int4|uint4|int8|uint8,
            --granularity per_block|per_channel|per_tensor, --group-size N and --scheme symmetric|affine say for
            all layers
---export   writes the recipe as a config, JSON or YAML, that makes coremltools do the same
+--export   writes the recipe as a config, JSON or YAML, that makes coremltools do the same; for a place, one that
+           names it, for Nibble
 --force    replaces an output that is there
 --report   a report in JSON, CSV or HTML, by the ending of the name; may be given several times
 --hash     puts the SHA-256 of inputs and outputs into the reports

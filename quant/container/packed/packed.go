@@ -47,8 +47,9 @@ func Lay(c *model.Model, p *plan.Plan, o layout.Options) (*layout.Output, error)
 	case c.Config != nil:
 		out.Warnings = warnings(p)
 	case c.NoConfig != nil:
-		out.Warnings = []layout.Warning{{About: layout.NoConfig, Text: "config.json cannot be read, and is copied as it is: " +
-			"Transformers and vLLM do not find the weights in this folder", Names: []string{huggingface.ConfigName}}}
+		text := "config.json cannot be read, and is copied as it is: Transformers and vLLM do not find the weights in " +
+			"this folder"
+		out.Warnings = []layout.Warning{{About: layout.NoConfig, Text: text, Names: []string{huggingface.ConfigName}}}
 	}
 	return out, err
 }

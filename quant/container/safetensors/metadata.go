@@ -69,7 +69,7 @@ func (k *Container) metadata(p *plan.Plan) (map[string]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	config, _ := p.Export() // one that coremltools follows to the same result
+	config, _ := p.Export() // one that coremltools, or for a place Nibble, follows to the same result
 	meta := map[string]string{
 		"format":      cmp.Or(k.Format, "pt"),
 		metaVersion:   k.Options.Version,

@@ -129,8 +129,9 @@ func schemeOf(s scheme.Scheme) (scheme.Scheme, error) {
 	}
 	switch {
 	case s.Granularity != scheme.PerBlock || !slices.Contains(GroupSizes, int(in)):
-		return s, fault.Not("", "MLX has groups of 32, 64 or 128 inputs, not %s %v", s.Granularity,
-			strings.Trim(fmt.Sprint(s.BlockSize), "[]")).Hint("choose one of them as the group size")
+		asked := strings.TrimSpace(fmt.Sprint(s.Granularity, " ", strings.Trim(fmt.Sprint(s.BlockSize), "[]")))
+		return s, fault.Not("", "MLX has groups of 32, 64 or 128 inputs, not %s", asked).
+			Hint("choose one of them as the group size")
 	case s.Mode == scheme.Symmetric && !s.Signed():
 		return s, fault.Not("", "symmetric %s has no exact form in MLX", s.WeightDType).
 			Hint("choose int4 or int8, or the scheme affine, which is MLX's own")

@@ -127,7 +127,7 @@ export const en = {
       `${some(names)}. Keep what is none, or choose one of the two as the place where it runs.`,
     not_tried: names => `Not tried with this architecture (${some(names)}): try the result before you rely on it.`,
     no_config: () =>
-      'config.json cannot be read, and is copied as it is: Transformers and vLLM do not find the weights in this folder.',
+      'config.json cannot be read, and is copied as it is: Transformers and vLLM do not find the weights there.',
     slow_groups: names => `vLLM has fast kernels for groups of 32, 64 and 128 alone, and none for ${some(names)}.`,
   } as Record<WarningCode, (names: string[]) => string>,
   doubtful: (n: number) => `Pick ${n.toLocaleString('en')} doubtful`,
