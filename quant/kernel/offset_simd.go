@@ -13,7 +13,7 @@ func ordered(v words) ints {
 	return bits.Xor(bits.ShiftAllRight(31).And(splatInt(math.MaxInt32)))
 }
 
-// edgesVector is the twin of edges, for groups of a multiple of 8 weights.
+// edgesVector is the twin of edges, for groups of a multiple of 32 weights.
 func edgesVector(src []float32, group int, lo, hi []float32) {
 	if len(src) == 0 {
 		return
@@ -22,9 +22,15 @@ func edgesVector(src []float32, group int, lo, hi []float32) {
 	for j := range lo {
 		l0, h0 := splatInt(math.MaxInt32), splatInt(math.MinInt32)
 		l1, h1 := l0, h0
-		for i, end := 4*j*group, 4*(j+1)*group; i < end; i += 4 * unit {
+		for i, end := 4*j*group, 4*(j+1)*group; i < end; i += 4 * 32 {
 			p := unsafe.Add(weights, i)
 			a, b := ordered(loadWords(p, 0)), ordered(loadWords(p, 16))
+			l0, h0, l1, h1 = l0.Min(a), h0.Max(a), l1.Min(b), h1.Max(b)
+			a, b = ordered(loadWords(p, 32)), ordered(loadWords(p, 48))
+			l0, h0, l1, h1 = l0.Min(a), h0.Max(a), l1.Min(b), h1.Max(b)
+			a, b = ordered(loadWords(p, 64)), ordered(loadWords(p, 80))
+			l0, h0, l1, h1 = l0.Min(a), h0.Max(a), l1.Min(b), h1.Max(b)
+			a, b = ordered(loadWords(p, 96)), ordered(loadWords(p, 112))
 			l0, h0, l1, h1 = l0.Min(a), h0.Max(a), l1.Min(b), h1.Max(b)
 		}
 		// The largest of the complements is the complement of the least.

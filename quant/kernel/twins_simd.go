@@ -88,7 +88,7 @@ func measureOf(a Arith, src, dst []float32, group int, scale []float32, e *Error
 }
 
 func edgesOf(src []float32, group int, lo, hi []float32) {
-	if takesGroup(group) {
+	if takesGroup(group) && group%32 == 0 {
 		edgesVector(src, group, lo, hi)
 		return
 	}

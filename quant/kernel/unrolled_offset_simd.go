@@ -26,7 +26,14 @@ func quantizeOffsetVector(a OffsetArith, src []float32, group int, scale, offset
 			at += group
 			continue
 		}
-		s, b, stored, shift := splat(x), splat(offset[j]), splat(a.stored(x)), splat(a.stored(offset[j]))
+		s, b := splat(x), splat(offset[j])
+		stored, shift := s, b
+		switch {
+		case a.Brain:
+			stored, shift = roundBrains(s), roundBrains(b)
+		case a.Half:
+			stored, shift = splat(a.stored(x)), splat(a.stored(offset[j]))
+		}
 		for end := at + group; at < end; {
 			p, q := unsafe.Add(weights, 4*at), unsafe.Add(bytes, at)
 			w := loadFloats(p, 0)
